@@ -1,0 +1,109 @@
+/**
+ * The seam below the connection engine: what a backend must bring. A carrier moves bytes over QUIC-like connections and
+ * knows nothing of messages, stream kinds or graceful ends; those are the same on every backend and live in
+ * `core/engine`. Everything a carrier throws is a `P2PError`.
+ *
+ * @module
+ */
+import type { P2PAddress } from './address.ts'
+import type { P2PPath } from './connection.ts'
+import type { NodeId } from './node-id.ts'
+
+/** What one carrier can do and another cannot. */
+export interface CarrierCapabilities {
+  /**
+   * Whether `reset` works while a `write` waits, and `stop` while a `read` waits. Where it does not, the engine sends
+   * the abort as a control frame (on our protocol) or closes the connection (on others).
+   */
+  readonly abortsBlockedStreams: boolean
+  /** Whether `acknowledged` of a send stream tells that the peer's transport has everything. */
+  readonly confirmsDelivery: boolean
+}
+
+/** The end of a carrier's connection. `closeCode` may be one of the engine's own, above 2^32. */
+export interface CarrierClose {
+  readonly closeCode: number
+  readonly reason: string
+  readonly by: 'local' | 'remote' | 'transport'
+}
+
+/** The sending half of a carrier's stream. The engine never has two writes under way. */
+export interface CarrierSendStream {
+  /**
+   * Resolves when all bytes are in the send buffer; the carrier has then copied them.
+   *
+   * @throws P2PError `stream-stopped`, `connection-closed`
+   */
+  write(bytes: Uint8Array): Promise<void>
+  /** Queues the end of the stream. @throws P2PError as `write` */
+  finish(): Promise<void>
+  /** Abandons the stream; never throws. A write under way rejects when the carrier `abortsBlockedStreams`. */
+  reset(code: number): void
+  /** Resolves when the peer's transport has everything up to `finish`. Only with `confirmsDelivery`. */
+  acknowledged?(): Promise<void>
+}
+
+/** The receiving half of a carrier's stream. The engine never has two reads under way. */
+export interface CarrierReceiveStream {
+  /**
+   * At least one byte and at most `maxBytes`; undefined at the end. The array is the caller's to keep.
+   *
+   * @throws P2PError `stream-reset`, `connection-closed`
+   */
+  read(maxBytes: number): Promise<Uint8Array | undefined>
+  /** Says that no more is wanted; never throws. A read under way rejects when the carrier `abortsBlockedStreams`. */
+  stop(code: number): void
+}
+
+/** Both halves. */
+export interface CarrierStream {
+  readonly send: CarrierSendStream
+  readonly receive: CarrierReceiveStream
+}
+
+/** One connection of a carrier. */
+export interface CarrierConnection {
+  readonly remoteId: NodeId
+  readonly alpn: string
+  /** @throws P2PError `connection-closed` */
+  openBi(): Promise<CarrierStream>
+  /** @throws P2PError `connection-closed` */
+  openUni(): Promise<CarrierSendStream>
+  /** Streams in the order of their opening, each once its first byte or its end is there. @throws `connection-closed` */
+  acceptBi(): Promise<CarrierStream>
+  /** As `acceptBi`. */
+  acceptUni(): Promise<CarrierReceiveStream>
+  /** Closes at once and settles everything that waits; never throws; only the first call counts. */
+  close(code: number, reason: string): void
+  /** Resolves, never rejects. */
+  readonly closed: Promise<CarrierClose>
+  paths(): readonly P2PPath[]
+  onPathChange(listener: () => void): Disposable
+}
+
+/** What an endpoint may connect to. */
+export interface CarrierTarget {
+  readonly address: P2PAddress
+  readonly alpn: string
+  /** Fires when the caller gives up; the attempt must then be dropped, whatever it answers. */
+  readonly signal: AbortSignal
+}
+
+/** One node's transport. */
+export interface CarrierEndpoint {
+  readonly capabilities: CarrierCapabilities
+  /**
+   * @throws P2PError `refused` (no such protocol there), `no-route`, `timeout`, `connection-failed`
+   */
+  connect(target: CarrierTarget): Promise<CarrierConnection>
+  /** The protocols to accept from now on; with none, every attempt is refused. */
+  setAlpns(alpns: readonly string[]): void
+  /** Called for every inbound connection once its handshake is done. Set once, before the first `setAlpns`. */
+  onIncoming: (connection: CarrierConnection) => void
+  /** Where this node can be reached now. */
+  address(): P2PAddress
+  /** The local addresses that are bound. */
+  boundAddresses(): readonly string[]
+  /** Frees everything; bounded in time. Connections still open are closed abruptly. */
+  close(): Promise<void>
+}

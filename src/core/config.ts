@@ -1,0 +1,188 @@
+/**
+ * Limits and settings: their defaults, their environment variables, and one place that checks them.
+ *
+ * @module
+ */
+import { P2PError } from './errors.ts'
+
+/** Bounds that a node puts on its peers and on itself. Sizes in bytes, durations in milliseconds. */
+export interface P2PLimits {
+  /** Longest wait for `connect`. @default 30000 */
+  readonly connectTimeoutMs: number
+  /** A connection with no sign of life for this long is over. @default 30000 */
+  readonly idleTimeoutMs: number
+  /** Longest wait for the peer's word that it has drained everything, in `end()`. @default 5000 */
+  readonly endTimeoutMs: number
+  /** Longest wait for the first byte of a stream the peer has opened. @default 10000 */
+  readonly streamHeaderTimeoutMs: number
+  /** Largest message, both ways. @default 1048576 */
+  readonly maxMessageBytes: number
+  /** Messages accepted by `send` but not yet taken by the transport; at least one always fits. @default 1048576 */
+  readonly sendQueueBytes: number
+  /** Messages received but not yet taken by `recv`; at least one always fits. @default 1048576 */
+  readonly receiveQueueBytes: number
+  /** Unread bytes a connection keeps readable after the peer has ended it. @default 16777216 */
+  readonly drainBufferBytes: number
+  /** Inbound connections a listener holds open at a time. @default 100 */
+  readonly maxConnections: number
+  /** Inbound connections waiting for `accept`. @default 64 */
+  readonly acceptBacklog: number
+  /** Streams of one kind that wait for `acceptStream`. @default 256 */
+  readonly maxWaitingStreams: number
+}
+
+/** The defaults of {@link P2PLimits}. */
+export const DEFAULT_LIMITS: P2PLimits = Object.freeze({
+  connectTimeoutMs: 30_000,
+  idleTimeoutMs: 30_000,
+  endTimeoutMs: 5_000,
+  streamHeaderTimeoutMs: 10_000,
+  maxMessageBytes: 1_048_576,
+  sendQueueBytes: 1_048_576,
+  receiveQueueBytes: 1_048_576,
+  drainBufferBytes: 16_777_216,
+  maxConnections: 100,
+  acceptBacklog: 64,
+  maxWaitingStreams: 256,
+})
+
+/**
+ * `overrides` on top of {@link DEFAULT_LIMITS}.
+ *
+ * @throws P2PError `invalid-configuration` for an unknown name, or a value that is not a positive whole number
+ */
+export function resolveLimits(overrides: Partial<P2PLimits> = {}): P2PLimits {
+  const limits: Record<string, number> = { ...DEFAULT_LIMITS }
+  for (const [name, value] of Object.entries(overrides)) {
+    if (!(name in limits)) {
+      throw invalidConfiguration(
+        `limits.${name}`,
+        value,
+        `there is no such limit; known are ${Object.keys(limits).join(', ')}`,
+      )
+    }
+    if (value === undefined) continue
+    if (!Number.isSafeInteger(value) || value <= 0) {
+      throw invalidConfiguration(`limits.${name}`, value, 'a limit is a whole number above 0')
+    }
+    limits[name] = value
+  }
+  return limits as unknown as P2PLimits
+}
+
+/** The error for a setting that makes no sense; `why` says what would. */
+export function invalidConfiguration(name: string, value: unknown, why: string): P2PError {
+  const shown = typeof value === 'string' ? JSON.stringify(value) : String(value)
+  return P2PError.of('invalid-configuration', `${name} = ${shown}: ${why}`, { name, value })
+}
+
+/** The simulator's settings, as its environment variables name them (see `docs/simulation.md`). */
+export interface SimulatorConfig {
+  /** `SIMULATOR_SEED`: decides everything random in a run. Random when unset. */
+  readonly seed: bigint | undefined
+  /** `SIMULATOR_RUNS`: how many seeds to run. @default 1 */
+  readonly runs: number
+  /** `SIMULATOR_MAX_PARALLEL`: workers; 0 runs on the main thread. Number of cores when unset. */
+  readonly maxParallel: number | undefined
+  /** `SIMULATOR_DURATION`: virtual time limit, in milliseconds. None when unset. */
+  readonly durationMs: number | undefined
+  /** `SIMULATOR_EPOCH_OFFSET`: Unix milliseconds at virtual time 0. @default 1700000000000 */
+  readonly epochOffsetMs: number
+  /** `SIMULATOR_TIME_MULTIPLIER`: virtual milliseconds a real one. As fast as possible when unset. */
+  readonly timeMultiplier: number | undefined
+  /** `SIMULATOR_STEP_SIZE_MS`: the length of a `step()`. @default 10 */
+  readonly stepSizeMs: number
+  /** `SIMULATOR_DEFAULT_LATENCY_MS`: one-way latency of a default link. @default 50 */
+  readonly defaultLatencyMs: number
+  /** `SIMULATOR_DEFAULT_PACKET_LOSS`: probability a packet of a default link is lost. @default 0.01 */
+  readonly defaultPacketLoss: number
+  /** `SIMULATOR_PARTITION_PROBABILITY`: probability a step starts a random partition. @default 0 */
+  readonly partitionProbability: number
+  /** `SIMULATOR_DISCOVERY_DELAY_MS`: how long a name look-up takes. @default 100 */
+  readonly discoveryDelayMs: number
+  /** `SIMULATOR_DNS_TTL_SECONDS`: how long a resolved name is cached. @default 300 */
+  readonly dnsTtlSeconds: number
+  /** `SIMULATOR_CONNECTION_TIMEOUT_SECS`: longest wait for a connection. @default 30 */
+  readonly connectionTimeoutSeconds: number
+  /** `SIMULATOR_MAX_MESSAGE_SIZE`: largest message, in bytes. @default 1048576 */
+  readonly maxMessageBytes: number
+}
+
+type Environment = Readonly<Record<string, string | undefined>>
+
+function number(env: Environment, name: string, min: number, max: number, integer: boolean): number | undefined {
+  const text = env[name]
+  if (text === undefined || text === '') return undefined
+  const value = /^-?\d+(\.\d+)?$/.test(text) ? Number(text) : Number.NaN
+  if (Number.isNaN(value) || value < min || value > max || (integer && !Number.isSafeInteger(value))) {
+    const kind = integer ? 'a whole number' : 'a number'
+    const range = max >= Number.MAX_SAFE_INTEGER ? `of at least ${min}` : `from ${min} to ${max}`
+    throw invalidConfiguration(name, text, `must be ${kind} ${range}`)
+  }
+  return value
+}
+
+const DURATION_UNITS: Readonly<Record<string, number>> = {
+  ns: 1e-6,
+  us: 1e-3,
+  ms: 1,
+  s: 1000,
+  m: 60_000,
+  h: 3_600_000,
+  '': 1,
+}
+
+/**
+ * A duration as people write it, in milliseconds: `10s`, `500ms`, `250us`, `5m`, `1h`; a bare number is milliseconds.
+ *
+ * @throws P2PError `invalid-configuration` that names `name`
+ */
+export function parseDuration(text: string, name: string): number {
+  const match = /^(\d+(?:\.\d+)?)\s*(ns|us|ms|s|m|h|)$/.exec(text.trim())
+  const unit = DURATION_UNITS[match?.[2] ?? '?']
+  const value = Number(match?.[1]) * (unit ?? Number.NaN)
+  if (!Number.isFinite(value)) throw invalidConfiguration(name, text, 'must be a duration such as 10s, 500ms or 250us')
+  return value
+}
+
+const U64_MAX = 18_446_744_073_709_551_615n
+
+/**
+ * A seed: a whole number from 0 to 2^64 - 1, in decimal.
+ *
+ * @throws P2PError `invalid-configuration` that names `name`
+ */
+export function parseSeed(text: string, name: string): bigint {
+  const value = /^\d{1,20}$/.test(text) ? BigInt(text) : -1n
+  if (value < 0n || value > U64_MAX) throw invalidConfiguration(name, text, 'must be a whole number from 0 to 2^64 - 1')
+  return value
+}
+
+/**
+ * Reads every `SIMULATOR_*` variable of `env`; an empty one counts as unset.
+ *
+ * @throws P2PError `invalid-configuration` that names the variable and its value
+ */
+export function parseSimulatorConfig(env: Environment): SimulatorConfig {
+  const max = Number.MAX_SAFE_INTEGER
+  const seed = env['SIMULATOR_SEED']
+  const duration = env['SIMULATOR_DURATION']
+  const timeMultiplier = number(env, 'SIMULATOR_TIME_MULTIPLIER', 0, max, false)
+  if (timeMultiplier === 0) throw invalidConfiguration('SIMULATOR_TIME_MULTIPLIER', 0, 'time must move: above 0')
+  return {
+    seed: seed ? parseSeed(seed, 'SIMULATOR_SEED') : undefined,
+    runs: number(env, 'SIMULATOR_RUNS', 1, max, true) ?? 1,
+    maxParallel: number(env, 'SIMULATOR_MAX_PARALLEL', 0, 1024, true),
+    durationMs: duration ? parseDuration(duration, 'SIMULATOR_DURATION') : undefined,
+    epochOffsetMs: number(env, 'SIMULATOR_EPOCH_OFFSET', 0, 8_640_000_000_000_000, true) ?? 1_700_000_000_000,
+    timeMultiplier,
+    stepSizeMs: number(env, 'SIMULATOR_STEP_SIZE_MS', 1, 86_400_000, true) ?? 10,
+    defaultLatencyMs: number(env, 'SIMULATOR_DEFAULT_LATENCY_MS', 0, 3_600_000, false) ?? 50,
+    defaultPacketLoss: number(env, 'SIMULATOR_DEFAULT_PACKET_LOSS', 0, 1, false) ?? 0.01,
+    partitionProbability: number(env, 'SIMULATOR_PARTITION_PROBABILITY', 0, 1, false) ?? 0,
+    discoveryDelayMs: number(env, 'SIMULATOR_DISCOVERY_DELAY_MS', 0, 3_600_000, false) ?? 100,
+    dnsTtlSeconds: number(env, 'SIMULATOR_DNS_TTL_SECONDS', 0, 31_536_000, true) ?? 300,
+    connectionTimeoutSeconds: number(env, 'SIMULATOR_CONNECTION_TIMEOUT_SECS', 1, 86_400, false) ?? 30,
+    maxMessageBytes: number(env, 'SIMULATOR_MAX_MESSAGE_SIZE', 1, max, true) ?? 1_048_576,
+  }
+}

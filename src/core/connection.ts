@@ -1,0 +1,122 @@
+/**
+ * Connections: messages and streams between two nodes.
+ *
+ * @module
+ */
+import type { P2PNodeId } from './node-id.ts'
+import type { P2PReceiveStream, P2PSendStream, P2PStream, WaitOptions } from './stream.ts'
+
+/** How a connection ended. */
+export interface CloseInfo {
+  /** The application's code given to `close`, 0 after `end`, idle time-outs and failures of the transport. */
+  readonly closeCode: number
+  /** The reason given to `close`, or the library's own. */
+  readonly reason: string
+  /** Which side ended it; `transport` when neither did (idle time-out, lost network). */
+  readonly by: 'local' | 'remote' | 'transport'
+  /** Whether the peer (or this side's `authorize`) turned the connection away. */
+  readonly refused: boolean
+}
+
+/** One way that packets can take. */
+export interface P2PPath {
+  readonly kind: 'direct' | 'relay'
+  /** `ip:port` of the peer, or the relay's URL. */
+  readonly remote: string
+  /** Whether packets take it at present. */
+  readonly selected: boolean
+  /** Smoothed round-trip time, undefined before the first measurement. */
+  readonly rttMs: number | undefined
+}
+
+/** Counters of a connection since it began. */
+export interface ConnectionStats {
+  readonly messagesSent: number
+  readonly messagesReceived: number
+  /** Payload of messages and streams, without the library's own framing. */
+  readonly bytesSent: number
+  readonly bytesReceived: number
+  readonly streamsOpened: number
+  readonly streamsAccepted: number
+  /** Smoothed round-trip time of the selected path. */
+  readonly rttMs: number | undefined
+  readonly durationMs: number
+  /** The kind of the selected path; `none` when the connection is over or has no path. */
+  readonly path: 'direct' | 'relay' | 'none'
+}
+
+/**
+ * What a stream of our own protocol carries: `stream` for the application's, `request` for the router's. On other
+ * protocols every stream is a `stream` and carries no byte of ours.
+ */
+export type StreamKind = 'stream' | 'request'
+
+/** Options of `openStream` and `acceptStream`. */
+export interface StreamOptions extends WaitOptions {
+  /** @default 'stream' */
+  readonly kind?: StreamKind | undefined
+}
+
+/** A connection, or one of several handles to it (see {@link P2PConnection.clone}). */
+export interface P2PConnection<NodeId extends P2PNodeId = P2PNodeId> extends AsyncDisposable {
+  /** The peer, authenticated by its key. */
+  remoteNodeId(): NodeId
+  /** False from the first sign of the end, whoever gave it. */
+  isConnected(): boolean
+  /** The protocol both sides agreed on. */
+  readonly alpn: string
+
+  /**
+   * Sends a message: reliable, in order, exactly once. Resolves when it has been accepted into the bounded send queue,
+   * which waits when the peer receives slowly. The bytes are copied.
+   *
+   * @throws P2PError `message-too-large`, `connection-closed`, `aborted`, `unsupported` (on other protocols)
+   */
+  send(bytes: Uint8Array, options?: WaitOptions): Promise<void>
+  /**
+   * The next message. Concurrent calls are served in order, and all handles share one queue.
+   *
+   * @throws P2PError `connection-closed`, `message-too-large`, `aborted`, `unsupported` (on other protocols)
+   */
+  recv(options?: WaitOptions): Promise<Uint8Array>
+  /** Messages until the connection ends. */
+  [Symbol.asyncIterator](): AsyncIterableIterator<Uint8Array>
+
+  /**
+   * Opens a two-way stream without a round trip: the peer sees it with the first bytes or `finish`.
+   *
+   * @throws P2PError `connection-closed`, `aborted`
+   */
+  openStream(options?: StreamOptions): Promise<P2PStream>
+  /**
+   * The next two-way stream that the peer has opened.
+   *
+   * @throws P2PError `connection-closed`, `aborted`
+   */
+  acceptStream(options?: StreamOptions): Promise<P2PStream>
+  /** Opens a one-way stream; throws as `openStream`. */
+  openSendStream(options?: WaitOptions): Promise<P2PSendStream>
+  /** The next one-way stream that the peer has opened; throws as `acceptStream`. */
+  acceptReceiveStream(options?: WaitOptions): Promise<P2PReceiveStream>
+
+  /** Counters, and the state of the selected path. */
+  stats(): ConnectionStats
+  /** Every open path. */
+  paths(): readonly P2PPath[]
+  /** Calls `listener` whenever a path opens, closes or is selected; dispose of the result to stop. */
+  onPathChange(listener: (paths: readonly P2PPath[]) => void): Disposable
+
+  /** Another handle to this connection, which ends with its last handle. */
+  clone(): P2PConnection<NodeId>
+  /** Ends the connection at once, for all handles; what is under way may be lost. `code` is 0..2^32-1. */
+  close(code?: number, reason?: string): void
+  /**
+   * Gives up this handle. The last one finishes all streams, waits until the peer has drained them, and closes.
+   * Does nothing when the connection is over.
+   *
+   * @throws P2PError `delivery-unconfirmed` when the peer does not say so within `limits.endTimeoutMs`
+   */
+  end(options?: WaitOptions): Promise<void>
+  /** Resolves, never rejects, when the connection is over. */
+  readonly closed: Promise<CloseInfo>
+}

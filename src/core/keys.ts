@@ -1,0 +1,102 @@
+/**
+ * Ed25519 keys (RFC 8032): derivation, signatures, and the well-known keys of tests. Nothing here draws randomness or
+ * touches a disk; `runtime` adds that in `SecretKey`.
+ *
+ * @module
+ */
+import { createHash, createPrivateKey, createPublicKey, sign, verify } from 'node:crypto'
+import type { KeyObject } from 'node:crypto'
+import { P2PError } from './errors.ts'
+import { NodeId } from './node-id.ts'
+
+/** RFC 8410: the fixed head of a PKCS #8 document around 32 secret bytes, and of an SPKI document around 32 public ones. */
+const PKCS8_HEAD = Buffer.from('302e020100300506032b657004220420', 'hex')
+const SPKI_HEAD = Buffer.from('302a300506032b6570032100', 'hex')
+
+/** A node's secret: 32 bytes from which its public key, and so its id, follows. Never printed, never serialised. */
+export class SigningKey {
+  readonly #secret: Uint8Array
+  readonly #key: KeyObject
+  /** The public half. */
+  readonly nodeId: NodeId
+
+  /** @throws P2PError `invalid-configuration` when there are not 32 bytes */
+  constructor(secret: Uint8Array) {
+    if (secret.length !== 32) {
+      throw P2PError.of('invalid-configuration', `a secret key has 32 bytes, not ${secret.length}`, {
+        name: 'secretKey',
+        value: `${secret.length} bytes`,
+      })
+    }
+    this.#secret = secret.slice()
+    this.#key = createPrivateKey({ key: Buffer.concat([PKCS8_HEAD, secret]), format: 'der', type: 'pkcs8' })
+    const spki = createPublicKey(this.#key).export({ format: 'der', type: 'spki' })
+    this.nodeId = NodeId.fromPublicKey(spki.subarray(SPKI_HEAD.length))
+  }
+
+  /** The 64-byte signature of `message`. */
+  sign(message: Uint8Array): Uint8Array {
+    return new Uint8Array(sign(null, message, this.#key))
+  }
+
+  /** The 32 secret bytes, a copy. Keep them where nobody else can read them. */
+  secretBytes(): Uint8Array {
+    return this.#secret.slice()
+  }
+
+  /** The public id: a secret key that is logged by accident gives nothing away. */
+  toString(): string {
+    return `SecretKey(of ${this.nodeId.toString()})`
+  }
+
+  /** As `toString`. */
+  toJSON(): string {
+    return this.toString()
+  }
+}
+
+Object.defineProperty(SigningKey.prototype, Symbol.for('nodejs.util.inspect.custom'), {
+  value(this: SigningKey): string {
+    return this.toString()
+  },
+})
+
+/** Whether `signature` is `signer`'s over `message`. */
+export function verifySignature(signer: NodeId, message: Uint8Array, signature: Uint8Array): boolean {
+  const key = createPublicKey({ key: Buffer.concat([SPKI_HEAD, signer.asBytes()]), format: 'der', type: 'spki' })
+  return verify(null, message, key, signature)
+}
+
+/** The domain of test keys, so that no name's key is the hash of something else. */
+const TEST_KEY_DOMAIN = 'moosicbox/p2p test key\0'
+
+/**
+ * Deriving a key costs about half a millisecond and a sweep asks for the same few names thousands of times. The map is
+ * bounded and holds a pure function's results, so it carries nothing from one simulation to the next.
+ */
+const testKeys = new Map<string, SigningKey>()
+const MAX_TEST_KEYS = 131_072
+
+/** The same secret key for the same name, always and everywhere. For tests and simulations: it protects nothing. */
+export function testSigningKey(name: string): SigningKey {
+  let key = testKeys.get(name)
+  if (!key) {
+    key = new SigningKey(createHash('sha256').update(TEST_KEY_DOMAIN).update(name).digest())
+    if (testKeys.size < MAX_TEST_KEYS) testKeys.set(name, key)
+  }
+  return key
+}
+
+/**
+ * The id of {@link testSigningKey}, the id of the simulated host of that name.
+ *
+ * @example
+ * ```ts
+ * import { testNodeId } from '@moosicbox/p2p'
+ *
+ * console.log(testNodeId('alice').equals(testNodeId('alice'))) // true
+ * ```
+ */
+export function testNodeId(name: string): NodeId {
+  return testSigningKey(name).nodeId
+}

@@ -1,0 +1,113 @@
+/**
+ * The node: connects, listens, and finds others by name.
+ *
+ * @module
+ */
+import type { P2PAddress } from './address.ts'
+import type { P2PConnection, StreamKind } from './connection.ts'
+import type { P2PNodeId } from './node-id.ts'
+import type { Runtime } from './runtime.ts'
+import type { WaitOptions } from './stream.ts'
+
+/** The protocol of this library, version 1 (`docs/wire.md`). */
+export const P2P_ALPN = 'moosicbox/p2p/1'
+
+/** Decides whether a peer may connect; anything but true refuses it. */
+export type Authorize = (peer: P2PNodeId) => boolean | Promise<boolean>
+
+/** Options of {@link P2PSystem.connect}. */
+export interface ConnectOptions extends WaitOptions {
+  /** The protocol to speak. @default P2P_ALPN */
+  readonly alpn?: string | undefined
+  /** @default limits.connectTimeoutMs */
+  readonly timeoutMs?: number | undefined
+}
+
+/** Options of {@link P2PSystem.listen}. */
+export interface ListenOptions {
+  /** The protocols to accept. @default [P2P_ALPN] */
+  readonly alpns?: readonly string[] | undefined
+  /** Who may connect. @default everyone */
+  readonly authorize?: Authorize | undefined
+  /**
+   * What this listener takes from connections of our own protocol: `stream` (which includes messages), `request`, or
+   * both. Two listeners may share the protocol when they take different kinds. @default ['stream']
+   */
+  readonly kinds?: readonly StreamKind[] | undefined
+}
+
+/** Accepts connections. */
+export interface P2PListener<Connection extends P2PConnection> extends AsyncIterable<Connection>, AsyncDisposable {
+  /**
+   * The next connection.
+   *
+   * @throws P2PError `connection-closed` when the listener is closed, `aborted`
+   */
+  accept(options?: WaitOptions): Promise<Connection>
+  /** An address that it was bound to. */
+  localAddr(): string
+  /** Stops listening; connections already accepted live on, those waiting are refused. */
+  close(): void
+}
+
+/** A source of addresses for names and ids. */
+export interface P2PDiscovery {
+  /** For messages: `static`, `mdns`, … */
+  readonly name: string
+  /** The address known for a name, or undefined. */
+  resolveName(name: string, options?: WaitOptions): Promise<P2PAddress | undefined>
+  /** The address known for an id, or undefined. */
+  resolveId(id: P2PNodeId, options?: WaitOptions): Promise<P2PAddress | undefined>
+  /** Makes this node known under a name; undefined where the source cannot. */
+  publish?(name: string, address: P2PAddress): Promise<void>
+}
+
+/** Options of {@link P2PSystem.register}. */
+export interface RegisterOptions extends WaitOptions {
+  /** How long others may remember the name. Defaults to the backend's own time to live. */
+  readonly ttlMs?: number | undefined
+}
+
+/** A node of the network, whichever backend carries it. */
+export interface P2PSystem<
+  NodeId extends P2PNodeId = P2PNodeId,
+  Connection extends P2PConnection<NodeId> = P2PConnection<NodeId>,
+  Listener extends P2PListener<Connection> = P2PListener<Connection>,
+> extends AsyncDisposable {
+  /** `simulator`, `iroh (official)` or `iroh (native)`. */
+  readonly backend: string
+  /** Clock, timers, randomness and files of this node. */
+  readonly runtime: Runtime
+  /** This node's id. */
+  localNodeId(): NodeId
+  /** Where this node can be reached; `address().toTicket()` is the text to hand to others. */
+  address(): P2PAddress
+  /**
+   * Connects to a node id, an address, or the text of either (an id in any form, or a ticket).
+   *
+   * @throws P2PError `refused`, `self-connect`, `timeout`, `no-route`, `node-not-found`, `invalid-node-id`,
+   * `connection-failed`, `aborted`
+   */
+  connect(peer: NodeId | P2PAddress | string, options?: ConnectOptions): Promise<Connection>
+  /**
+   * Starts accepting connections.
+   *
+   * @param addr '' or an address that was bound when the node was created
+   * @throws P2PError `already-listening`, `invalid-configuration`
+   */
+  listen(addr?: string, options?: ListenOptions): Promise<Listener>
+  /**
+   * Makes this node known under `name`.
+   *
+   * @throws P2PError `unsupported` when no discovery source can publish, `discovery-failed`
+   */
+  register(name: string, options?: RegisterOptions): Promise<void>
+  /**
+   * The id behind a name.
+   *
+   * @throws P2PError `node-not-found`, `discovery-failed`, `aborted`
+   */
+  discover(name: string, options?: WaitOptions): Promise<NodeId>
+  /** Ends every connection gracefully, within bounds, and frees the node's sockets. */
+  close(): Promise<void>
+}
