@@ -1,0 +1,210 @@
+/**
+ * The history's hash. Whatever happens in a simulation is mixed, as numbers, into 64 bits; two runs with the same hash
+ * had the same history. Each step is a bijection of the state, and of the number mixed in, so that a history that
+ * differs in one number always has another hash.
+ *
+ * @module
+ */
+import type { Audit } from './kernel.ts'
+
+/**
+ * What happened. The numbers are part of the hash and are never used twice: 1..31 belong to the scheduler and the
+ * hosts, 32..63 to the network, 64..95 to the transport, 96..127 to layers above. The comments name `a`, `b`, `c`, `d`.
+ */
+export const EventKind = {
+  /** An event of the scheduler ran. */
+  event: 1,
+  /** Application code of a host was woken. */
+  wake: 2,
+  /** A random number was drawn: index of the stream, value. */
+  draw: 3,
+  /** Real work was finished and its result delivered: index of the job, digest of the result. */
+  bridge: 4,
+  /** A host's program was started: number of the start. */
+  programStarted: 5,
+  /** A host's program ended: 0 by returning, 1 by failing. */
+  programEnded: 6,
+  /** A host lost its power. */
+  hostCrashed: 7,
+  /** An application's timer fired. */
+  timer: 8,
+  /** A scheduled operation of the scenario ran: its number. */
+  operation: 9,
+  /** A host was added: digest of its name. */
+  hostAdded: 10,
+
+  /** A datagram left a host: digest of source, digest of destination, digest of payload, length. */
+  packetSent: 32,
+  /** A datagram reached a host: the same. */
+  packetDelivered: 33,
+  /** A datagram was lost: the same, with the reason in place of the length. */
+  packetDropped: 34,
+  /** A name was registered: digest of the name, digest of the id, time to live in seconds. */
+  nameRegistered: 40,
+  /** A name was looked up: digest of the name, digest of the answer (0 for none). */
+  nameResolved: 41,
+
+  /** A connection's handshake was done: digest of the peer, digest of the protocol. */
+  connectionOpened: 64,
+  /** A connection ended: digest of the peer, code. */
+  connectionClosed: 65,
+  /** Bytes of a stream were handed to the application: stream, digest, length. */
+  streamDelivered: 66,
+} as const
+
+/** A number of {@link EventKind}, or one that a layer defines within its range. */
+export type EventKindNumber = number
+
+/** Sees every record as it is made; for trace writers. It must not change anything. */
+export type AuditObserver = (
+  timeUs: number,
+  kind: EventKindNumber,
+  host: number,
+  a: number | undefined,
+  b: number | undefined,
+  c: number | undefined,
+  d: number | undefined,
+) => void
+
+// Odd multipliers with well-spread bits: 2^32 divided by the golden ratio, and two of xxHash32's primes.
+const FIRST = 0x9e3779b1
+const SECOND = 0x85ebca77
+const THIRD = 0xc2b2ae3d
+
+/** The kinds of number, two bits each in a record's head, so that the encoding is unambiguous. */
+const INT32 = 0
+const UINT32 = 1
+const FLOAT64 = 2
+
+function numberClass(value: number): number {
+  if ((value | 0) === value) return INT32
+  return value >>> 0 === value ? UINT32 : FLOAT64
+}
+
+/** MurmurHash3's finaliser: every bit of the input changes half of the output's. */
+function finalise(value: number): number {
+  let hash = value ^ (value >>> 16)
+  hash = Math.imul(hash, 0x85ebca6b)
+  hash ^= hash >>> 13
+  hash = Math.imul(hash, 0xc2b2ae35)
+  return (hash ^ (hash >>> 16)) >>> 0
+}
+
+function hex(value: number): string {
+  return (value >>> 0).toString(16).padStart(8, '0')
+}
+
+/** The running hash. */
+export class HashAudit implements Audit {
+  #first = FIRST | 0
+  #second = SECOND | 0
+  #timeUs = 0
+  readonly #float = new Float64Array(1)
+  readonly #floatWords = new Uint32Array(this.#float.buffer)
+  /** Sees every record; none by default. */
+  observer: AuditObserver | undefined
+
+  /** The time of the records that follow: whole microseconds. */
+  at(timeUs: number): void {
+    if (timeUs === this.#timeUs) return
+    this.#timeUs = timeUs
+    // Kind 0 is the passage of time; once for all records of an instant.
+    this.#mix(0)
+    this.#mix(timeUs | 0)
+    this.#mix((timeUs / 4_294_967_296) | 0)
+  }
+
+  /** An argument that is left out counts as different from every number; those after it are not recorded. */
+  record(kind: EventKindNumber, host: number, a?: number, b?: number, c?: number, d?: number): void {
+    let head = kind
+    if (a !== undefined) {
+      head |= (numberClass(a) << 11) | (1 << 8)
+      if (b !== undefined) {
+        head += (numberClass(b) << 13) | (1 << 8)
+        if (c !== undefined) {
+          head += (numberClass(c) << 15) | (1 << 8)
+          if (d !== undefined) head += (numberClass(d) << 17) | (1 << 8)
+        }
+      }
+    }
+    this.#mix(head)
+    this.#mix(host)
+    if (a !== undefined) {
+      this.#number(a)
+      if (b !== undefined) {
+        this.#number(b)
+        if (c !== undefined) {
+          this.#number(c)
+          if (d !== undefined) this.#number(d)
+        }
+      }
+    }
+    if (this.observer) this.observer(this.#timeUs, kind, host, a, b, c, d)
+  }
+
+  /** 16 hex digits; the run goes on. */
+  digest(): string {
+    const second = finalise(this.#second ^ this.#first)
+    const first = finalise((this.#first + second) | 0)
+    return hex(first) + hex(second)
+  }
+
+  #number(value: number): void {
+    if ((value | 0) === value || value >>> 0 === value) {
+      this.#mix(value | 0)
+    } else {
+      this.#float[0] = value
+      this.#mix(this.#floatWords[0] as number)
+      this.#mix(this.#floatWords[1] as number)
+    }
+  }
+
+  #mix(word: number): void {
+    const first = Math.imul(this.#first ^ word, FIRST)
+    this.#first = first ^ (first >>> 15)
+    const second = Math.imul((this.#second + this.#first) | 0, SECOND)
+    this.#second = second ^ (second >>> 13)
+  }
+}
+
+/**
+ * A digest of `bytes` for {@link Audit.record}: a whole number of 53 bits. It tells accidental differences, not an
+ * adversary's.
+ */
+export function digestBytes(bytes: Uint8Array): number {
+  const length = bytes.length
+  let first = FIRST ^ length
+  let second = SECOND
+  let i = 0
+  // Four bytes at a time, low byte first whatever the machine's order.
+  for (const end = length - 3; i < end; i += 4) {
+    const word =
+      (bytes[i] as number) |
+      ((bytes[i + 1] as number) << 8) |
+      ((bytes[i + 2] as number) << 16) |
+      ((bytes[i + 3] as number) << 24)
+    first = Math.imul(first ^ word, FIRST)
+    first ^= first >>> 15
+    second = Math.imul(((second << 5) | (second >>> 27)) ^ word, THIRD)
+  }
+  for (; i < length; i++) {
+    const byte = bytes[i] as number
+    first = Math.imul(first ^ byte, FIRST)
+    first ^= first >>> 15
+    second = Math.imul(((second << 5) | (second >>> 27)) ^ byte, THIRD)
+  }
+  return (finalise(second ^ first) >>> 11) * 4_294_967_296 + finalise(first)
+}
+
+/** A digest of a text, as {@link digestBytes}. */
+export function digestText(text: string): number {
+  let first = FIRST ^ text.length
+  let second = SECOND
+  for (let i = 0; i < text.length; i++) {
+    const unit = text.charCodeAt(i)
+    first = Math.imul(first ^ unit, FIRST)
+    first ^= first >>> 15
+    second = Math.imul(((second << 5) | (second >>> 27)) ^ unit, THIRD)
+  }
+  return (finalise(second ^ first) >>> 11) * 4_294_967_296 + finalise(first)
+}
