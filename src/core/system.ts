@@ -59,7 +59,7 @@ export interface P2PDiscovery {
   /** The address known for an id, or undefined. */
   resolveId(id: P2PNodeId, options?: WaitOptions): Promise<P2PAddress | undefined>
   /** Makes this node known under a name; undefined where the source cannot. */
-  publish?(name: string, address: P2PAddress): Promise<void>
+  publish?(name: string, address: P2PAddress, options?: RegisterOptions): Promise<void>
 }
 
 /** Options of {@link P2PSystem.register}. */

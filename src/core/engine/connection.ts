@@ -1,0 +1,148 @@
+/**
+ * Handles to a connection: what applications hold. Backends subclass it to add what only they have.
+ *
+ * @module
+ */
+import { invalidConfiguration } from '../config.ts'
+import type { CloseInfo, ConnectionStats, P2PConnection, P2PPath, StreamKind, StreamOptions } from '../connection.ts'
+import { P2PError } from '../errors.ts'
+import type { NodeId } from '../node-id.ts'
+import type { P2PReceiveStream, P2PSendStream, P2PStream, WaitOptions } from '../stream.ts'
+import { checkStreamCode } from './receive-half.ts'
+import type { Session } from './session.ts'
+import { throwIfAborted } from './waiting.ts'
+import { LIBRARY_CODE } from './wire.ts'
+
+/** The largest reason that fits beside a close code in one packet of the smallest size. */
+const MAX_REASON_BYTES = 1024
+
+/** One handle to a connection. */
+export class EngineConnection implements P2PConnection<NodeId> {
+  /** What all handles share. For backends, not for applications. */
+  protected readonly session: Session
+  #released = false
+
+  /** Connections come from `connect` and `accept`. */
+  constructor(session: Session, kinds: readonly StreamKind[]) {
+    this.session = session
+    session.attach(kinds)
+  }
+
+  remoteNodeId(): NodeId {
+    return this.session.carrier.remoteId
+  }
+
+  isConnected(): boolean {
+    return !this.#released && this.session.connected
+  }
+
+  get alpn(): string {
+    return this.session.carrier.alpn
+  }
+
+  get closed(): Promise<CloseInfo> {
+    return this.session.closed
+  }
+
+  async send(bytes: Uint8Array, options?: WaitOptions): Promise<void> {
+    this.#checkHandle()
+    if (!(bytes instanceof Uint8Array)) throw invalidConfiguration('bytes', typeof bytes, 'a message is a Uint8Array')
+    await this.session.send(bytes, options?.signal)
+  }
+
+  async recv(options?: WaitOptions): Promise<Uint8Array> {
+    this.#checkHandle()
+    return await this.session.recv(options?.signal)
+  }
+
+  async *[Symbol.asyncIterator](): AsyncIterableIterator<Uint8Array> {
+    for (;;) {
+      let message
+      try {
+        message = await this.recv()
+      } catch (error) {
+        if (P2PError.is(error, 'connection-closed')) return
+        throw error
+      }
+      yield message
+    }
+  }
+
+  async openStream(options?: StreamOptions): Promise<P2PStream> {
+    this.#checkHandle()
+    throwIfAborted(options?.signal, 'openStream')
+    return await this.session.openBi(options?.kind ?? 'stream', options?.signal)
+  }
+
+  async acceptStream(options?: StreamOptions): Promise<P2PStream> {
+    this.#checkHandle()
+    return await this.session.acceptBi(options?.kind ?? 'stream', options?.signal)
+  }
+
+  async openSendStream(options?: WaitOptions): Promise<P2PSendStream> {
+    this.#checkHandle()
+    throwIfAborted(options?.signal, 'openSendStream')
+    return await this.session.openUni(options?.signal)
+  }
+
+  async acceptReceiveStream(options?: WaitOptions): Promise<P2PReceiveStream> {
+    this.#checkHandle()
+    return await this.session.acceptUni(options?.signal)
+  }
+
+  stats(): ConnectionStats {
+    return this.session.stats()
+  }
+
+  paths(): readonly P2PPath[] {
+    return this.session.carrier.paths()
+  }
+
+  onPathChange(listener: (paths: readonly P2PPath[]) => void): Disposable {
+    return this.session.carrier.onPathChange(() => listener(this.paths()))
+  }
+
+  clone(): this {
+    this.#checkHandle()
+    const constructor = this.constructor as new (session: Session, kinds: readonly StreamKind[]) => this
+    return new constructor(this.session, [])
+  }
+
+  close(code = 0, reason = ''): void {
+    checkStreamCode(code)
+    if (new TextEncoder().encode(reason).length > MAX_REASON_BYTES) {
+      throw invalidConfiguration(
+        'reason',
+        reason.slice(0, 40),
+        `a reason has at most ${MAX_REASON_BYTES} bytes of UTF-8`,
+      )
+    }
+    this.#released = true
+    this.session.close(code, reason)
+  }
+
+  async end(options?: WaitOptions): Promise<void> {
+    if (this.#released) return
+    this.#released = true
+    if (this.session.release()) await this.session.end(options?.signal)
+  }
+
+  /** Turns the peer away when this is the only handle, and gives the handle up. For listeners. */
+  refuse(why: string): void {
+    this.#released = true
+    if (this.session.release()) this.session.close(LIBRARY_CODE.refused, why)
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.end()
+  }
+
+  #checkHandle(): void {
+    if (!this.#released) return
+    throw P2PError.of('connection-closed', 'this handle was closed, or has ended; use another clone or connect again', {
+      closeCode: 0,
+      reason: 'handle released',
+      by: 'local',
+    })
+  }
+}

@@ -1,0 +1,282 @@
+/**
+ * The node above a carrier: connecting, listening, names, and the graceful end of everything. Backends subclass it.
+ *
+ * @module
+ */
+import { P2PAddress } from '../address.ts'
+import type { CarrierConnection, CarrierEndpoint } from '../carrier.ts'
+import { invalidConfiguration } from '../config.ts'
+import type { P2PLimits } from '../config.ts'
+import type { StreamKind } from '../connection.ts'
+import { P2PError } from '../errors.ts'
+import { NodeId } from '../node-id.ts'
+import type { Runtime } from '../runtime.ts'
+import type { WaitOptions } from '../stream.ts'
+import { P2P_ALPN } from '../system.ts'
+import type { ConnectOptions, ListenOptions, P2PDiscovery, P2PSystem, RegisterOptions } from '../system.ts'
+import type { EngineConnection } from './connection.ts'
+import { EngineListener } from './listener.ts'
+import { Session } from './session.ts'
+import { throwIfAborted, Waiter } from './waiting.ts'
+import { LIBRARY_CODE } from './wire.ts'
+
+/** What a node is made of. */
+export interface NodeOptions {
+  readonly backend: string
+  readonly nodeId: NodeId
+  readonly endpoint: CarrierEndpoint
+  readonly runtime: Runtime
+  readonly limits: P2PLimits
+  /** Asked in this order for names and for ids without addresses. */
+  readonly discovery: readonly P2PDiscovery[]
+}
+
+const ALL_KINDS: readonly StreamKind[] = ['stream', 'request']
+const MAX_ALPN_BYTES = 255
+
+function checkAlpn(alpn: string): string {
+  const length = typeof alpn === 'string' ? new TextEncoder().encode(alpn).length : 0
+  if (length < 1 || length > MAX_ALPN_BYTES) {
+    throw invalidConfiguration('alpn', alpn, `a protocol name has 1 to ${MAX_ALPN_BYTES} bytes`)
+  }
+  return alpn
+}
+
+/** A node; `Connection` is the backend's own class. */
+export abstract class EngineNode<Connection extends EngineConnection> implements P2PSystem<
+  NodeId,
+  Connection,
+  EngineListener<Connection>
+> {
+  readonly backend: string
+  readonly runtime: Runtime
+  readonly #options: NodeOptions
+  readonly #listeners: EngineListener<Connection>[] = []
+  readonly #sessions = new Set<Session>()
+  #closing: Promise<void> | undefined
+
+  /** Nodes come from the backend's `create`. */
+  protected constructor(options: NodeOptions) {
+    this.#options = options
+    this.backend = options.backend
+    this.runtime = options.runtime
+    options.endpoint.onIncoming = (carrier): void => void this.#incoming(carrier)
+  }
+
+  /** Makes a handle of the backend's own class. */
+  protected abstract makeConnection(session: Session, kinds: readonly StreamKind[]): Connection
+
+  localNodeId(): NodeId {
+    return this.#options.nodeId
+  }
+
+  address(): P2PAddress {
+    return this.#options.endpoint.address()
+  }
+
+  async connect(peer: NodeId | P2PAddress | string, options: ConnectOptions = {}): Promise<Connection> {
+    this.#checkOpen()
+    const { limits } = this.#options
+    const alpn = checkAlpn(options.alpn ?? P2P_ALPN)
+    const timeoutMs = options.timeoutMs ?? limits.connectTimeoutMs
+    if (!(timeoutMs > 0)) throw invalidConfiguration('timeoutMs', timeoutMs, 'a time-out is above 0')
+    throwIfAborted(options.signal, 'connect')
+    const address =
+      typeof peer === 'string' ? P2PAddress.parse(peer) : peer instanceof NodeId ? new P2PAddress(peer) : peer
+    if (address.id.equals(this.#options.nodeId)) {
+      throw P2PError.of('self-connect', 'a node cannot connect to itself; call the code directly instead', {})
+    }
+    const carrier = await this.#connectCarrier(address, alpn, timeoutMs, options.signal)
+    const session = this.#session(carrier)
+    const connection = this.makeConnection(session, ['stream'])
+    session.start()
+    return connection
+  }
+
+  listen(addr = '', options: ListenOptions = {}): Promise<EngineListener<Connection>> {
+    try {
+      return Promise.resolve(this.#listen(addr, options))
+    } catch (error) {
+      return Promise.reject(error as P2PError)
+    }
+  }
+
+  async register(name: string, options: RegisterOptions = {}): Promise<void> {
+    this.#checkOpen()
+    throwIfAborted(options.signal, 'register')
+    if (name === '') throw invalidConfiguration('name', name, 'a name has at least one character')
+    const source = this.#options.discovery.find((candidate) => candidate.publish !== undefined)
+    if (!source?.publish) {
+      const message = 'no discovery source of this node can publish a name; hand out address().toTicket() instead'
+      throw P2PError.of('unsupported', message, { what: 'register', backend: this.backend })
+    }
+    await source.publish(name, this.address(), options)
+  }
+
+  async discover(name: string, options?: WaitOptions): Promise<NodeId> {
+    this.#checkOpen()
+    throwIfAborted(options?.signal, 'discover')
+    for (const source of this.#options.discovery) {
+      const address = await source.resolveName(name, options)
+      if (address) return address.id
+    }
+    const sources =
+      this.#options.discovery.map((source) => source.name).join(', ') || 'none: pass `discovery` to create()'
+    throw P2PError.of('node-not-found', `nobody knows the name ${JSON.stringify(name)} (sources asked: ${sources})`, {
+      node: name,
+    })
+  }
+
+  close(): Promise<void> {
+    return (this.#closing ??= this.#close())
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+
+  #checkOpen(): void {
+    if (!this.#closing) return
+    throw P2PError.of('connection-closed', 'this node is closed: create another', {
+      closeCode: 0,
+      reason: 'node closed',
+      by: 'local',
+    })
+  }
+
+  async #close(): Promise<void> {
+    for (const listener of [...this.#listeners]) listener.close()
+    // A peer that does not confirm must not keep this node from closing; its own end tells it what happened.
+    await Promise.allSettled([...this.#sessions].map((session) => session.end()))
+    await this.#options.endpoint.close()
+  }
+
+  /** Resolves the address where it holds none, then connects, within one time limit and under one signal. */
+  async #connectCarrier(
+    address: P2PAddress,
+    alpn: string,
+    timeoutMs: number,
+    signal: AbortSignal | undefined,
+  ): Promise<CarrierConnection> {
+    const giveUp = new AbortController()
+    const waiter = new Waiter<CarrierConnection>()
+    waiter.abortWith(signal, 'connect', () => giveUp.abort(signal?.reason))
+    const timer = this.runtime.setTimer(timeoutMs, () => {
+      const remote = address.id.fmtShort()
+      const hint = 'is the peer running and reachable, and is its address current?'
+      waiter.reject(
+        P2PError.of('timeout', `no connection to ${remote} within ${timeoutMs} ms: ${hint}`, { afterMs: timeoutMs }),
+      )
+      giveUp.abort()
+    })
+    this.#resolve(address, giveUp.signal)
+      .then((resolved) => this.#options.endpoint.connect({ address: resolved, alpn, signal: giveUp.signal }))
+      .then(
+        (carrier) => (waiter.settled ? carrier.close(0, 'the caller had given up') : waiter.resolve(carrier)),
+        (error: unknown) => waiter.reject(error),
+      )
+    try {
+      return await waiter.promise
+    } catch (error) {
+      throw P2PError.from(error, 'connection-failed', `connecting to ${address.id.fmtShort()} failed`, {})
+    } finally {
+      timer.cancel()
+    }
+  }
+
+  async #resolve(address: P2PAddress, signal: AbortSignal): Promise<P2PAddress> {
+    if (address.direct.length > 0 || address.relays.length > 0) return address
+    for (const source of this.#options.discovery) {
+      const known = await source.resolveId(address.id, { signal })
+      if (known) return known
+    }
+    // The transport may have ways of its own to find an id.
+    return address
+  }
+
+  #session(carrier: CarrierConnection): Session {
+    const { limits, runtime, backend, endpoint } = this.#options
+    const { abortsBlockedStreams, confirmsDelivery } = endpoint.capabilities
+    const ours = carrier.alpn === P2P_ALPN
+    const session = new Session({ carrier, runtime, limits, abortsBlockedStreams, confirmsDelivery, ours, backend })
+    this.#sessions.add(session)
+    void session.closed.then(() => this.#sessions.delete(session))
+    return session
+  }
+
+  #listen(addr: string, options: ListenOptions): EngineListener<Connection> {
+    this.#checkOpen()
+    const { endpoint, limits } = this.#options
+    const bound = endpoint.boundAddresses()
+    if (addr !== '' && !bound.includes(addr)) {
+      throw invalidConfiguration('addr', addr, `this node is bound to ${bound.join(', ')}; '' listens on all of them`)
+    }
+    const alpns = (options.alpns ?? [P2P_ALPN]).map((alpn) => checkAlpn(alpn))
+    const kinds = options.kinds ?? ['stream']
+    if (alpns.length === 0) throw invalidConfiguration('alpns', alpns, 'a listener needs at least one protocol')
+    if (kinds.length === 0 || !kinds.every((kind) => ALL_KINDS.includes(kind))) {
+      throw invalidConfiguration('kinds', kinds, `a listener takes some of ${ALL_KINDS.join(', ')}`)
+    }
+    for (const alpn of alpns) this.#checkFree(alpn, kinds)
+    const listener: EngineListener<Connection> = new EngineListener({
+      alpns,
+      kinds,
+      authorize: options.authorize,
+      localAddr: addr === '' ? (bound[0] ?? '') : addr,
+      acceptBacklog: limits.acceptBacklog,
+      maxConnections: limits.maxConnections,
+      onClose: () => {
+        this.#listeners.splice(this.#listeners.indexOf(listener), 1)
+        this.#announceAlpns()
+      },
+      refuse: (connection, why) => connection.refuse(why),
+    })
+    this.#listeners.push(listener)
+    this.#announceAlpns()
+    return listener
+  }
+
+  #checkFree(alpn: string, kinds: readonly StreamKind[]): void {
+    const taken = this.#listeners.find(
+      ({ options }) =>
+        options.alpns.includes(alpn) && (alpn !== P2P_ALPN || options.kinds.some((kind) => kinds.includes(kind))),
+    )
+    if (!taken) return
+    const what = alpn === P2P_ALPN ? `${alpn} (${taken.options.kinds.join(', ')})` : alpn
+    throw P2PError.of('already-listening', `this node listens for ${what} already: close that listener first`, { alpn })
+  }
+
+  #announceAlpns(): void {
+    const alpns = new Set(this.#listeners.flatMap(({ options }) => options.alpns))
+    this.#options.endpoint.setAlpns([...alpns].sort())
+  }
+
+  /** Lets an inbound connection in to every listener of its protocol whose `authorize` agrees. */
+  async #incoming(carrier: CarrierConnection): Promise<void> {
+    const willing: EngineListener<Connection>[] = []
+    let why = 'nobody listens for this protocol'
+    for (const listener of this.#listeners.filter(({ options }) => options.alpns.includes(carrier.alpn))) {
+      const refusal = listener.full() ?? (await this.#unauthorized(listener, carrier))
+      if (refusal === undefined && this.#listeners.includes(listener)) willing.push(listener)
+      else why = refusal ?? 'the listener was closed'
+    }
+    if (willing.length === 0 || this.#closing) {
+      carrier.close(LIBRARY_CODE.refused, why)
+      return
+    }
+    const session = this.#session(carrier)
+    for (const listener of willing) listener.push(this.makeConnection(session, listener.options.kinds))
+    session.start()
+  }
+
+  async #unauthorized(listener: EngineListener<Connection>, carrier: CarrierConnection): Promise<string | undefined> {
+    const { authorize } = listener.options
+    if (!authorize) return undefined
+    try {
+      return (await authorize(carrier.remoteId)) === true ? undefined : 'not authorized'
+    } catch {
+      // The peer learns no internals; an `authorize` that throws lets nobody in.
+      return 'not authorized'
+    }
+  }
+}

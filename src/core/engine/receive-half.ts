@@ -1,0 +1,296 @@
+/**
+ * The receiving half of a stream: a small buffer before the carrier, so that an abort, the peer's control frames and
+ * the end of the connection reach a reader at once, and bytes that arrived before the end stay readable after it.
+ *
+ * @module
+ */
+import type { CarrierReceiveStream } from '../carrier.ts'
+import { P2PError } from '../errors.ts'
+import type { P2PReceiveStream, WaitOptions } from '../stream.ts'
+import { throwIfAborted, Waiter } from './waiting.ts'
+
+/** What a half needs to know of its connection. */
+export interface ReceiveHost {
+  readonly abortsBlockedStreams: boolean
+  /** Asks for `bytes` of the buffer that outlives the connection; returns how many are granted. */
+  grantDrainBytes(bytes: number): number
+  returnDrainBytes(bytes: number): void
+  /** The half has reached its end in memory, or was given up: nothing more is to be drained. */
+  receiveDone(): void
+  /** Sends STOP for a stream that the carrier cannot stop at present. */
+  sendStop(code: number): void
+  countReceived(bytes: number): void
+}
+
+/** How much is asked of the carrier at a time; what a reader did not ask for waits in the buffer. */
+const FETCH_BYTES = 65_536
+
+/** Checks that `code` is one an application may give. */
+export function checkStreamCode(code: number): void {
+  if (!Number.isInteger(code) || code < 0 || code > 0xffff_ffff) {
+    throw P2PError.of('invalid-configuration', `a code is a whole number from 0 to 2^32 - 1, not ${String(code)}`, {
+      name: 'code',
+      value: code,
+    })
+  }
+}
+
+/** The receiving half, as the application has it. */
+export class ReceiveHalf implements P2PReceiveStream {
+  readonly #carrier: CarrierReceiveStream
+  readonly #host: ReceiveHost
+  readonly #chunks: Uint8Array[] = []
+  #bufferedBytes = 0
+  #grantedBytes = 0
+  #fetching = false
+  #draining = false
+  #end: 'open' | 'finished' | P2PError = 'open'
+  #carrierEnded = false
+  #reader: Waiter<void> | undefined
+  #readable: ReadableStream<Uint8Array> | undefined
+
+  /** `head` are bytes already read from the carrier. */
+  constructor(carrier: CarrierReceiveStream, host: ReceiveHost, head?: Uint8Array) {
+    this.#carrier = carrier
+    this.#host = host
+    if (head && head.length > 0) this.#buffer(head)
+  }
+
+  /** Whether everything up to the end is in memory or given up. */
+  get done(): boolean {
+    return this.#end !== 'open'
+  }
+
+  async read(maxBytes: number = FETCH_BYTES, options?: WaitOptions): Promise<Uint8Array | undefined> {
+    if (!Number.isSafeInteger(maxBytes) || maxBytes < 1) {
+      throw P2PError.of('invalid-configuration', `read takes a whole number of at least 1 byte, not ${maxBytes}`, {
+        name: 'maxBytes',
+        value: maxBytes,
+      })
+    }
+    if (this.#reader) {
+      throw P2PError.of('limit-exceeded', 'a read is under way on this stream: await it before the next', {
+        limit: 'readers',
+        max: 1,
+      })
+    }
+    const signal = options?.signal
+    throwIfAborted(signal, 'read')
+    while (this.#bufferedBytes === 0 && this.#end === 'open') {
+      const reader = new Waiter<void>()
+      this.#reader = reader
+      this.#fetch(maxBytes)
+      try {
+        await reader.abortWith(signal, 'read').promise
+      } finally {
+        this.#reader = undefined
+      }
+    }
+    if (this.#bufferedBytes > 0) return this.#take(maxBytes)
+    if (this.#end === 'finished' || this.#end === 'open') return undefined
+    throw this.#end
+  }
+
+  async readExactly(length: number, options?: WaitOptions): Promise<Uint8Array> {
+    const bytes = new Uint8Array(length)
+    for (let filled = 0; filled < length;) {
+      const chunk = await this.read(length - filled, options)
+      if (!chunk) {
+        throw P2PError.of('protocol', `the stream ended after ${filled} of ${length} expected bytes`, {})
+      }
+      bytes.set(chunk, filled)
+      filled += chunk.length
+    }
+    return bytes
+  }
+
+  async readToEnd(limitBytes: number, options?: WaitOptions): Promise<Uint8Array> {
+    const chunks: Uint8Array[] = []
+    let length = 0
+    for (let chunk = await this.read(FETCH_BYTES, options); chunk; chunk = await this.read(FETCH_BYTES, options)) {
+      length += chunk.length
+      if (length > limitBytes) {
+        this.stop()
+        throw P2PError.of('limit-exceeded', `the stream holds more than the ${limitBytes} bytes that were asked for`, {
+          limit: 'limitBytes',
+          max: limitBytes,
+        })
+      }
+      chunks.push(chunk)
+    }
+    if (chunks.length === 1 && chunks[0]) return chunks[0]
+    const bytes = new Uint8Array(length)
+    let offset = 0
+    for (const chunk of chunks) {
+      bytes.set(chunk, offset)
+      offset += chunk.length
+    }
+    return bytes
+  }
+
+  stop(code = 0): void {
+    checkStreamCode(code)
+    this.stopWith(code)
+  }
+
+  /** As `stop`, with the library's codes too. */
+  stopWith(code: number): void {
+    if (this.#end !== 'open') {
+      this.#drop()
+      return
+    }
+    this.#finish(P2PError.of('stream-stopped', `this side stopped reading (code ${code})`, { streamCode: code }))
+    this.#drop()
+    if (this.#fetching && !this.#host.abortsBlockedStreams) {
+      this.#host.sendStop(code)
+      this.#stopAfterFetch = code
+    } else {
+      this.#carrier.stop(code)
+    }
+  }
+
+  #stopAfterFetch: number | undefined
+
+  /** The peer said in a control frame that it gave up sending; its carrier may be blocked until this side reads on. */
+  resetByPeer(code: number): void {
+    if (this.#end !== 'open') return
+    this.#finish(resetError(code))
+    this.#drop()
+    this.#fetch(FETCH_BYTES)
+  }
+
+  /** The connection is over: what is in memory stays readable. */
+  connectionClosed(error: P2PError): void {
+    this.#carrierEnded = true
+    if (this.#end === 'open') this.#finish(error)
+  }
+
+  /** Reads on into memory, as far as bytes are granted, because the peer wants to end the connection. */
+  drain(): void {
+    if (this.#draining) return
+    this.#draining = true
+    this.#fetch(FETCH_BYTES)
+  }
+
+  get readable(): ReadableStream<Uint8Array> {
+    return (this.#readable ??= new ReadableStream(
+      {
+        type: 'bytes',
+        pull: async (controller): Promise<void> => {
+          const chunk = await this.read()
+          if (chunk) {
+            controller.enqueue(chunk)
+          } else {
+            controller.close()
+            controller.byobRequest?.respond(0)
+          }
+        },
+        cancel: (): void => this.stop(),
+      },
+      { highWaterMark: 0 },
+    ))
+  }
+
+  async *[Symbol.asyncIterator](): AsyncIterableIterator<Uint8Array> {
+    try {
+      for (let chunk = await this.read(); chunk; chunk = await this.read()) yield chunk
+    } finally {
+      if (!this.done) this.stop()
+    }
+  }
+
+  #take(maxBytes: number): Uint8Array {
+    const first = this.#chunks[0] as Uint8Array
+    let taken = first
+    if (first.length > maxBytes) {
+      taken = first.subarray(0, maxBytes)
+      this.#chunks[0] = first.subarray(maxBytes)
+    } else {
+      this.#chunks.shift()
+    }
+    this.#bufferedBytes -= taken.length
+    this.#host.countReceived(taken.length)
+    this.#returnGrant(taken.length)
+    if (this.#draining) this.#fetch(FETCH_BYTES)
+    return taken
+  }
+
+  #returnGrant(bytes: number): void {
+    const returned = Math.min(bytes, this.#grantedBytes)
+    this.#grantedBytes -= returned
+    if (returned > 0) this.#host.returnDrainBytes(returned)
+  }
+
+  #buffer(chunk: Uint8Array): void {
+    this.#chunks.push(chunk)
+    this.#bufferedBytes += chunk.length
+  }
+
+  #drop(): void {
+    this.#chunks.length = 0
+    this.#bufferedBytes = 0
+    this.#returnGrant(this.#grantedBytes)
+  }
+
+  #finish(end: 'finished' | P2PError): void {
+    this.#end = end
+    this.#reader?.resolve()
+    this.#host.receiveDone()
+  }
+
+  #fetch(maxBytes: number): void {
+    if (this.#fetching || this.#carrierEnded) return
+    let bytes = Math.max(maxBytes, FETCH_BYTES)
+    if (this.#draining && !this.#reader && this.#end === 'open') {
+      bytes = this.#host.grantDrainBytes(FETCH_BYTES)
+      if (bytes === 0) return
+      this.#grantedBytes += bytes
+    }
+    const granted = this.#grantedBytes
+    this.#fetching = true
+    this.#carrier.read(bytes).then(
+      (chunk) => this.#fetched(chunk, granted),
+      (error: unknown) => this.#failed(error),
+    )
+  }
+
+  #fetched(chunk: Uint8Array | undefined, granted: number): void {
+    this.#fetching = false
+    if (this.#stopAfterFetch !== undefined) this.#carrier.stop(this.#stopAfterFetch)
+    if (!chunk) {
+      this.#carrierEnded = true
+      if (this.#end === 'open') this.#finish('finished')
+      this.#trimGrant()
+      return
+    }
+    if (this.#end === 'open') {
+      this.#buffer(chunk)
+      this.#reader?.resolve()
+      if (granted > 0) this.#trimGrant()
+      if (this.#draining) this.#fetch(FETCH_BYTES)
+    } else if (this.#stopAfterFetch === undefined) {
+      // Given up by the peer's control frame: read on, and throw away, until its carrier is unblocked.
+      this.#fetch(FETCH_BYTES)
+    }
+  }
+
+  /** Gives back what was granted for a fetch and not needed. */
+  #trimGrant(): void {
+    this.#returnGrant(Math.max(0, this.#grantedBytes - this.#bufferedBytes))
+  }
+
+  #failed(error: unknown): void {
+    this.#fetching = false
+    this.#carrierEnded = true
+    if (this.#stopAfterFetch !== undefined) this.#carrier.stop(this.#stopAfterFetch)
+    if (this.#end === 'open') {
+      this.#finish(P2PError.from(error, 'connection-failed', 'reading from the stream failed', {}) as P2PError)
+    }
+    this.#trimGrant()
+  }
+}
+
+/** The error of a stream that the peer gave up. */
+export function resetError(code: number): P2PError {
+  return P2PError.of('stream-reset', `the peer abandoned this stream (code ${code})`, { streamCode: code })
+}

@@ -1,0 +1,204 @@
+/**
+ * The sending half of a stream: keeps writes in order, puts the stream's header before the first one, and lets a
+ * blocked write be given up whatever the carrier can do.
+ *
+ * @module
+ */
+import type { CarrierSendStream } from '../carrier.ts'
+import { P2PError } from '../errors.ts'
+import type { P2PSendStream, WaitOptions } from '../stream.ts'
+import { checkStreamCode } from './receive-half.ts'
+import { throwIfAborted, Waiter } from './waiting.ts'
+
+/** What a half needs to know of its connection. */
+export interface SendHost {
+  readonly abortsBlockedStreams: boolean
+  /** The half was finished or given up. */
+  sendDone(): void
+  /** Sends RESET for a stream that the carrier cannot reset at present. */
+  sendReset(code: number): void
+  countSent(bytes: number): void
+}
+
+interface PendingWrite {
+  readonly bytes: Uint8Array
+  readonly waiter: Waiter<void>
+}
+
+/** The sending half, as the application has it. */
+export class SendHalf implements P2PSendStream {
+  readonly #carrier: CarrierSendStream
+  readonly #host: SendHost
+  #header: Uint8Array | undefined
+  readonly #queue: PendingWrite[] = []
+  #writing: PendingWrite | undefined
+  #finishing: Promise<void> | undefined
+  #end: 'open' | 'finished' | P2PError = 'open'
+  #resetAfterWrite: number | undefined
+  #idle: Waiter<void> | undefined
+  #writable: WritableStream<Uint8Array> | undefined
+
+  /** `header` travels with the first write, or with the end. */
+  constructor(carrier: CarrierSendStream, host: SendHost, header?: Uint8Array) {
+    this.#carrier = carrier
+    this.#host = host
+    this.#header = header
+  }
+
+  /** Whether it was finished or given up. */
+  get done(): boolean {
+    return this.#end !== 'open'
+  }
+
+  async write(bytes: Uint8Array, options?: WaitOptions): Promise<void> {
+    const signal = options?.signal
+    throwIfAborted(signal, 'write')
+    this.#checkOpen()
+    if (bytes.length === 0) return
+    const write: PendingWrite = { bytes, waiter: new Waiter() }
+    if (this.#writing) this.#queue.push(write)
+    else this.#start(write)
+    // A write that is given up half-way leaves a stream with a hole, so the stream goes with it.
+    await write.waiter.abortWith(signal, 'write', () => this.#giveUp(0, undefined)).promise
+  }
+
+  finish(): Promise<void> {
+    if (this.#finishing) return this.#finishing
+    if (this.#end !== 'open') return Promise.resolve()
+    this.#finishing = this.#finish()
+    // Not everyone awaits it; what went wrong is also told by the next write and by `end`.
+    this.#finishing.catch(() => {})
+    return this.#finishing
+  }
+
+  reset(code = 0): void {
+    checkStreamCode(code)
+    this.resetWith(code)
+  }
+
+  /** As `reset`, with the library's codes too. */
+  resetWith(code: number): void {
+    this.#giveUp(
+      code,
+      P2PError.of('stream-reset', `this side abandoned the stream (code ${code})`, { streamCode: code }),
+    )
+  }
+
+  /** The peer said in a control frame that it reads no further. */
+  stopByPeer(code: number): void {
+    this.#giveUp(code, stoppedError(code), true)
+  }
+
+  /** The connection is over. */
+  connectionClosed(error: P2PError): void {
+    if (this.#end === 'open') this.#fail(error)
+  }
+
+  get writable(): WritableStream<Uint8Array> {
+    return (this.#writable ??= new WritableStream({
+      write: (chunk): Promise<void> => this.write(chunk),
+      close: (): Promise<void> => this.finish(),
+      abort: (): void => this.reset(),
+    }))
+  }
+
+  #checkOpen(): void {
+    if (this.#end === 'finished' || this.#finishing) {
+      throw P2PError.of('stream-stopped', 'this side has finished the stream: nothing more can be written', {
+        streamCode: 0,
+      })
+    }
+    if (this.#end !== 'open') throw this.#end
+  }
+
+  #start(write: PendingWrite): void {
+    this.#writing = write
+    let bytes = write.bytes
+    if (this.#header) {
+      bytes = new Uint8Array(this.#header.length + write.bytes.length)
+      bytes.set(this.#header)
+      bytes.set(write.bytes, this.#header.length)
+      this.#header = undefined
+    }
+    this.#carrier.write(bytes).then(
+      () => this.#written(write),
+      (error: unknown) => this.#failedWrite(error),
+    )
+  }
+
+  #written(write: PendingWrite): void {
+    this.#writing = undefined
+    if (this.#end !== 'open') {
+      this.#afterWrite()
+      return
+    }
+    this.#host.countSent(write.bytes.length)
+    write.waiter.resolve()
+    const next = this.#queue.shift()
+    if (next) this.#start(next)
+    else this.#idle?.resolve()
+  }
+
+  #failedWrite(error: unknown): void {
+    const failure = P2PError.from(error, 'connection-failed', 'writing to the stream failed', {})
+    if (this.#end === 'open') this.#fail(failure)
+    this.#writing = undefined
+    this.#afterWrite()
+  }
+
+  #afterWrite(): void {
+    if (this.#resetAfterWrite !== undefined) this.#carrier.reset(this.#resetAfterWrite)
+    this.#resetAfterWrite = undefined
+  }
+
+  async #finish(): Promise<void> {
+    if (this.#writing) {
+      this.#idle = new Waiter()
+      await this.#idle.promise
+    }
+    if (this.#end !== 'open') throw this.#end
+    const header = this.#header
+    this.#header = undefined
+    try {
+      if (header) await this.#carrier.write(header)
+      await this.#carrier.finish()
+    } catch (error) {
+      const failure = P2PError.from(error, 'connection-failed', 'finishing the stream failed', {})
+      if (this.#end === 'open') this.#fail(failure)
+      throw failure
+    }
+    if (this.#end === 'open') {
+      this.#end = 'finished'
+      this.#host.sendDone()
+    }
+  }
+
+  #giveUp(code: number, error: P2PError | undefined, byPeer = false): void {
+    if (this.#end !== 'open') return
+    const blocked = this.#writing !== undefined
+    this.#fail(
+      error ?? P2PError.of('stream-reset', 'a write was aborted, and the stream with it', { streamCode: code }),
+    )
+    if (blocked && !this.#host.abortsBlockedStreams) {
+      this.#resetAfterWrite = code
+      if (!byPeer) this.#host.sendReset(code)
+    } else {
+      this.#carrier.reset(code)
+    }
+  }
+
+  #fail(error: P2PError): void {
+    this.#end = error
+    this.#writing?.waiter.reject(error)
+    for (const write of this.#queue.splice(0)) write.waiter.reject(error)
+    this.#idle?.resolve()
+    this.#host.sendDone()
+  }
+}
+
+/** The error of a stream that the peer wants no more of. */
+export function stoppedError(code: number): P2PError {
+  return P2PError.of('stream-stopped', `the peer wants no more bytes on this stream (code ${code})`, {
+    streamCode: code,
+  })
+}

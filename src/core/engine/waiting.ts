@@ -1,0 +1,176 @@
+/**
+ * Waiting: a promise that is settled from outside and can be given up through an `AbortSignal`, and queues of them.
+ *
+ * @module
+ */
+import { P2PError } from '../errors.ts'
+import type { Runtime, RuntimeTimer } from '../runtime.ts'
+
+/** One wait. Settling it twice does nothing. */
+export class Waiter<T> {
+  readonly promise: Promise<T>
+  #resolve!: (value: T) => void
+  #reject!: (error: unknown) => void
+  #settled = false
+  #forget: (() => void) | undefined
+
+  constructor() {
+    this.promise = new Promise((resolve, reject) => {
+      this.#resolve = resolve
+      this.#reject = reject
+    })
+  }
+
+  get settled(): boolean {
+    return this.#settled
+  }
+
+  /** Rejects with `aborted` when `signal` fires; `onAbort` then cleans up. */
+  abortWith(signal: AbortSignal | undefined, what: string, onAbort?: () => void): this {
+    if (!signal) return this
+    const abort = (): void => {
+      if (this.#settled) return
+      onAbort?.()
+      this.reject(P2PError.aborted(signal, what))
+    }
+    if (signal.aborted) {
+      abort()
+    } else {
+      signal.addEventListener('abort', abort, { once: true })
+      this.#forget = (): void => signal.removeEventListener('abort', abort)
+    }
+    return this
+  }
+
+  resolve(value: T): void {
+    if (this.#settled) return
+    this.#settled = true
+    this.#forget?.()
+    this.#resolve(value)
+  }
+
+  reject(error: unknown): void {
+    if (this.#settled) return
+    this.#settled = true
+    this.#forget?.()
+    this.#reject(error)
+  }
+}
+
+/** Throws `aborted` when `signal` has fired. */
+export function throwIfAborted(signal: AbortSignal | undefined, what: string): void {
+  if (signal?.aborted) throw P2PError.aborted(signal, what)
+}
+
+/** `promise`, or `aborted` when `signal` fires first; what `promise` brings too late goes to `late`. */
+export function abortable<T>(
+  promise: Promise<T>,
+  signal: AbortSignal,
+  what: string,
+  late: (value: T) => void,
+): Promise<T> {
+  const waiter = new Waiter<T>().abortWith(signal, what)
+  promise.then(
+    (value) => (waiter.settled ? late(value) : waiter.resolve(value)),
+    (error: unknown) => waiter.reject(error),
+  )
+  return waiter.promise
+}
+
+/** Values that arrive and callers that wait for them, first come first served. */
+export class AsyncQueue<T> {
+  readonly #values: T[] = []
+  #head = 0
+  readonly #waiters: Waiter<T>[] = []
+  #error: P2PError | undefined
+
+  /** Values that wait to be taken. */
+  get length(): number {
+    return this.#values.length - this.#head
+  }
+
+  /** Whether {@link close} was called. */
+  get closed(): boolean {
+    return this.#error !== undefined
+  }
+
+  /** Hands `value` to the first who waits, or keeps it. */
+  push(value: T): void {
+    for (let waiter = this.#waiters.shift(); waiter; waiter = this.#waiters.shift()) {
+      if (waiter.settled) continue
+      waiter.resolve(value)
+      return
+    }
+    this.#values.push(value)
+  }
+
+  /** The oldest value, without waiting. */
+  shift(): T | undefined {
+    if (this.#head === this.#values.length) return undefined
+    const value = this.#values[this.#head++]
+    if (this.#head > 64 && this.#head * 2 > this.#values.length) {
+      this.#values.splice(0, this.#head)
+      this.#head = 0
+    }
+    return value
+  }
+
+  /** The next value; rejects with the error of {@link close} when there are none left, or `aborted`. */
+  next(signal: AbortSignal | undefined, what: string): Promise<T> {
+    if (signal?.aborted) return Promise.reject(P2PError.aborted(signal, what))
+    if (this.length > 0) return Promise.resolve(this.shift() as T)
+    if (this.#error) return Promise.reject(this.#error)
+    const waiter = new Waiter<T>()
+    this.#waiters.push(waiter)
+    return waiter.abortWith(signal, what, () => this.#waiters.splice(this.#waiters.indexOf(waiter), 1)).promise
+  }
+
+  /** Rejects those who wait, and those to come once the values that are left have been taken. */
+  close(error: P2PError): void {
+    if (this.#error) return
+    this.#error = error
+    for (const waiter of this.#waiters.splice(0)) waiter.reject(error)
+  }
+}
+
+/** Calls back for everything that is not done `delayMs` after it was added, with one timer for all. */
+export class DeadlineQueue {
+  readonly #runtime: Runtime
+  readonly #delayMs: number
+  readonly #entries = new Map<object, { readonly dueMs: number; readonly late: () => void }>()
+  #timer: RuntimeTimer | undefined
+
+  constructor(runtime: Runtime, delayMs: number) {
+    this.#runtime = runtime
+    this.#delayMs = delayMs
+  }
+
+  add(key: object, late: () => void): void {
+    this.#entries.set(key, { dueMs: this.#runtime.now() + this.#delayMs, late })
+    this.#timer ??= this.#runtime.setTimer(this.#delayMs, () => this.#fire())
+  }
+
+  done(key: object): void {
+    this.#entries.delete(key)
+    if (this.#entries.size === 0) this.clear()
+  }
+
+  clear(): void {
+    this.#entries.clear()
+    this.#timer?.cancel()
+    this.#timer = undefined
+  }
+
+  #fire(): void {
+    this.#timer = undefined
+    const now = this.#runtime.now()
+    for (const [key, entry] of this.#entries) {
+      if (entry.dueMs > now) {
+        this.#timer = this.#runtime.setTimer(entry.dueMs - now, () => this.#fire())
+        return
+      }
+      this.#entries.delete(key)
+      entry.late()
+    }
+  }
+}
