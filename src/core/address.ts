@@ -201,6 +201,12 @@ class TicketReader {
     throw malformed(this.#ticket, `it holds a number above ${max}`)
   }
 
+  socketAddress(): string {
+    const isIPv4 = this.varint(1) === 0
+    const host = isIPv4 ? this.take(4).join('.') : `[${formatIPv6(this.take(16))}]`
+    return `${host}:${this.varint(65_535)}`
+  }
+
   end(): void {
     if (this.#offset !== this.#bytes.length) throw malformed(this.#ticket, 'it has bytes left over')
   }
@@ -216,14 +222,9 @@ function parseTicket(ticket: string): P2PAddress {
   const direct: string[] = []
   const relays: string[] = []
   for (let left = reader.varint(MAX_ADDRESSES); left > 0; left--) {
-    if (reader.varint(1) === 0) {
-      relays.push(new TextDecoder().decode(reader.take(reader.varint(4096))))
-    } else if (reader.varint(1) === 0) {
-      direct.push(`${reader.take(4).join('.')}:${reader.varint(65_535)}`)
-    } else {
-      const ip = formatIPv6(reader.take(16))
-      direct.push(`[${ip}]:${reader.varint(65_535)}`)
-    }
+    const isRelay = reader.varint(1) === 0
+    if (isRelay) relays.push(new TextDecoder().decode(reader.take(reader.varint(4096))))
+    else direct.push(reader.socketAddress())
   }
   reader.end()
   return new P2PAddress(id, direct, relays)

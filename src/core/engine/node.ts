@@ -145,7 +145,7 @@ export abstract class EngineNode<Connection extends EngineConnection> implements
   }
 
   async #close(): Promise<void> {
-    for (const listener of [...this.#listeners]) listener.close()
+    for (let listener = this.#listeners[0]; listener; listener = this.#listeners[0]) listener.close()
     // A peer that does not confirm must not keep this node from closing; its own end tells it what happened.
     await Promise.allSettled([...this.#sessions].map((session) => session.end()))
     await this.#options.endpoint.close()

@@ -18,6 +18,8 @@ export interface SendHost {
   /** Sends RESET for a stream that the carrier cannot reset at present. */
   sendReset(code: number): void
   countSent(bytes: number): void
+  /** The header is about to leave. */
+  announcing(): void
 }
 
 interface PendingWrite {
@@ -89,6 +91,15 @@ export class SendHalf implements P2PSendStream {
     this.#giveUp(code, stoppedError(code), true)
   }
 
+  /** Sends the header now, alone, if it has not left yet. */
+  announce(): void {
+    if (!this.#header || this.#end !== 'open' || this.#finishing) return
+    const write: PendingWrite = { bytes: new Uint8Array(0), waiter: new Waiter() }
+    // Nobody waits for it; a failure is told by the next write.
+    write.waiter.promise.catch(() => {})
+    this.#start(write)
+  }
+
   /** The connection is over. */
   connectionClosed(error: P2PError): void {
     if (this.#end === 'open') this.#fail(error)
@@ -115,6 +126,7 @@ export class SendHalf implements P2PSendStream {
     this.#writing = write
     let bytes = write.bytes
     if (this.#header) {
+      this.#host.announcing()
       bytes = new Uint8Array(this.#header.length + write.bytes.length)
       bytes.set(this.#header)
       bytes.set(write.bytes, this.#header.length)
@@ -160,7 +172,10 @@ export class SendHalf implements P2PSendStream {
     const header = this.#header
     this.#header = undefined
     try {
-      if (header) await this.#carrier.write(header)
+      if (header) {
+        this.#host.announcing()
+        await this.#carrier.write(header)
+      }
       await this.#carrier.finish()
     } catch (error) {
       const failure = P2PError.from(error, 'connection-failed', 'finishing the stream failed', {})

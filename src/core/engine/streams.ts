@@ -104,6 +104,8 @@ export class StreamTable {
   readonly #local = new Map<number, Entry>()
   readonly #remote = new Map<number, Entry>()
   readonly #earlyAborts = new Map<number, Abort[]>()
+  /** Streams opened here whose header has not left, by number. */
+  readonly #unannounced = new Map<number, SendHalf>()
   readonly #unacknowledged = new Set<Promise<void>>()
   #opened = 0
   #accepted = 0
@@ -256,15 +258,30 @@ export class StreamTable {
         abortsBlockedStreams: this.#options.abortsBlockedStreams,
         sendDone: () => {
           this.#openSends--
+          if (openedBySender) this.#unannounced.delete(number)
           this.#trackAcknowledgement(carrier)
           this.#forgetIfDone(entry, table, number)
         },
         sendReset: (code) => this.#options.control({ type: 'reset', openedBySender, number, code }),
         countSent: this.#options.sent,
+        announcing: () => this.#announceUpTo(number),
       },
       header,
     )
+    if (header) this.#unannounced.set(number, half)
     return half
+  }
+
+  /**
+   * QUIC opens streams in order: the first byte on one makes the peer see every earlier one, which would then be
+   * silent and time out there. So those that have said nothing yet say their header.
+   */
+  #announceUpTo(number: number): void {
+    this.#unannounced.delete(number)
+    for (const [earlier, half] of this.#unannounced) {
+      if (earlier > number) return
+      half.announce()
+    }
   }
 
   #trackAcknowledgement(carrier: CarrierSendStream): void {
