@@ -19,7 +19,7 @@ function malformed(ticket: string, why: string): P2PError {
 }
 
 /** An IPv4 or IPv6 socket address (`1.2.3.4:5`, `[::1]:5`) as bytes and port, or undefined. */
-function parseSocketAddress(text: string): { bytes: Uint8Array; port: number } | undefined {
+export function parseSocketAddress(text: string): { bytes: Uint8Array; port: number } | undefined {
   const match = /^(?:\[([0-9a-f:.]+)\]|([0-9.]+)):(\d{1,5})$/i.exec(text)
   const port = Number(match?.[3])
   if (!match || port > 65_535) return undefined
@@ -61,7 +61,7 @@ function parseIPv6(text: string): Uint8Array | undefined {
 }
 
 /** RFC 5952: lower case, no leading zeros, the longest run of two or more zero groups as `::`. */
-function formatIPv6(bytes: Uint8Array): string {
+export function formatIPv6(bytes: Uint8Array): string {
   const groups = Array.from({ length: 8 }, (_, i) => ((bytes[2 * i] ?? 0) << 8) | (bytes[2 * i + 1] ?? 0))
   let best = { start: -1, length: 1 }
   for (let start = 0; start < 8; start++) {

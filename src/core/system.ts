@@ -4,7 +4,9 @@
  * @module
  */
 import type { P2PAddress } from './address.ts'
+import type { P2PLimits } from './config.ts'
 import type { P2PConnection, StreamKind } from './connection.ts'
+import type { SigningKey } from './keys.ts'
 import type { P2PNodeId } from './node-id.ts'
 import type { Runtime } from './runtime.ts'
 import type { WaitOptions } from './stream.ts'
@@ -66,6 +68,26 @@ export interface P2PDiscovery {
 export interface RegisterOptions extends WaitOptions {
   /** How long others may remember the name. Defaults to the backend's own time to live. */
   readonly ttlMs?: number | undefined
+}
+
+/** Options of every backend's `create`. */
+export interface CreateOptions {
+  /** The node's identity. @default a new one, or the simulated host's own */
+  readonly secretKey?: SigningKey | undefined
+  /** Bounds, on top of the defaults. */
+  readonly limits?: Partial<P2PLimits> | undefined
+  /** Sources of names and addresses, asked in this order, before the backend's own. @default none */
+  readonly discovery?: readonly P2PDiscovery[] | undefined
+  /**
+   * Relays to be reachable through: the backend's `default` ones, none (`disabled`), or these URLs. On iroh `disabled`
+   * together with loopback addresses in `bind` lets not one packet leave the machine. @default 'default'
+   */
+  readonly relay?: 'default' | 'disabled' | readonly string[] | undefined
+  /**
+   * Local `ip:port` addresses to bind, port 0 for any. The simulator ignores it: a simulated host has the addresses
+   * that its network gives it. @default all interfaces, any port
+   */
+  readonly bind?: readonly string[] | undefined
 }
 
 /** A node of the network, whichever backend carries it. */

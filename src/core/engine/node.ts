@@ -56,7 +56,7 @@ export abstract class EngineNode<Connection extends EngineConnection> implements
   #closing: Promise<void> | undefined
 
   /** Nodes come from the backend's `create`. */
-  protected constructor(options: NodeOptions) {
+  constructor(options: NodeOptions) {
     this.#options = options
     this.backend = options.backend
     this.runtime = options.runtime
