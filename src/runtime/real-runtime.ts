@@ -1,0 +1,108 @@
+/**
+ * This machine's clock, timers, randomness and files: the one place of the library that touches them.
+ *
+ * @module
+ */
+import { randomFillSync } from 'node:crypto'
+import { P2PError } from '../core/errors.ts'
+import type { Runtime, RuntimeFileSystem, RuntimeTimer } from '../core/runtime.ts'
+import { RealFileSystem } from './real-files.ts'
+
+/** What `setTimeout` can count; it fires at once for anything longer. */
+const MAX_TIMEOUT_MS = 2 ** 31 - 1
+
+/** A timer that never fires early and can wait for longer than 24.8 days. */
+class RealTimer implements RuntimeTimer {
+  readonly #callback: () => void
+  readonly #dueMs: number
+  #immediate: NodeJS.Immediate | undefined
+  #timeout: NodeJS.Timeout | undefined
+
+  constructor(delayMs: number, callback: () => void) {
+    this.#callback = callback
+    this.#dueMs = performance.now() + delayMs
+    if (delayMs > 0) this.#arm(delayMs)
+    else this.#immediate = setImmediate(callback)
+  }
+
+  #arm(delayMs: number): void {
+    this.#timeout = setTimeout(this.#fire, Math.min(Math.ceil(delayMs), MAX_TIMEOUT_MS))
+  }
+
+  /** `setTimeout` counts whole milliseconds of the event loop's own clock, and may be up to one early. */
+  readonly #fire = (): void => {
+    const leftMs = this.#dueMs - performance.now()
+    if (leftMs > 0) this.#arm(leftMs)
+    else this.#callback()
+  }
+
+  cancel(): void {
+    if (this.#timeout) clearTimeout(this.#timeout)
+    if (this.#immediate) clearImmediate(this.#immediate)
+  }
+
+  [Symbol.dispose](): void {
+    this.cancel()
+  }
+}
+
+/**
+ * The runtime of nodes outside a simulation. Its timers keep the process alive until they fire or are cancelled.
+ *
+ * @example
+ * ```ts
+ * import { RealRuntime } from '@moosicbox/p2p'
+ *
+ * const runtime = new RealRuntime()
+ * await runtime.sleep(10)
+ * ```
+ */
+export class RealRuntime implements Runtime {
+  readonly kind = 'real'
+  readonly files: RuntimeFileSystem = new RealFileSystem()
+
+  now(): number {
+    return performance.now()
+  }
+
+  wallClockMs(): number {
+    return Date.now()
+  }
+
+  setTimer(delayMs: number, callback: () => void): RuntimeTimer {
+    return new RealTimer(delayMs, callback)
+  }
+
+  async sleep(delayMs: number, options?: { readonly signal?: AbortSignal | undefined }): Promise<void> {
+    const signal = options?.signal
+    if (signal?.aborted === true) throw P2PError.aborted(signal, 'sleep')
+    return new Promise((resolve, reject) => {
+      const abort = (): void => {
+        timer.cancel()
+        if (signal) reject(P2PError.aborted(signal, 'sleep'))
+      }
+      const timer = new RealTimer(delayMs, () => {
+        signal?.removeEventListener('abort', abort)
+        resolve()
+      })
+      signal?.addEventListener('abort', abort, { once: true })
+    })
+  }
+
+  randomBytes(length: number): Uint8Array {
+    return randomFillSync(new Uint8Array(length))
+  }
+
+  random(): number {
+    return Math.random()
+  }
+
+  async bridge<T>(_what: string, work: () => Promise<T>): Promise<T> {
+    return work()
+  }
+}
+
+/** A runtime on this machine. Nodes may share one. */
+export function realRuntime(): Runtime {
+  return new RealRuntime()
+}

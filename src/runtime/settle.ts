@@ -1,0 +1,113 @@
+/**
+ * What the simulator's driver needs from Node's event loop: a macrotask to run in, a way to run microtasks to the end
+ * from inside it, and a watchdog. Everything here is about *when* code runs; none of it reaches a simulation's history.
+ *
+ * @module
+ */
+import { writeSync } from 'node:fs'
+import { Script } from 'node:vm'
+
+/** Runs every pending microtask and `process.nextTick` callback to the end. Throws what a `nextTick` callback throws. */
+export type Settle = () => void
+
+/** Runs `task` in a macrotask of its own: no microtask is under way there. */
+export function macrotask(task: () => void): void {
+  setImmediate(task)
+}
+
+/** Runs `step` in `count` macrotasks in a row, with microtasks run to the end after each, and then `last`. */
+export function macrotasks(count: number, step: () => void, last: () => void): void {
+  for (let i = 0; i < count; i++) setImmediate(step)
+  setImmediate(last)
+}
+
+/** Real milliseconds, monotonic. */
+export function realNowMs(): number {
+  return performance.now()
+}
+
+/**
+ * Finds a {@link Settle}, or undefined when this runtime has none. `process._tickCallback` is not documented, but it is
+ * on every Node from 20 to 26; so it is tried, with a chain of promise, tick and promise, before it is trusted. Must be
+ * called from a macrotask: inside a microtask it does nothing.
+ */
+export function findSettle(): Settle | undefined {
+  const settle: unknown = (process as { _tickCallback?: unknown })._tickCallback
+  if (typeof settle !== 'function') return undefined
+  let reached = false
+  void Promise.resolve().then(() => {
+    process.nextTick(() => {
+      void Promise.resolve().then(() => {
+        reached = true
+      })
+    })
+  })
+  try {
+    settle.call(process)
+  } catch {
+    return undefined
+  }
+  return reached ? (settle.bind(process) as Settle) : undefined
+}
+
+/**
+ * Calls `listener` for every promise that is rejected and has no handler when microtasks have run, until the result is
+ * called. While it listens such a rejection does not end the process.
+ */
+export function onUnhandledRejection(listener: (reason: unknown) => void): () => void {
+  process.on('unhandledRejection', listener)
+  return () => {
+    process.off('unhandledRejection', listener)
+  }
+}
+
+/** Writes a line to standard error before anything else can happen. */
+export function writeError(line: string): void {
+  try {
+    writeSync(2, `${line}\n`)
+  } catch {
+    // Standard error is closed or full; the caller has another way to report.
+  }
+}
+
+/** Where a watched function waits to be called by the script: `vm` can only time a script, which sees only globals. */
+const WATCHED = Symbol.for('@moosicbox/p2p/watched')
+type Watched = { [WATCHED]?: (() => void) | undefined }
+
+/** Runs functions that may hang, and breaks them when they do. */
+export class Watchdog {
+  readonly #script = new Script(`globalThis[Symbol.for('@moosicbox/p2p/watched')]()`)
+  readonly #limitMs: number
+
+  /** `limitMs`: the longest that a watched function may run. */
+  constructor(limitMs: number) {
+    this.#limitMs = limitMs
+  }
+
+  /**
+   * Runs `work` and says whether it came to its end. When it did not, it was broken off in the middle of whatever it
+   * did, endless chains of microtasks included, and this thread's state can no longer be trusted.
+   */
+  run(work: () => void): boolean {
+    let thrown: { readonly error: unknown } | undefined
+    const scope = globalThis as Watched
+    const outer = scope[WATCHED]
+    scope[WATCHED] = (): void => {
+      try {
+        work()
+      } catch (error) {
+        thrown = { error }
+      }
+    }
+    try {
+      this.#script.runInThisContext({ timeout: this.#limitMs })
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ERR_SCRIPT_EXECUTION_TIMEOUT') return false
+      throw error
+    } finally {
+      scope[WATCHED] = outer
+    }
+    if (thrown) throw thrown.error
+    return true
+  }
+}
