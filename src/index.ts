@@ -1,0 +1,29 @@
+/**
+ * `@moosicbox/p2p`: applications that talk device to device. Which network carries them is decided when the program
+ * starts: `node app.js` simulates one, `node --conditions=iroh app.js` uses iroh's QUIC.
+ *
+ * @module
+ */
+export { P2PAddress } from './core/address.ts'
+export { DEFAULT_LIMITS, parseDuration, parseSeed, parseSimulatorConfig } from './core/config.ts'
+export type { P2PLimits, SimulatorConfig } from './core/config.ts'
+export type { CloseInfo, ConnectionStats, P2PConnection, P2PPath, StreamKind, StreamOptions } from './core/connection.ts'
+export { P2PError } from './core/errors.ts'
+export type { P2PErrorCode, P2PErrorFields, P2PErrorOf } from './core/errors.ts'
+export { SigningKey, testNodeId, testSigningKey, verifySignature } from './core/keys.ts'
+export { NodeId } from './core/node-id.ts'
+export type { P2PNodeId } from './core/node-id.ts'
+export type { Runtime, RuntimeFile, RuntimeFileEntry, RuntimeFileSystem, RuntimeTimer } from './core/runtime.ts'
+export type { P2PReceiveStream, P2PSendStream, P2PStream, WaitOptions } from './core/stream.ts'
+export { P2P_ALPN } from './core/system.ts'
+export type {
+  Authorize,
+  ConnectOptions,
+  CreateOptions,
+  ListenOptions,
+  P2PDiscovery,
+  P2PListener,
+  P2PSystem,
+  RegisterOptions,
+} from './core/system.ts'
+export { DefaultP2P } from './default-p2p.ts'
