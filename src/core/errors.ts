@@ -55,6 +55,8 @@ export interface P2PErrorFields {
   'stream-stopped': { readonly streamCode: number }
   /** The caller's `AbortSignal` fired; `cause` is its reason and `name` is `AbortError`. */
   aborted: {}
+  /** A simulated host's program, or the scenario itself (no `host`), failed; `cause` is its error. */
+  'program-failed': { readonly host: string | undefined; readonly seed: bigint; readonly virtualMs: number }
   /** This backend, or this protocol, cannot do `what`. */
   unsupported: { readonly what: string; readonly backend: string }
 }

@@ -1,0 +1,297 @@
+/**
+ * The synchronous driver: a loop in a macrotask that runs the earliest event and, when application code was woken, all
+ * microtasks to their end before the next. It works in turns of a few milliseconds, between which the process does its
+ * real work, and stops the clock while a simulation's real work is pending. See `docs/decisions/0002-driver.md`.
+ *
+ * @module
+ */
+import { P2PError } from '../core/errors.ts'
+import { Alarm } from '../runtime/alarm.ts'
+import {
+  findSettle,
+  macrotask,
+  macrotasks,
+  onUnhandledRejection,
+  realNowMs,
+  Watchdog,
+  writeError,
+} from '../runtime/settle.ts'
+import type { Settle } from '../runtime/settle.ts'
+import { digestBytes, EventKind } from './audit.ts'
+import { Bridge } from './bridge.ts'
+import type { BridgeJob } from './bridge.ts'
+import type { Scheduler } from './scheduler.ts'
+
+/** Why a run ended: its condition was met, its time was over, or nothing is left that could ever happen. */
+export type RunEnd = 'stopped' | 'time' | 'idle'
+
+/** What to run. */
+export interface DriveOptions {
+  /** Events after this time stay pending. @default Infinity */
+  readonly untilUs?: number
+  /** Asked whenever application code has run; true ends the run. */
+  readonly stop?: () => boolean
+}
+
+/** How to run. */
+export interface DriverOptions {
+  /** Told when events begin and cease to run in this thread, so that code can find out whose it is. */
+  readonly onTurn?: (driving: boolean) => void
+  /** Turns an error thrown by an event, or by code of `host`, into the one that ends the run. */
+  readonly onError?: (error: unknown, host: number) => unknown
+  /** Whether unhandled rejections end the run. @default true */
+  readonly catchRejections?: boolean
+  /** Real time that one turn may take before the code in it counts as hanging. @default 20000 */
+  readonly hangLimitMs?: number
+  /** Real time that one piece of real work may take. @default 60000 */
+  readonly bridgeLimitMs?: number
+  /** `immediates` uses documented functions of Node only and is about twice as slow. @default 'tick' when it works */
+  readonly settle?: 'tick' | 'immediates'
+}
+
+const TURN_MS = 8
+/** Real time is looked at after this many events; one that ran application code counts as several. */
+const EVENTS_PER_LOOK = 256
+const SETTLE_WEIGHT = 8
+const IMMEDIATES_PER_TURN = 1024
+
+type Active = Required<DriveOptions> & {
+  readonly resolve: (end: RunEnd) => void
+  readonly reject: (error: unknown) => void
+}
+/** What a turn came to: more to do, real work to wait for, or the end. */
+type Turn = 'more' | 'wait' | RunEnd
+
+/** Runs one scheduler. */
+export class Driver {
+  readonly bridge: Bridge = new Bridge()
+  readonly #scheduler: Scheduler
+  readonly #options: DriverOptions
+  readonly #watchdog: Watchdog
+  readonly #bridgeAlarm: Alarm
+  #settle: Settle | undefined
+  #active: Active | undefined
+  #failure: { readonly error: unknown } | undefined
+  #resuming = false
+  #stopListening: (() => void) | undefined
+
+  constructor(scheduler: Scheduler, options: DriverOptions = {}) {
+    this.#scheduler = scheduler
+    this.#options = options
+    this.#watchdog = new Watchdog(options.hangLimitMs ?? 20_000)
+    this.#bridgeAlarm = new Alarm(() => this.#bridgeIsLate())
+    this.#bridgeAlarm.keepAlive = true
+  }
+
+  /** Whether a run is under way. */
+  get running(): boolean {
+    return this.#active !== undefined
+  }
+
+  /**
+   * Runs events until there is a reason to end.
+   *
+   * @throws P2PError `invalid-configuration` when a run is under way already, and whatever `onError` makes of errors
+   */
+  run(options: DriveOptions = {}): Promise<RunEnd> {
+    if (this.#active) {
+      throw P2PError.of('invalid-configuration', 'the simulation is running already: await the run under way first', {
+        name: 'run',
+        value: 'under way',
+      })
+    }
+    const { untilUs = Number.POSITIVE_INFINITY, stop = (): boolean => false } = options
+    return new Promise((resolve, reject) => {
+      this.#active = { untilUs, stop, resolve, reject }
+      macrotask(() => {
+        if (this.#options.settle !== 'immediates') this.#settle ??= findSettle()
+        this.#turn()
+      })
+    })
+  }
+
+  /** Ends the run with an error of `host`'s code, the first one if there are several. */
+  fail(error: unknown, host: number): void {
+    this.#failure ??= { error: this.#options.onError ? this.#options.onError(error, host) : error }
+  }
+
+  #turn(): void {
+    if (!this.#active) return
+    if (!this.#settle) {
+      this.#turnOfImmediates()
+      return
+    }
+    let turn: Turn = 'stopped'
+    this.#enter()
+    try {
+      const finished = this.#watchdog.run(() => {
+        turn = this.#runEvents(this.#settle, realNowMs() + TURN_MS)
+      })
+      if (!finished) {
+        const error = this.#hangError()
+        // At once: Node may end the process before anyone can handle the error.
+        writeError(error.message)
+        this.fail(error, this.#scheduler.currentHost)
+      }
+    } catch (error) {
+      this.fail(error, this.#scheduler.currentHost)
+    } finally {
+      this.#leave()
+    }
+    this.#conclude(turn)
+  }
+
+  /** Without a way to run microtasks from here: let Node do it, after each of a row of macrotasks. */
+  #turnOfImmediates(): void {
+    let turn: Turn = 'more'
+    const deadline = realNowMs() + TURN_MS
+    this.#enter()
+    const step = (): void => {
+      this.#scheduler.settled()
+      if (turn !== 'more' || realNowMs() >= deadline) return
+      try {
+        turn = this.#runEvents(undefined, deadline)
+      } catch (error) {
+        this.fail(error, this.#scheduler.currentHost)
+      }
+    }
+    macrotasks(IMMEDIATES_PER_TURN, step, () => {
+      this.#leave()
+      this.#conclude(turn)
+    })
+  }
+
+  #enter(): void {
+    this.#scheduler.driving = true
+    this.#options.onTurn?.(true)
+    if (this.#options.catchRejections !== false) {
+      this.#stopListening = onUnhandledRejection((reason) => this.fail(reason, this.#scheduler.currentHost))
+    }
+  }
+
+  #leave(): void {
+    this.#stopListening?.()
+    this.#options.onTurn?.(false)
+    this.#scheduler.driving = false
+    this.#scheduler.settled()
+  }
+
+  #conclude(turn: Turn): void {
+    const active = this.#active
+    if (!active) return
+    if (this.#failure) {
+      const { error } = this.#failure
+      this.#failure = undefined
+      this.#end()
+      active.reject(error)
+    } else if (turn === 'more') {
+      this.#resume()
+    } else if (turn === 'wait') {
+      this.#wait()
+    } else {
+      this.#end()
+      active.resolve(turn)
+    }
+  }
+
+  #end(): void {
+    this.#active = undefined
+    this.#bridgeAlarm.clear()
+  }
+
+  #resume(): void {
+    if (this.#resuming) return
+    this.#resuming = true
+    macrotask(() => {
+      this.#resuming = false
+      this.#turn()
+    })
+  }
+
+  /**
+   * Runs events and, with `settle`, microtasks, until the turn is over. Without it, until an event has woken application
+   * code.
+   */
+  #runEvents(settle: Settle | undefined, deadline: number): Turn {
+    const scheduler = this.#scheduler
+    const { untilUs, stop } = this.#active as Active
+    let budget = EVENTS_PER_LOOK
+    if (stop()) return 'stopped'
+    for (;;) {
+      if (this.#failure) return 'stopped'
+      if (this.bridge.pending > 0) {
+        const job = this.bridge.takeFinished()
+        if (!job) return 'wait'
+        scheduler.runNow(() => this.#deliver(job))
+      } else if (!scheduler.advance(untilUs)) {
+        if (untilUs === Number.POSITIVE_INFINITY) return 'idle'
+        scheduler.skipTo(untilUs)
+        return 'time'
+      }
+      if (scheduler.woken) {
+        if (!settle) return 'more'
+        this.#settleAll(settle)
+        scheduler.settled()
+        if (stop()) return 'stopped'
+        budget -= SETTLE_WEIGHT
+      }
+      if (--budget <= 0) {
+        if (realNowMs() >= deadline) return 'more'
+        budget = EVENTS_PER_LOOK
+      }
+    }
+  }
+
+  #settleAll(settle: Settle): void {
+    for (;;) {
+      try {
+        settle()
+        return
+      } catch (error) {
+        // A `nextTick` callback threw, and the rest of its queue has still to run.
+        this.fail(error, this.#scheduler.currentHost)
+      }
+    }
+  }
+
+  #deliver(job: BridgeJob): void {
+    const { outcome } = job
+    const value = outcome && 'value' in outcome ? outcome.value : undefined
+    const failed = outcome && 'error' in outcome ? 1 : 0
+    const digest = value instanceof Uint8Array ? digestBytes(value) : 0
+    this.#scheduler.woke(job.host)
+    this.#scheduler.audit.record(EventKind.bridge, job.host, job.index, failed, digest)
+    job.deliver()
+  }
+
+  /** Real work runs outside of turns, so that what it asks of the bridge itself is not queued behind it. */
+  #wait(): void {
+    this.#bridgeAlarm.set(this.#options.bridgeLimitMs ?? 60_000)
+    this.bridge.start(() => {
+      if (this.#active && this.bridge.next?.outcome) {
+        this.#bridgeAlarm.clear()
+        this.#resume()
+      }
+    })
+  }
+
+  #bridgeIsLate(): void {
+    const job = this.bridge.next
+    if (!this.#active || !job || job.outcome) return
+    const afterMs = this.#options.bridgeLimitMs ?? 60_000
+    const message = `${job.what} is not done after ${afterMs / 1000} s of real time, and virtual time stands still`
+    this.fail(P2PError.of('timeout', message, { afterMs }), job.host)
+    this.#conclude('stopped')
+  }
+
+  #hangError(): P2PError {
+    const max = this.#options.hangLimitMs ?? 20_000
+    return P2PError.of(
+      'limit-exceeded',
+      `code ran for ${max / 1000} s without a break at ${this.#scheduler.nowUs() / 1000} ms of virtual time: an ` +
+        'endless loop, or promises that wake each other for ever. It was broken off; end this process, as its state ' +
+        'cannot be trusted any more',
+      { limit: 'hangLimitMs', max },
+    )
+  }
+}

@@ -1,0 +1,164 @@
+/**
+ * A simulated host: a name, the id that follows from it, a runtime, a program, and power that can fail.
+ *
+ * @module
+ */
+import { P2PError } from '../core/errors.ts'
+import { testSigningKey } from '../core/keys.ts'
+import type { SigningKey } from '../core/keys.ts'
+import type { NodeId } from '../core/node-id.ts'
+import { digestText, EventKind } from './audit.ts'
+import type { Scheduler } from './scheduler.ts'
+import type { SimRuntime } from './runtime.ts'
+
+/** What a host does from the moment it is switched on. It is given the host it runs on. */
+export type HostProgram = (host: SimHost) => Promise<void> | void
+
+/** Where a host's program stands. */
+export type ProgramState = 'none' | 'starting' | 'running' | 'ended' | 'crashed'
+
+/** What a simulation gives to its hosts. */
+export interface HostContext {
+  readonly scheduler: Scheduler
+  makeRuntime(name: string, index: number): SimRuntime
+  /** A program's state has changed. */
+  onProgram(before: ProgramState, after: ProgramState): void
+  /** Code of the host has failed outside of anything that could report it. */
+  onFailure(error: unknown, host: number): void
+}
+
+/** One host of a simulation. */
+export class SimHost {
+  readonly name: string
+  /** Its number in the simulation, from 0 in the order in which hosts were added. */
+  readonly index: number
+  readonly #context: HostContext
+  readonly #program: HostProgram | undefined
+  readonly #powerOff = new Set<() => void>()
+  #runtime: SimRuntime
+  #state: ProgramState = 'none'
+  #starts = 0
+  #on = true
+
+  constructor(context: HostContext, name: string, index: number, program: HostProgram | undefined) {
+    this.#context = context
+    this.name = name
+    this.index = index
+    this.#program = program
+    this.#runtime = context.makeRuntime(name, index)
+    context.scheduler.audit.record(EventKind.hostAdded, index, digestText(name))
+    this.#start()
+  }
+
+  /** The key that its nodes use unless they are given another: `testSigningKey(name)`. */
+  get secretKey(): SigningKey {
+    return testSigningKey(this.name)
+  }
+
+  /** The id of that key: `testNodeId(name)`. */
+  get id(): NodeId {
+    return this.secretKey.nodeId
+  }
+
+  /** Its clock, timers, randomness and files, since it was last switched on. */
+  get runtime(): SimRuntime {
+    return this.#runtime
+  }
+
+  /** Where its program stands. */
+  get program(): ProgramState {
+    return this.#state
+  }
+
+  /** Whether it has power. */
+  get isOn(): boolean {
+    return this.#on
+  }
+
+  /** Calls `listener` when the host loses its power, unless the result was called before. */
+  onPowerOff(listener: () => void): () => void {
+    this.#powerOff.add(listener)
+    return () => {
+      this.#powerOff.delete(listener)
+    }
+  }
+
+  /**
+   * The power fails: nothing that the host's code waits for ever happens, its sockets are gone, and no peer is told.
+   * Does nothing when it is off.
+   */
+  crash(): void {
+    if (!this.#on) return
+    this.#context.scheduler.audit.record(EventKind.hostCrashed, this.index)
+    this.#switchOff()
+    if (this.#state === 'starting' || this.#state === 'running') this.#become('crashed')
+  }
+
+  /**
+   * Switches it on again: the same name, id and files, and its program from the beginning.
+   *
+   * @throws P2PError `invalid-configuration` when it is on
+   */
+  restart(): void {
+    if (this.#on) {
+      throw P2PError.of('invalid-configuration', `host ${this.name} is on: crash it before it can restart`, {
+        name: 'restart',
+        value: this.name,
+      })
+    }
+    this.#on = true
+    this.#runtime = this.#context.makeRuntime(this.name, this.index)
+    this.#start()
+  }
+
+  /** As a crash, at the end of the simulation. */
+  async dispose(): Promise<void> {
+    const runtime = this.#runtime
+    if (this.#on) this.#switchOff()
+    await runtime.powerOff()
+  }
+
+  #switchOff(): void {
+    this.#on = false
+    // Real files are closed behind the scenes, which nothing in the simulation can see.
+    void this.#runtime.powerOff()
+    const listeners = [...this.#powerOff]
+    this.#powerOff.clear()
+    for (const listener of listeners) listener()
+  }
+
+  #become(state: ProgramState): void {
+    const before = this.#state
+    this.#state = state
+    this.#context.onProgram(before, state)
+  }
+
+  #start(): void {
+    const program = this.#program
+    if (!program) return
+    const { scheduler } = this.#context
+    const start = ++this.#starts
+    this.#become('starting')
+    scheduler.schedule(0, () => {
+      if (!this.#on || this.#starts !== start) return
+      scheduler.woke(this.index)
+      scheduler.audit.record(EventKind.programStarted, this.index, start)
+      this.#become('running')
+      void this.#run(program, start)
+    })
+  }
+
+  async #run(program: HostProgram, start: number): Promise<void> {
+    let failure: { readonly error: unknown } | undefined
+    try {
+      await program(this)
+    } catch (error) {
+      failure = { error }
+    }
+    // Of a host that has crashed in the meantime nobody hears any more.
+    if (!this.#on || this.#starts !== start) return
+    this.#context.scheduler.audit.record(EventKind.programEnded, this.index, failure ? 1 : 0)
+    this.#become('ended')
+    if (failure) this.#context.onFailure(failure.error, this.index)
+  }
+}

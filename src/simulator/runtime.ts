@@ -1,0 +1,194 @@
+/**
+ * The runtime of a simulated host: its clock and timers are the scheduler's, its randomness comes from the seed, and
+ * real work goes over the bridge.
+ *
+ * @module
+ */
+import { P2PError } from '../core/errors.ts'
+import type { Runtime, RuntimeFile, RuntimeFileEntry, RuntimeFileSystem, RuntimeTimer } from '../core/runtime.ts'
+import { EventKind } from './audit.ts'
+import type { Bridge } from './bridge.ts'
+import type { KernelEvent, RandomStream } from './kernel.ts'
+import { drawBytes } from './random.ts'
+import type { Scheduler } from './scheduler.ts'
+
+/** What a host's runtime is made of. */
+export interface SimRuntimeOptions {
+  readonly scheduler: Scheduler
+  /** Where real work waits, or undefined in a world whose time does not stand still for it. */
+  readonly bridge: Bridge | undefined
+  /** The files behind `files`. */
+  readonly files: RuntimeFileSystem
+  /** The host's name and index. */
+  readonly name: string
+  readonly host: number
+  /** Unix milliseconds at virtual time 0. */
+  readonly epochOffsetMs: number
+  /**
+   * Called when something that the application waits for has begun; the result is called when it is over. For worlds
+   * that end with their process.
+   */
+  readonly hold?: (() => () => void) | undefined
+}
+
+class SimTimer implements RuntimeTimer {
+  readonly #event: KernelEvent
+  readonly #release: (() => void) | undefined
+
+  constructor(event: KernelEvent, release: (() => void) | undefined) {
+    this.#event = event
+    this.#release = release
+  }
+
+  cancel(): void {
+    this.#event.cancel()
+    this.#release?.()
+  }
+
+  [Symbol.dispose](): void {
+    this.cancel()
+  }
+}
+
+/** A function that calls `callback` at its first call only. */
+function once(callback: (() => void) | undefined): (() => void) | undefined {
+  let pending = callback
+  return (
+    callback &&
+    ((): void => {
+      const call = pending
+      pending = undefined
+      call?.()
+    })
+  )
+}
+
+/** A real file, read over the bridge. */
+class BridgedFile implements RuntimeFile {
+  readonly sizeBytes: number
+  readonly modifiedMs: number
+  readonly #file: RuntimeFile
+  readonly #path: string
+  readonly #runtime: SimRuntime
+
+  constructor(file: RuntimeFile, path: string, runtime: SimRuntime, modifiedMs: number) {
+    this.#file = file
+    this.#path = path
+    this.#runtime = runtime
+    this.sizeBytes = file.sizeBytes
+    this.modifiedMs = modifiedMs
+  }
+
+  read(position: number, maxBytes: number): Promise<Uint8Array> {
+    return this.#runtime.bridge(`reading ${this.#path}`, () => this.#file.read(position, maxBytes))
+  }
+
+  close(): Promise<void> {
+    return this.#runtime.bridge(`closing ${this.#path}`, () => this.#runtime.closeFile(this.#file))
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+}
+
+/** The clock, timers, randomness and files of one simulated host, from one start of it to its end. */
+export class SimRuntime implements Runtime {
+  readonly kind = 'simulated'
+  readonly files: RuntimeFileSystem
+  readonly #options: SimRuntimeOptions
+  readonly #random: RandomStream
+  readonly #openFiles = new Set<RuntimeFile>()
+  #on = true
+
+  constructor(options: SimRuntimeOptions) {
+    this.#options = options
+    this.#random = options.scheduler.random(`host/${options.name}/app`)
+    this.files = {
+      open: (path): Promise<RuntimeFile> => this.#open(path),
+      list: (path): Promise<readonly RuntimeFileEntry[]> =>
+        this.bridge(`listing ${path}`, () => options.files.list(path)),
+    }
+  }
+
+  now(): number {
+    return this.#options.scheduler.nowUs() / 1000
+  }
+
+  wallClockMs(): number {
+    return this.#options.epochOffsetMs + Math.floor(this.now())
+  }
+
+  /** @throws P2PError `invalid-configuration` when `delayMs` is not a number */
+  setTimer(delayMs: number, callback: () => void): RuntimeTimer {
+    const { scheduler, host, hold } = this.#options
+    const release = once(hold?.())
+    const event = scheduler.schedule(Math.round(delayMs * 1000), () => {
+      release?.()
+      if (!this.#on) return
+      scheduler.woke(host)
+      scheduler.audit.record(EventKind.timer, host)
+      callback()
+    })
+    return new SimTimer(event, release)
+  }
+
+  async sleep(delayMs: number, options?: { readonly signal?: AbortSignal | undefined }): Promise<void> {
+    const signal = options?.signal
+    if (signal?.aborted === true) throw P2PError.aborted(signal, 'sleep')
+    return new Promise((resolve, reject) => {
+      const abort = (): void => {
+        timer.cancel()
+        if (signal) reject(P2PError.aborted(signal, 'sleep'))
+      }
+      const timer = this.setTimer(delayMs, () => {
+        signal?.removeEventListener('abort', abort)
+        resolve()
+      })
+      signal?.addEventListener('abort', abort, { once: true })
+    })
+  }
+
+  randomBytes(length: number): Uint8Array {
+    return drawBytes(this.#random, length)
+  }
+
+  random(): number {
+    const high = this.#random.nextU32() >>> 5
+    const low = this.#random.nextU32() >>> 6
+    return (high * 67_108_864 + low) / 9_007_199_254_740_992
+  }
+
+  async bridge<T>(what: string, work: () => Promise<T>): Promise<T> {
+    const { bridge, scheduler, host, name } = this.#options
+    // Outside of events there is no history to protect: so in a paced world, between runs, and within real work itself.
+    if (!bridge || !scheduler.driving) return work()
+    return bridge.submit(host, `${what} on host ${name}`, work, () => this.#on)
+  }
+
+  /** Closes a file that was opened by this runtime. */
+  async closeFile(file: RuntimeFile): Promise<void> {
+    this.#openFiles.delete(file)
+    await file.close()
+  }
+
+  /** The host loses its power: nothing that it waits for will happen any more. Its real files are closed. */
+  async powerOff(): Promise<void> {
+    this.#on = false
+    const files = [...this.#openFiles]
+    this.#openFiles.clear()
+    await Promise.allSettled(files.map((file) => file.close()))
+  }
+
+  async #open(path: string): Promise<RuntimeFile> {
+    const { files, epochOffsetMs } = this.#options
+    const file = await this.bridge(`opening ${path}`, async () => {
+      const opened = await files.open(path)
+      if (this.#on) this.#openFiles.add(opened)
+      else await opened.close()
+      return opened
+    })
+    // The disk's own times differ from one checkout to the next: in a simulation all files date from its beginning.
+    return new BridgedFile(file, path, this, this.#options.bridge ? epochOffsetMs : file.modifiedMs)
+  }
+}

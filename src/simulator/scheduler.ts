@@ -1,0 +1,174 @@
+/**
+ * Virtual time: the pending events, the clock they move, whose application code they wake, the random streams and the
+ * hash. It runs one event at a time and knows nothing of Node's event loop; `driver.ts` does.
+ *
+ * @module
+ */
+import { P2PError } from '../core/errors.ts'
+import { EventKind, HashAudit } from './audit.ts'
+import { EventQueue } from './event-queue.ts'
+import type { Kernel, KernelEvent, RandomStream } from './kernel.ts'
+import { randomStream } from './random.ts'
+
+/** No host: events of the network between hosts, or of the scenario. */
+export const NO_HOST = -1
+/** The running event has woken more than one host, which only operations of the scenario do. */
+export const SEVERAL_HOSTS = -2
+
+/** Events that may run at one microsecond before it counts as a loop that never ends. */
+export const MAX_EVENTS_PER_INSTANT = 1_000_000
+
+/** The scheduler of one simulation. */
+export class Scheduler implements Kernel {
+  /** Decides everything random. */
+  readonly seed: bigint
+  readonly audit: HashAudit = new HashAudit()
+  /**
+   * The time when no event is running, for worlds paced by a real clock; virtual time stands still between events
+   * where there is none.
+   */
+  idleClock: (() => number) | undefined
+  /** Called when an event is scheduled from outside of an event. */
+  onIdleSchedule: (() => void) | undefined
+  readonly #queue = new EventQueue()
+  readonly #streams = new Map<string, RandomStream>()
+  #nowUs = 0
+  #eventsRun = 0
+  #eventsThisInstant = 0
+  #driving = false
+  #woken = false
+  #currentHost = NO_HOST
+
+  constructor(seed: bigint) {
+    this.seed = seed
+  }
+
+  nowUs(): number {
+    if (this.#driving || !this.idleClock) return this.#nowUs
+    return Math.max(this.#nowUs, Math.min(Math.floor(this.idleClock()), this.#queue.earliest))
+  }
+
+  /** @throws P2PError `invalid-configuration` when the delay is no number, or ends after 2^53 microseconds */
+  schedule(delayUs: number, callback: () => void): KernelEvent {
+    const time = this.nowUs() + (delayUs > 0 ? Math.ceil(delayUs) : 0)
+    if (time > Number.MAX_SAFE_INTEGER || Number.isNaN(delayUs)) {
+      throw P2PError.of('invalid-configuration', `an event cannot be ${delayUs} microseconds from now`, {
+        name: 'delayUs',
+        value: delayUs,
+      })
+    }
+    const event = this.#queue.push(time, callback)
+    if (!this.#driving) this.onIdleSchedule?.()
+    return event
+  }
+
+  woke(host: number): void {
+    // What is called from outside of an event settles like any other code of the process.
+    if (!this.#driving) return
+    this.#woken = true
+    if (host === this.#currentHost || host < 0) return
+    this.#currentHost = this.#currentHost === NO_HOST ? host : SEVERAL_HOSTS
+    this.audit.record(EventKind.wake, host)
+  }
+
+  random(name: string): RandomStream {
+    let stream = this.#streams.get(name)
+    if (!stream) {
+      const index = this.#streams.size
+      stream = randomStream(this.seed, name, (value) => this.audit.record(EventKind.draw, index, value))
+      this.#streams.set(name, stream)
+    }
+    return stream
+  }
+
+  /** Events that have run. */
+  get eventsRun(): number {
+    return this.#eventsRun
+  }
+
+  /** Events that wait. */
+  get eventsPending(): number {
+    return this.#queue.size
+  }
+
+  /** The time of the next event, `Infinity` when there is none. */
+  get earliestUs(): number {
+    return this.#queue.earliest
+  }
+
+  /** The host whose code runs: an index, {@link NO_HOST} or {@link SEVERAL_HOSTS}. */
+  get currentHost(): number {
+    return this.#currentHost
+  }
+
+  /** Whether the last event has woken application code, so that microtasks must run before the next. */
+  get woken(): boolean {
+    return this.#woken
+  }
+
+  /** Whether events are being run. Set by the driver around each of its turns. */
+  get driving(): boolean {
+    return this.#driving
+  }
+
+  set driving(driving: boolean) {
+    this.#driving = driving
+  }
+
+  /** Microtasks have run: the event is over. */
+  settled(): void {
+    this.#woken = false
+    this.#currentHost = NO_HOST
+  }
+
+  /**
+   * Runs the earliest event, if it is due by `untilUs`.
+   *
+   * @returns whether there was one
+   * @throws whatever the event throws, and P2PError `limit-exceeded` when time does not move any more
+   */
+  advance(untilUs: number): boolean {
+    const time = this.#queue.earliest
+    if (time > untilUs || time === Number.POSITIVE_INFINITY) return false
+    if (time > this.#nowUs) {
+      this.#nowUs = time
+      this.#eventsThisInstant = 0
+      this.audit.at(time)
+    }
+    this.#began()
+    this.#queue.pop()?.()
+    return true
+  }
+
+  /** Runs `callback` as an event of this very moment, before all that are pending. */
+  runNow(callback: () => void): void {
+    this.#began()
+    callback()
+  }
+
+  /** Moves the clock to `timeUs` when nothing happens until then. */
+  skipTo(timeUs: number): void {
+    if (timeUs <= this.#nowUs) return
+    this.#nowUs = timeUs
+    this.#eventsThisInstant = 0
+    this.audit.at(timeUs)
+  }
+
+  /** Drops all events. */
+  clear(): void {
+    this.#queue.clear()
+  }
+
+  #began(): void {
+    this.#eventsRun++
+    this.audit.record(EventKind.event, NO_HOST)
+    if (++this.#eventsThisInstant > MAX_EVENTS_PER_INSTANT) {
+      throw P2PError.of(
+        'limit-exceeded',
+        `more than ${MAX_EVENTS_PER_INSTANT} events at ${this.#nowUs / 1000} ms of virtual time, which no longer ` +
+          'moves: something schedules itself, or reads, in a loop without ever waiting',
+        { limit: 'events at one instant', max: MAX_EVENTS_PER_INSTANT },
+      )
+    }
+  }
+}
