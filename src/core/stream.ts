@@ -56,7 +56,7 @@ export interface P2PSendStream {
    * Calls `listener` with the peer's code when it wants no more bytes, even while nothing is being written; at once
    * when it has said so before. Not called when the half ends in another way.
    */
-  onStopped?(listener: (code: number) => void): Disposable
+  onStopped(listener: (code: number) => void): Disposable
   /** This half as a WHATWG stream, with back-pressure; closing it is `finish`, aborting it `reset(0)`. */
   readonly writable: WritableStream<Uint8Array>
 }

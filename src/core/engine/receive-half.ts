@@ -17,8 +17,11 @@ export interface ReceiveHost {
   returnDrainBytes(bytes: number): void
   /** The half has reached its end in memory, or was given up: nothing more is to be drained. */
   receiveDone(): void
-  /** Sends STOP for a stream that the carrier cannot stop at present. */
-  sendStop(code: number): void
+  /**
+   * Tells the peer that no more is wanted: its carrier may not tell a sender that writes nothing. `blocked` says that
+   * a read is under way, which this side's carrier may not be able to stop.
+   */
+  sendStop(code: number, blocked: boolean): void
   countReceived(bytes: number): void
 }
 
@@ -141,12 +144,9 @@ export class ReceiveHalf implements P2PReceiveStream {
     }
     this.#finish(P2PError.of('stream-stopped', `this side stopped reading (code ${code})`, { streamCode: code }))
     this.#drop()
-    if (this.#fetching && !this.#host.abortsBlockedStreams) {
-      this.#host.sendStop(code)
-      this.#stopAfterFetch = code
-    } else {
-      this.#carrier.stop(code)
-    }
+    this.#host.sendStop(code, this.#fetching)
+    if (this.#fetching && !this.#host.abortsBlockedStreams) this.#stopAfterFetch = code
+    else this.#carrier.stop(code)
   }
 
   #stopAfterFetch: number | undefined

@@ -38,6 +38,8 @@ export class SendHalf implements P2PSendStream {
   #end: 'open' | 'finished' | P2PError = 'open'
   #resetAfterWrite: number | undefined
   #idle: Waiter<void> | undefined
+  #stopCode: number | undefined
+  readonly #stopListeners = new Set<(code: number) => void>()
   #writable: WritableStream<Uint8Array> | undefined
 
   /** `header` travels with the first write, or with the end. */
@@ -86,8 +88,15 @@ export class SendHalf implements P2PSendStream {
     )
   }
 
+  onStopped(listener: (code: number) => void): Disposable {
+    if (this.#stopCode !== undefined) listener(this.#stopCode)
+    else this.#stopListeners.add(listener)
+    return { [Symbol.dispose]: () => void this.#stopListeners.delete(listener) }
+  }
+
   /** The peer said in a control frame that it reads no further. */
   stopByPeer(code: number): void {
+    this.#stopped(code)
     this.#giveUp(code, stoppedError(code), true)
   }
 
@@ -153,6 +162,7 @@ export class SendHalf implements P2PSendStream {
 
   #failedWrite(error: unknown): void {
     const failure = P2PError.from(error, 'connection-failed', 'writing to the stream failed', {})
+    if (P2PError.is(failure, 'stream-stopped')) this.#stopped(failure.streamCode)
     if (this.#end === 'open') this.#fail(failure)
     this.#writing = undefined
     this.#afterWrite()
@@ -186,6 +196,13 @@ export class SendHalf implements P2PSendStream {
       this.#end = 'finished'
       this.#host.sendDone()
     }
+  }
+
+  #stopped(code: number): void {
+    if (this.#stopCode !== undefined || this.#end !== 'open') return
+    this.#stopCode = code
+    for (const listener of this.#stopListeners) listener(code)
+    this.#stopListeners.clear()
   }
 
   #giveUp(code: number, error: P2PError | undefined, byPeer = false): void {

@@ -103,7 +103,7 @@ export class Session {
       grantDrainBytes: (bytes) => this.#ending.grant(bytes),
       returnDrainBytes: (bytes) => this.#returnDrainBytes(bytes),
       drained: () => this.#checkDrained(),
-      control: (frame) => this.#sendControl(frame),
+      control: (frame, blocked) => this.#sendControl(frame, blocked),
       sent: (bytes) => (this.#bytesSent += bytes),
       received: (bytes) => (this.#bytesReceived += bytes),
     })
@@ -388,11 +388,11 @@ export class Session {
     }
   }
 
-  #sendControl(frame: ControlFrame): void {
+  #sendControl(frame: ControlFrame, blocked: boolean): void {
     if (this.ours) {
       // A failure to write it means that the connection is over.
       this.#control.send(frame).catch(() => {})
-    } else {
+    } else if (blocked && !this.#options.abortsBlockedStreams) {
       this.carrier.close(0, 'a blocked stream was aborted')
     }
   }

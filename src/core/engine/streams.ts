@@ -56,6 +56,10 @@ export class DuplexStream implements P2PStream {
     return this.#send.writable
   }
 
+  onStopped(listener: (code: number) => void): Disposable {
+    return this.#send.onStopped(listener)
+  }
+
   /** Gives up both halves with one of the library's codes. */
   refuse(code: number): void {
     this.#receive.stopWith(code)
@@ -79,7 +83,8 @@ export interface StreamTableOptions {
   readonly returnDrainBytes: (bytes: number) => void
   /** A receiving half has reached its end. */
   readonly drained: () => void
-  readonly control: (frame: ControlFrame) => void
+  /** Sends a frame; `blocked` says that the carrier alone may not be able to do what the frame says. */
+  readonly control: (frame: ControlFrame, blocked: boolean) => void
   readonly sent: (bytes: number) => void
   readonly received: (bytes: number) => void
 }
@@ -262,7 +267,7 @@ export class StreamTable {
           this.#trackAcknowledgement(carrier)
           this.#forgetIfDone(entry, table, number)
         },
-        sendReset: (code) => this.#options.control({ type: 'reset', openedBySender, number, code }),
+        sendReset: (code) => this.#options.control({ type: 'reset', openedBySender, number, code }, true),
         countSent: this.#options.sent,
         announcing: () => this.#announceUpTo(number),
       },
@@ -311,7 +316,7 @@ export class StreamTable {
           this.#forgetIfDone(entry, table, number)
           this.#options.drained()
         },
-        sendStop: (code) => this.#options.control({ type: 'stop', openedBySender, number, code }),
+        sendStop: (code, blocked) => this.#options.control({ type: 'stop', openedBySender, number, code }, blocked),
         countReceived: this.#options.received,
       },
       rest,
