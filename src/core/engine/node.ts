@@ -97,7 +97,7 @@ export abstract class EngineNode<Connection extends EngineConnection> implements
     try {
       return Promise.resolve(this.#listen(addr, options))
     } catch (error) {
-      return Promise.reject(error as P2PError)
+      return Promise.reject(error)
     }
   }
 
@@ -116,12 +116,14 @@ export abstract class EngineNode<Connection extends EngineConnection> implements
   async discover(name: string, options?: WaitOptions): Promise<NodeId> {
     this.#checkOpen()
     throwIfAborted(options?.signal, 'discover')
-    for (const source of this.#options.discovery) {
-      const address = await source.resolveName(name, options)
-      if (address) return address.id
-    }
+    const { known, failure } = await this.#ask((source) => source.resolveName(name, options), options?.signal)
+    if (known) return known.id
     const sources =
       this.#options.discovery.map((source) => source.name).join(', ') || 'none: pass `discovery` to create()'
+    if (failure) {
+      const message = `looking up ${JSON.stringify(name)} failed (sources asked: ${sources}): ${failure.message}`
+      throw P2PError.of('discovery-failed', message, { name }, { cause: failure })
+    }
     throw P2PError.of('node-not-found', `nobody knows the name ${JSON.stringify(name)} (sources asked: ${sources})`, {
       node: name,
     })
@@ -186,12 +188,27 @@ export abstract class EngineNode<Connection extends EngineConnection> implements
 
   async #resolve(address: P2PAddress, signal: AbortSignal): Promise<P2PAddress> {
     if (address.direct.length > 0 || address.relays.length > 0) return address
-    for (const source of this.#options.discovery) {
-      const known = await source.resolveId(address.id, { signal })
-      if (known) return known
-    }
+    const { known } = await this.#ask((source) => source.resolveId(address.id, { signal }), signal)
     // The transport may have ways of its own to find an id.
-    return address
+    return known ?? address
+  }
+
+  /** Asks the sources in turn; one that fails does not keep the others from being asked. */
+  async #ask(
+    question: (source: P2PDiscovery) => Promise<P2PAddress | undefined>,
+    signal: AbortSignal | undefined,
+  ): Promise<{ readonly known?: P2PAddress; readonly failure?: P2PError }> {
+    let failure: P2PError | undefined
+    for (const source of this.#options.discovery) {
+      try {
+        const known = await question(source)
+        if (known) return { known }
+      } catch (error) {
+        throwIfAborted(signal, 'discover')
+        failure ??= P2PError.from(error, 'discovery-failed', `the source ${source.name} failed`, { name: source.name })
+      }
+    }
+    return failure ? { failure } : {}
   }
 
   #session(carrier: CarrierConnection): Session {
@@ -273,7 +290,9 @@ export abstract class EngineNode<Connection extends EngineConnection> implements
     const { authorize } = listener.options
     if (!authorize) return undefined
     try {
-      return (await authorize(carrier.remoteId)) === true ? undefined : 'not authorized'
+      // Anything but true refuses, whatever an untyped caller returns.
+      const answer: unknown = await authorize(carrier.remoteId)
+      return answer === true ? undefined : 'not authorized'
     } catch {
       // The peer learns no internals; an `authorize` that throws lets nobody in.
       return 'not authorized'

@@ -186,7 +186,7 @@ export class StreamTable {
 
   /** Finishes every sending half. One that the peer has stopped counts as finished: its bytes are not wanted. */
   async finishAll(): Promise<void> {
-    await Promise.allSettled(this.#entries().map((entry) => entry.send?.finish()))
+    await Promise.allSettled(this.#entries().flatMap((entry) => entry.send?.finish() ?? []))
   }
 
   /** Resolves when the peer's transport has everything that was finished. */
