@@ -1,0 +1,253 @@
+/**
+ * One request on the asking side, from its place in the queue to the last byte of the answer.
+ *
+ * @module
+ */
+import type { P2PConnection } from '../core/connection.ts'
+import { P2PError } from '../core/errors.ts'
+import type { RuntimeTimer } from '../core/runtime.ts'
+import type { P2PStream } from '../core/stream.ts'
+import { P2PBody } from './body.ts'
+import type { PreparedRequest } from './client-options.ts'
+import { IDEMPOTENT } from './client-options.ts'
+import { P2PClientResponse } from './client-response.ts'
+import { contentLength, decodeResponseHead, encodeRequest } from './codec.ts'
+import { explainStreamError, REQUEST_CODE } from './codes.ts'
+import type { RawHead } from './head-reader.ts'
+import { readHead } from './head-reader.ts'
+import { IncomingBody } from './incoming-body.ts'
+import type { PooledPeer } from './pool.ts'
+import type { BodyProducer } from './producer.ts'
+import { produce } from './producer.ts'
+
+/** Bodies up to this size are copied behind their head, to leave in one write. */
+const INLINE_BYTES = 65_536
+const EMPTY = new Uint8Array(0)
+
+/** A request under way. */
+export class ClientExchange {
+  readonly #peer: PooledPeer
+  readonly #request: PreparedRequest
+  readonly #what: string
+  #stage: 'queued' | 'entered' | 'over' = 'queued'
+  #connecting = false
+  #stream: P2PStream | undefined
+  #incoming: IncomingBody | undefined
+  #producer: BodyProducer | undefined
+  #headTimer: RuntimeTimer | undefined
+  #deadline: RuntimeTimer | undefined
+  readonly #onAbort = (): void => this.#fail(P2PError.aborted(this.#request.signal as AbortSignal, this.#what))
+  readonly #onTurn = (): void => {
+    this.#stage = 'entered'
+    void this.#start()
+  }
+  #resolve!: (response: P2PClientResponse) => void
+  #reject!: (error: P2PError) => void
+  #sent = false
+  /** The head, and behind it the body when it is small. */
+  readonly #bytes: Uint8Array
+  /** The body that is to be written on its own. */
+  readonly #rest: PreparedRequest['body'] | undefined
+
+  /** @throws P2PError `limit-exceeded` when the head is too long */
+  constructor(peer: PooledPeer, request: PreparedRequest) {
+    const { body } = request
+    const inline = body instanceof Uint8Array && body.length <= INLINE_BYTES
+    this.#peer = peer
+    this.#request = request
+    this.#what = `${request.method} ${request.target.slice(0, 200)}`
+    this.#bytes = encodeRequest(request, peer.limits.maxHeaderBytes, inline ? body : EMPTY)
+    this.#rest = inline ? undefined : body
+  }
+
+  /** Resolves with the answer's head. */
+  run(): Promise<P2PClientResponse> {
+    const { signal, deadlineMs } = this.#request
+    if (signal?.aborted) {
+      this.#cancelUnsentBody()
+      return Promise.reject(P2PError.aborted(signal, this.#what))
+    }
+    return new Promise((resolve, reject) => {
+      this.#resolve = resolve
+      this.#reject = reject
+      const entered = this.#peer.enter(this.#onTurn) === 'entered'
+      signal?.addEventListener('abort', this.#onAbort, { once: true })
+      if (deadlineMs !== undefined && deadlineMs !== Number.POSITIVE_INFINITY) {
+        const message = `${this.#what}: no complete answer from ${this.#peer.name} within ${deadlineMs} ms (deadlineMs)`
+        const late = (): void => this.#fail(P2PError.of('timeout', message, { afterMs: deadlineMs }))
+        this.#deadline = this.#peer.system.runtime.setTimer(deadlineMs, late)
+      }
+      if (entered) this.#onTurn()
+    })
+  }
+
+  get #over(): boolean {
+    return this.#stage === 'over'
+  }
+
+  async #start(): Promise<void> {
+    try {
+      const reused = this.#peer.ready
+      if (!reused || !(await this.#attempt(reused, true))) {
+        this.#connecting = true
+        const connection = await this.#peer.connect()
+        this.#connecting = false
+        if (!this.#over) await this.#attempt(connection, false)
+      }
+    } catch (error) {
+      this.#fail(explainStreamError(error, this.#what, this.#peer.name))
+    }
+  }
+
+  /** False when the connection was stale, nothing had left, and another may be tried. */
+  async #attempt(connection: P2PConnection, mayRetry: boolean): Promise<boolean> {
+    const rest = this.#rest
+    const { maxHeaderBytes } = this.#peer.limits
+    const repeatable = IDEMPOTENT.has(this.#request.method) && (rest === undefined || rest instanceof Uint8Array)
+    let stream
+    try {
+      stream = await connection.openStream({ kind: 'request' })
+      if (this.#over) {
+        giveUp(stream)
+        return true
+      }
+      this.#stream = stream
+      if (rest === undefined || rest instanceof Uint8Array) this.#sendWhole(stream, rest)
+      else void this.#upload(stream, rest)
+      const answer = await readHead(stream, maxHeaderBytes)
+      if (!this.#over) this.#answered(stream, answer, connection)
+      return true
+    } catch (error) {
+      const stale = mayRetry && repeatable && !this.#sent
+      if (stale && !this.#over && P2PError.is(error, 'connection-closed')) {
+        this.#headTimer?.cancel()
+        return false
+      }
+      if (stream && (P2PError.is(error, 'protocol') || P2PError.is(error, 'limit-exceeded'))) {
+        const code = error.code === 'protocol' ? REQUEST_CODE.malformed : REQUEST_CODE.tooLarge
+        giveUp(stream, code)
+      }
+      throw error
+    }
+  }
+
+  /** Failures to send are not told from here: whether the peer answered nonetheless is what counts. */
+  #sendWhole(stream: P2PStream, rest: Uint8Array | undefined): void {
+    const sent = (): void => {
+      this.#sent = true
+    }
+    stream.write(this.#bytes).then(sent, () => {})
+    if (rest) stream.write(rest).catch(() => {})
+    stream.finish().catch(() => {})
+    this.#awaitHead()
+  }
+
+  async #upload(stream: P2PStream, body: Exclude<PreparedRequest['body'], Uint8Array>): Promise<void> {
+    try {
+      const producer = produce(body)
+      this.#producer = producer
+      await stream.write(this.#bytes)
+      this.#sent = true
+      for (let chunk = await producer.next(); chunk; chunk = await producer.next()) {
+        if (this.#over) return
+        if (chunk.length > 0) await stream.write(chunk)
+      }
+      this.#producer = undefined
+      await stream.finish()
+      if (!this.#incoming) this.#awaitHead()
+    } catch (error) {
+      this.#producer?.cancel(error)
+      this.#producer = undefined
+      // The peer has all it wants, or the connection is over: reading the answer tells.
+      if (P2PError.is(error, 'stream-stopped') || P2PError.is(error, 'connection-closed')) return
+      const message = `${this.#what}: the source of its body failed`
+      this.#fail(P2PError.is(error) ? error : P2PError.of('serialization', message, {}, { cause: error }))
+    }
+  }
+
+  #awaitHead(): void {
+    const { headTimeoutMs } = this.#peer.limits
+    if (this.#over || headTimeoutMs === Number.POSITIVE_INFINITY) return
+    this.#headTimer = this.#peer.system.runtime.setTimer(headTimeoutMs, () => {
+      const message = `${this.#what}: no answer from ${this.#peer.name} within ${headTimeoutMs} ms (headTimeoutMs)`
+      this.#fail(P2PError.of('timeout', message, { afterMs: headTimeoutMs }))
+    })
+  }
+
+  #answered(stream: P2PStream, answer: RawHead, connection: P2PConnection): void {
+    const { status, headers } = decodeResponseHead(answer.head)
+    this.#headTimer?.cancel()
+    const bodyless = this.#request.method === 'HEAD' || status === 204 || status === 205 || status === 304
+    const what = `the answer to ${this.#what}`
+    const incoming = new IncomingBody({
+      stream,
+      rest: answer.rest,
+      expectedBytes: bodyless ? 0 : contentLength(headers),
+      maxBytes: Number.POSITIVE_INFINITY,
+      limitName: 'maxBodyBytes',
+      runtime: this.#peer.system.runtime,
+      idleTimeoutMs: Number.POSITIVE_INFINITY,
+      what,
+      explain: (error) => explainStreamError(error, what, this.#peer.name),
+      onEnd: () => this.#finish(),
+      onFail: () => this.#finish(),
+    })
+    this.#incoming = incoming
+    const source = {
+      read: (): Promise<Uint8Array | undefined> => incoming.read(),
+      cancel: (): void => {
+        incoming.cancel(undefined, REQUEST_CODE.cancelled)
+        this.#finish()
+      },
+    }
+    const { maxBufferedBytes } = this.#peer.limits
+    const body = new P2PBody(source, { maxBufferedBytes, what })
+    incoming.begin()
+    this.#resolve(new P2PClientResponse({ status, headers, body, remoteNodeId: connection.remoteNodeId() }))
+  }
+
+  /** Ends the request before its answer is complete. */
+  #fail(error: P2PError): void {
+    if (this.#over) return
+    if (this.#incoming) this.#incoming.cancel(error, REQUEST_CODE.cancelled)
+    else this.#stream?.stop(REQUEST_CODE.cancelled)
+    this.#stream?.reset(REQUEST_CODE.cancelled)
+    this.#finish()
+    this.#reject(error)
+  }
+
+  #finish(): void {
+    if (this.#over) return
+    const entered = this.#stage === 'entered'
+    this.#stage = 'over'
+    this.#headTimer?.cancel()
+    this.#deadline?.cancel()
+    this.#request.signal?.removeEventListener('abort', this.#onAbort)
+    if (this.#connecting) this.#peer.giveUpConnecting()
+    if (this.#producer) {
+      // The answer is complete, or given up, and the body it was for is still being sent.
+      this.#producer.cancel(undefined)
+      this.#producer = undefined
+      this.#stream?.reset(REQUEST_CODE.none)
+    } else if (!this.#stream) {
+      this.#cancelUnsentBody()
+    }
+    if (entered) this.#peer.leave()
+    else this.#peer.leaveQueue(this.#onTurn)
+  }
+
+  #cancelUnsentBody(): void {
+    const { body } = this.#request
+    if (body instanceof Uint8Array) return
+    try {
+      produce(body).cancel(undefined)
+    } catch {
+      // It is locked, or no body at all: nothing to let go of.
+    }
+  }
+}
+
+function giveUp(stream: P2PStream, code: number = REQUEST_CODE.cancelled): void {
+  stream.reset(code)
+  stream.stop(code)
+}

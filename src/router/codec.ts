@@ -1,0 +1,314 @@
+/**
+ * The bytes of requests and answers (`docs/wire.md`). Each is a head and a body on one half of a stream:
+ *
+ * ```
+ * request = length:varint  head{length}  body until FIN
+ * head    = method  target:string  fields
+ * method  = one byte: 1.. of METHODS, or 0 and a string
+ * answer  = length:varint  head{length}  body until FIN
+ * head    = status:varint (200 to 599)  fields
+ * fields  = count:varint  field*
+ * field   = one byte: 1.. of FIELD_NAMES, or 0 and a string;  value:string
+ * string  = length:varint  bytes
+ * ```
+ *
+ * Varints are those of RFC 9000, 16, in their shortest form. Every head has exactly one encoding, and the decoder
+ * takes no other: what it accepts encodes to the same bytes again.
+ *
+ * @module
+ */
+import { invalidConfiguration } from '../core/config.ts'
+import { readVarint, varintLength, writeVarint } from '../core/encoding.ts'
+import { P2PError } from '../core/errors.ts'
+import { isHeaderName, isHeaderValue, P2PHeaders } from './headers.ts'
+
+/** Methods of one byte, counted from 1. The order is part of the protocol. */
+export const METHODS: readonly string[] = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']
+
+/** Field names of one byte, counted from 1. The order is part of the protocol. */
+// prettier-ignore
+export const FIELD_NAMES: readonly string[] = [
+  'accept', 'accept-encoding', 'accept-language', 'accept-ranges', 'access-control-allow-origin', 'age', 'allow',
+  'authorization', 'cache-control', 'content-disposition', 'content-encoding', 'content-language', 'content-length',
+  'content-location', 'content-range', 'content-type', 'cookie', 'date', 'etag', 'expires', 'if-match',
+  'if-modified-since', 'if-none-match', 'if-range', 'if-unmodified-since', 'last-modified', 'link', 'location',
+  'origin', 'range', 'referer', 'retry-after', 'server-timing', 'set-cookie', 'traceparent', 'tracestate',
+  'user-agent', 'vary', 'www-authenticate', 'x-request-id',
+]
+
+/** Fields that describe a hop of HTTP/1.1 and mean nothing here: left out when encoding, refused when decoding. */
+export const HOP_FIELDS: ReadonlySet<string> = new Set([
+  'connection',
+  'keep-alive',
+  'proxy-connection',
+  'transfer-encoding',
+  'upgrade',
+])
+
+/** Most header fields of one head. */
+export const MAX_FIELDS = 256
+/** Longest method. */
+const MAX_METHOD_BYTES = 32
+
+const METHOD_CODES: ReadonlyMap<string, number> = new Map(METHODS.map((name, i) => [name, i + 1]))
+const FIELD_CODES: ReadonlyMap<string, number> = new Map(FIELD_NAMES.map((name, i) => [name, i + 1]))
+const METHOD = /^[A-Z][A-Z0-9_-]{0,31}$/
+/** A target as RFC 9112, 3.2.1 calls it origin-form, with anything beyond ASCII allowed. */
+// oxlint-disable-next-line no-control-regex -- it is there to refuse them
+const TARGET = /^\/[^\x00-\x20\x7f#]*$/
+// oxlint-disable-next-line no-control-regex -- likewise
+const ASCII = /^[\x00-\x7f]*$/
+/** A `content-length`. */
+const LENGTH = /^(?:0|[1-9]\d{0,14})$/
+const EMPTY = new Uint8Array(0)
+
+/** The head of a request. */
+export interface RequestHead {
+  /** In upper case. */
+  readonly method: string
+  /** Path and query, as they were sent: percent-encoded. */
+  readonly target: string
+  readonly headers: P2PHeaders
+}
+
+/** The head of an answer. */
+export interface ResponseHead {
+  /** 200 to 599. */
+  readonly status: number
+  readonly headers: P2PHeaders
+}
+
+/** Whether `method` can be sent. */
+export function isMethod(method: string): boolean {
+  return METHOD.test(method)
+}
+
+/** Whether `target` can be sent. */
+export function isTarget(target: string): boolean {
+  return TARGET.test(target) && target.isWellFormed()
+}
+
+/** The limit on the length of a head, crossed by this side. */
+function headTooLarge(bytes: number, maxBytes: number): P2PError {
+  return P2PError.of('limit-exceeded', `the head has ${bytes} bytes; at most ${maxBytes} can be sent`, {
+    limit: 'maxHeaderBytes',
+    max: maxBytes,
+  })
+}
+
+/** Writes a head behind four free bytes, where its length goes once it is known. */
+class HeadWriter {
+  readonly #buffer: Buffer
+  #offset = 4
+
+  constructor(capacity: number) {
+    this.#buffer = Buffer.allocUnsafe(capacity + 4)
+  }
+
+  varint(value: number): void {
+    this.#offset = writeVarint(this.#buffer, this.#offset, value)
+  }
+
+  byte(value: number): void {
+    this.#buffer[this.#offset++] = value
+  }
+
+  latin1(text: string): void {
+    this.varint(text.length)
+    this.#offset += this.#buffer.write(text, this.#offset, 'latin1')
+  }
+
+  utf8(text: string): void {
+    if (ASCII.test(text)) {
+      this.latin1(text)
+    } else {
+      this.varint(Buffer.byteLength(text))
+      this.#offset += this.#buffer.write(text, this.#offset)
+    }
+  }
+
+  fields(headers: P2PHeaders): void {
+    const flat = headers.flat()
+    let count = 0
+    for (let i = 0; i < flat.length; i += 2) if (!HOP_FIELDS.has(flat[i] as string)) count++
+    if (count > MAX_FIELDS) {
+      throw P2PError.of('limit-exceeded', `the head has ${count} header fields; at most ${MAX_FIELDS} can be sent`, {
+        limit: 'header fields',
+        max: MAX_FIELDS,
+      })
+    }
+    this.varint(count)
+    let lengths = 0
+    for (let i = 0; i < flat.length; i += 2) {
+      const name = flat[i] as string
+      if (HOP_FIELDS.has(name)) continue
+      if (name === 'content-length' && (lengths++ > 0 || !LENGTH.test(flat[i + 1] as string))) {
+        throw invalidConfiguration('header content-length', flat[i + 1], 'must be one whole number of bytes')
+      }
+      const code = FIELD_CODES.get(name) ?? 0
+      this.byte(code)
+      if (code === 0) this.latin1(name)
+      this.latin1(flat[i + 1] as string)
+    }
+  }
+
+  /** The message: the head's length, the head, and `body`. */
+  end(maxBytes: number, body: Uint8Array): Uint8Array {
+    const length = this.#offset - 4
+    if (length > maxBytes) throw headTooLarge(length, maxBytes)
+    const start = 4 - varintLength(length)
+    writeVarint(this.#buffer, start, length)
+    this.#buffer.set(body, this.#offset)
+    return this.#buffer.subarray(start, this.#offset + body.length)
+  }
+}
+
+function fieldsCapacity(headers: P2PHeaders): number {
+  let capacity = 8
+  for (const text of headers.flat()) capacity += text.length + 9
+  return capacity
+}
+
+/**
+ * A request's head with `body`, or the beginning of a body, behind it, to go out in one write.
+ *
+ * @throws P2PError `limit-exceeded` when the head has more than `maxHeaderBytes`
+ */
+export function encodeRequest(head: RequestHead, maxHeaderBytes: number, body: Uint8Array = EMPTY): Uint8Array {
+  const { method, target, headers } = head
+  const code = METHOD_CODES.get(method) ?? 0
+  const writer = new HeadWriter(method.length + 3 * target.length + 32 + fieldsCapacity(headers) + body.length)
+  writer.byte(code)
+  if (code === 0) writer.latin1(method)
+  writer.utf8(target)
+  writer.fields(headers)
+  return writer.end(maxHeaderBytes, body)
+}
+
+/**
+ * An answer's head with `body`, or the beginning of a body, behind it, to go out in one write.
+ *
+ * @throws P2PError `limit-exceeded` when the head has more than `maxHeaderBytes`
+ */
+export function encodeResponse(head: ResponseHead, maxHeaderBytes: number, body: Uint8Array = EMPTY): Uint8Array {
+  const writer = new HeadWriter(16 + fieldsCapacity(head.headers) + body.length)
+  writer.varint(head.status)
+  writer.fields(head.headers)
+  return writer.end(maxHeaderBytes, body)
+}
+
+function malformed(why: string): P2PError {
+  return P2PError.of('protocol', `the peer sent a malformed head: ${why}`, {})
+}
+
+/** Takes a head apart, front to back. */
+class HeadParser {
+  readonly #bytes: Buffer
+  #offset = 0
+
+  constructor(bytes: Uint8Array) {
+    this.#bytes = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  }
+
+  byte(): number {
+    const byte = this.#bytes[this.#offset]
+    if (byte === undefined) throw malformed('it ends too early')
+    this.#offset++
+    return byte
+  }
+
+  varint(max: number): number {
+    const read = readVarint(this.#bytes, this.#offset)
+    if (!read) throw malformed('it ends too early')
+    if (!(read.value <= max)) throw malformed(`it holds a number over ${max}`)
+    if (read.next - this.#offset !== varintLength(read.value)) throw malformed('a number is longer than it need be')
+    this.#offset = read.next
+    return read.value
+  }
+
+  latin1(maxBytes: number): string {
+    const length = this.varint(maxBytes)
+    const end = this.#offset + length
+    if (end > this.#bytes.length) throw malformed('it ends too early')
+    const text = this.#bytes.toString('latin1', this.#offset, end)
+    this.#offset = end
+    return text
+  }
+
+  target(): string {
+    let text = this.latin1(this.#bytes.length)
+    if (!ASCII.test(text)) {
+      try {
+        text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(Buffer.from(text, 'latin1'))
+      } catch {
+        throw malformed('its target is not UTF-8')
+      }
+    }
+    if (!TARGET.test(text)) throw malformed('its target is no path')
+    return text
+  }
+
+  method(): string {
+    const code = this.byte()
+    if (code > 0) {
+      const known = METHODS[code - 1]
+      if (known === undefined) throw malformed(`there is no method ${code}`)
+      return known
+    }
+    const method = this.latin1(MAX_METHOD_BYTES)
+    if (!METHOD.test(method) || METHOD_CODES.has(method)) throw malformed('its method is none')
+    return method
+  }
+
+  fields(): P2PHeaders {
+    const count = this.varint(MAX_FIELDS)
+    const flat: string[] = []
+    let lengths = 0
+    for (let i = 0; i < count; i++) {
+      const name = this.#fieldName()
+      const value = this.latin1(this.#bytes.length)
+      if (!isHeaderValue(value)) throw malformed(`the value of ${name} has characters it may not have`)
+      if (name === 'content-length' && (lengths++ > 0 || !LENGTH.test(value))) {
+        throw malformed('its content-length is not one whole number')
+      }
+      flat.push(name, value)
+    }
+    if (this.#offset !== this.#bytes.length) throw malformed('it has bytes left over')
+    return P2PHeaders.fromChecked(flat)
+  }
+
+  #fieldName(): string {
+    const code = this.byte()
+    if (code > 0) {
+      const known = FIELD_NAMES[code - 1]
+      if (known === undefined) throw malformed(`there is no field ${code}`)
+      return known
+    }
+    const name = this.latin1(this.#bytes.length)
+    if (!isHeaderName(name) || FIELD_CODES.has(name)) throw malformed('the name of a field is none')
+    if (HOP_FIELDS.has(name)) throw malformed(`it has the field ${name}, which belongs to HTTP/1.1`)
+    return name
+  }
+}
+
+/** Decodes a request's head, without its length. @throws P2PError `protocol` */
+export function decodeRequestHead(bytes: Uint8Array): RequestHead {
+  const parser = new HeadParser(bytes)
+  const method = parser.method()
+  const target = parser.target()
+  return { method, target, headers: parser.fields() }
+}
+
+/** Decodes an answer's head, without its length. @throws P2PError `protocol` */
+export function decodeResponseHead(bytes: Uint8Array): ResponseHead {
+  const parser = new HeadParser(bytes)
+  const status = parser.varint(599)
+  if (status < 200) throw malformed(`${status} is no status of an answer`)
+  return { status, headers: parser.fields() }
+}
+
+/** The `content-length` of checked headers, undefined when there is none. */
+export function contentLength(headers: P2PHeaders): number | undefined {
+  const value = headers.get('content-length')
+  return value === undefined ? undefined : Number(value)
+}

@@ -1,0 +1,54 @@
+/**
+ * The codes with which either side gives up the stream of a request, in RESET (its own half) and STOP_SENDING (the
+ * other's). `docs/wire.md` lists them.
+ *
+ * @module
+ */
+import { LIBRARY_CODE } from '../core/engine/wire.ts'
+import { P2PError } from '../core/errors.ts'
+
+/** Codes of RESET and STOP_SENDING on the stream of a request. */
+export const REQUEST_CODE = {
+  /** Nothing is wrong: the rest of this half is not needed, as the answer is complete without it. */
+  none: 0,
+  /** The caller gave up, or the server is closing. */
+  cancelled: 1,
+  /** The other side's bytes are no request, or no answer. */
+  malformed: 2,
+  /** The head or the body is over this side's limit. */
+  tooLarge: 3,
+  /** Not looked at: too many requests in flight, or the server is closing. Safe to send again. */
+  refused: 4,
+  /** This side failed after it had sent the head. */
+  internal: 5,
+  /** The other side took too long: to send its head, or to send or take more of a body. */
+  timeout: 6,
+} as const
+
+const MEANINGS: Readonly<Record<number, string>> = {
+  [REQUEST_CODE.none]: 'it wants no more of it',
+  [REQUEST_CODE.cancelled]: 'it was cancelled there',
+  [REQUEST_CODE.malformed]: 'it could not be decoded there',
+  [REQUEST_CODE.tooLarge]: 'it is over a limit there',
+  [REQUEST_CODE.internal]: 'it failed there',
+  [REQUEST_CODE.timeout]: 'it took too long for it',
+}
+
+/** Explains an error of the stream of a request to `node`: RESET and STOP_SENDING become words. */
+export function explainStreamError(error: unknown, what: string, node: string): P2PError {
+  if (P2PError.is(error, 'stream-reset') || P2PError.is(error, 'stream-stopped')) {
+    const code = error.streamCode
+    const options = { cause: error }
+    if (code === REQUEST_CODE.refused) {
+      const why = 'it has too many requests in flight, or is closing; try again later'
+      return P2PError.of('refused', `${node} refused ${what}: ${why}`, { node }, options)
+    }
+    if (code === LIBRARY_CODE.unclaimed) {
+      return P2PError.of('refused', `${node} refused ${what}: it serves no requests`, { node }, options)
+    }
+    const meaning = MEANINGS[code] ?? 'it did not say why'
+    const message = `${node} gave up ${what}: ${meaning} (code ${code})`
+    return P2PError.of('stream-reset', message, { streamCode: code }, options)
+  }
+  return P2PError.from(error, 'connection-failed', `${what} to ${node} failed`, {}) as P2PError
+}

@@ -1,0 +1,338 @@
+/**
+ * One request on the serving side, from the stream's first byte to the last of the answer.
+ *
+ * @module
+ */
+import { P2PError } from '../core/errors.ts'
+import type { P2PNodeId } from '../core/node-id.ts'
+import type { Runtime, RuntimeTimer } from '../core/runtime.ts'
+import type { P2PStream } from '../core/stream.ts'
+import { P2PBody } from './body.ts'
+import { contentLength, decodeRequestHead, encodeResponse } from './codec.ts'
+import type { RequestHead } from './codec.ts'
+import { explainStreamError, REQUEST_CODE } from './codes.ts'
+import { readHead } from './head-reader.ts'
+import { IdleTimer } from './idle-timer.ts'
+import { IncomingBody } from './incoming-body.ts'
+import { produce } from './producer.ts'
+import type { BodyProducer } from './producer.ts'
+import { P2PRequest } from './request.ts'
+import { P2PResponse } from './response.ts'
+import type { P2PHandler } from './router.ts'
+import type { ServeOptions, ServerLimits } from './server-options.ts'
+
+/** What an exchange needs of its server. */
+export interface ExchangeHost {
+  readonly runtime: Runtime
+  readonly limits: ServerLimits
+  readonly handler: P2PHandler
+  readonly onError: NonNullable<ServeOptions['onError']>
+  /** Called once, when the exchange is over. */
+  readonly done: (exchange: Exchange, outcome: ExchangeOutcome) => void
+}
+
+/** How an exchange ended: answered, given up by the peer or the server, or not understood. */
+export type ExchangeOutcome = 'answered' | 'cancelled' | 'malformed'
+
+/** Bodies up to this size are copied behind their head, to leave in one write. */
+const INLINE_BYTES = 65_536
+const EMPTY = new Uint8Array(0)
+
+/** A request being answered. */
+export class Exchange {
+  readonly #host: ExchangeHost
+  readonly #stream: P2PStream
+  readonly #remote: P2PNodeId
+  #timer: RuntimeTimer | undefined
+  #stopListening: Disposable | undefined
+  #request: P2PRequest | undefined
+  #incoming: IncomingBody | undefined
+  #abort: AbortController | undefined
+  #aborted: P2PError | undefined
+  readonly #cleanups: (() => void)[] = []
+  #producer: BodyProducer | undefined
+  #sending: IdleTimer | undefined
+  /** Whether an answer has been chosen: the handler's, or one in its stead. */
+  #answered = false
+  #over = false
+
+  constructor(host: ExchangeHost, stream: P2PStream, remote: P2PNodeId) {
+    this.#host = host
+    this.#stream = stream
+    this.#remote = remote
+  }
+
+  /** Reads the head and calls the handler. Never rejects. */
+  async run(): Promise<void> {
+    const { runtime, limits } = this.#host
+    if (limits.headerTimeoutMs !== Number.POSITIVE_INFINITY) {
+      this.#timer = runtime.setTimer(limits.headerTimeoutMs, () => {
+        this.#give(REQUEST_CODE.timeout, 'malformed', 'the request did not begin in time')
+      })
+    }
+    try {
+      const { head, rest } = await readHead(this.#stream, limits.maxHeaderBytes)
+      if (this.#over) return
+      this.#timer?.cancel()
+      this.#begin(decodeRequestHead(head), rest)
+    } catch (error) {
+      if (P2PError.is(error, 'limit-exceeded')) this.#give(REQUEST_CODE.tooLarge, 'malformed', error.message)
+      else if (P2PError.is(error, 'protocol')) this.#give(REQUEST_CODE.malformed, 'malformed', error.message)
+      else this.#give(REQUEST_CODE.cancelled, 'cancelled', 'the request was given up before it was complete')
+      return
+    }
+    await this.#callHandler()
+  }
+
+  /** Gives the exchange up because the server closes or the connection is over. */
+  cancel(why: string): void {
+    this.#give(REQUEST_CODE.cancelled, 'cancelled', why)
+  }
+
+  #begin(head: RequestHead, rest: Uint8Array): void {
+    const { runtime, limits } = this.#host
+    const what = `the body of ${head.method} ${head.target}`
+    const incoming = new IncomingBody({
+      stream: this.#stream,
+      rest,
+      expectedBytes: contentLength(head.headers),
+      maxBytes: limits.maxBodyBytes,
+      limitName: 'maxBodyBytes',
+      runtime,
+      idleTimeoutMs: limits.bodyIdleTimeoutMs,
+      what,
+      explain: (error) => explainStreamError(error, what, this.#remote.fmtShort()),
+      onEnd: () => {},
+      onFail: (error) => this.#bodyFailed(error),
+    })
+    this.#incoming = incoming
+    this.#request = new P2PRequest({
+      method: head.method,
+      path: head.target,
+      headers: head.headers,
+      body: new P2PBody(incoming, { maxBufferedBytes: limits.maxBufferedBytes, what }),
+      remoteNodeId: this.#remote,
+      runtime,
+      signal: () => this.#signal(),
+      onEnd: (cleanup) => {
+        if (this.#over) cleanup()
+        else this.#cleanups.push(cleanup)
+      },
+    })
+    this.#stopListening = this.#stream.onStopped(() => this.cancel('the peer no longer wants the answer'))
+    incoming.begin()
+  }
+
+  /** A peer that resets the body, or is gone, wants no answer either; over a limit it is owed one. */
+  #bodyFailed(error: P2PError): void {
+    const gone = error.code === 'stream-reset' || error.code === 'connection-closed'
+    if (gone) this.cancel(error.message)
+  }
+
+  async #callHandler(): Promise<void> {
+    const { handler, limits } = this.#host
+    const request = this.#request as P2PRequest
+    if (this.#over) return
+    if ((contentLength(request.headers) ?? 0) > limits.maxBodyBytes) {
+      await this.#answer(P2PResponse.error(413))
+      return
+    }
+    this.#armHandlerTimer(limits.handlerTimeoutMs)
+    let response
+    try {
+      response = await handler(request)
+      if (!(response instanceof P2PResponse)) {
+        const message = `the handler of ${request.method} ${request.path} returned no P2PResponse but ${typeof response}`
+        throw P2PError.of('serialization', message, {})
+      }
+    } catch (error) {
+      response = this.#failed(error)
+    }
+    await this.#answer(response)
+  }
+
+  /** The answer to a handler's error. What the peer's own body caused is the peer's fault. */
+  #failed(error: unknown): P2PResponse {
+    const request = this.#request as P2PRequest
+    if (error !== undefined && error === request.body.failure) {
+      if (P2PError.is(error, 'limit-exceeded')) return P2PResponse.error(413)
+      if (P2PError.is(error, 'timeout')) return P2PResponse.error(408)
+      return P2PResponse.error(400, P2PError.is(error, 'serialization') ? 'The body is not JSON' : undefined)
+    }
+    // After an abort the handler fails because it was told to stop.
+    if (!this.#aborted) this.#report(error)
+    return P2PResponse.error(500)
+  }
+
+  #armHandlerTimer(delayMs: number): void {
+    if (delayMs === Number.POSITIVE_INFINITY) return
+    this.#timer = this.#host.runtime.setTimer(delayMs, () => this.#handlerLate())
+  }
+
+  /** While it waits for the peer's body the handler is not late; that wait has a limit of its own. */
+  #handlerLate(): void {
+    const { runtime, limits } = this.#host
+    const incoming = this.#incoming as IncomingBody
+    const sinceMs = incoming.waiting ? runtime.now() : incoming.progressMs
+    const leftMs = sinceMs + limits.handlerTimeoutMs - runtime.now()
+    if (leftMs > 0) {
+      this.#armHandlerTimer(leftMs)
+      return
+    }
+    const { method, path } = this.#request as P2PRequest
+    const ms = limits.handlerTimeoutMs
+    const error = P2PError.of('timeout', `the handler of ${method} ${path} did not answer within ${ms} ms`, {
+      afterMs: ms,
+    })
+    this.#report(error)
+    void this.#answer(P2PResponse.error(504))
+    this.#fire(error)
+  }
+
+  async #answer(response: P2PResponse): Promise<void> {
+    if (this.#answered || this.#over) {
+      discard(response)
+      return
+    }
+    this.#answered = true
+    this.#timer?.cancel()
+    try {
+      await this.#send(response)
+      if (!this.#over) this.#end('answered')
+    } catch (error) {
+      this.#sendFailed(error)
+    }
+  }
+
+  async #send(response: P2PResponse): Promise<void> {
+    const { status, headers, body } = response
+    const { maxHeaderBytes } = this.#host.limits
+    const bodyless = this.#request?.method === 'HEAD' || status === 204 || status === 205 || status === 304
+    if (body === undefined || body instanceof Uint8Array) {
+      const bytes = body ?? EMPTY
+      const tellsLength = status !== 204 && status !== 205 && status !== 304 && !(bodyless && body === undefined)
+      if (tellsLength) headers.setDefault('content-length', String(bytes.length))
+      checkLength(headers.get('content-length'), bytes.length, bodyless)
+      const inline = bodyless ? EMPTY : bytes.length <= INLINE_BYTES ? bytes : EMPTY
+      await this.#write(encodeResponse(response, maxHeaderBytes, inline))
+      if (!bodyless && bytes.length > INLINE_BYTES) await this.#write(bytes)
+    } else if (bodyless) {
+      discard(response)
+      await this.#write(encodeResponse(response, maxHeaderBytes))
+    } else {
+      await this.#pump(response, produce(body))
+    }
+    // A peer that stops now has all it wants.
+    this.#stream.finish().catch(() => {})
+  }
+
+  async #pump(response: P2PResponse, producer: BodyProducer): Promise<void> {
+    this.#producer = producer
+    const { maxHeaderBytes } = this.#host.limits
+    const announced = contentLength(response.headers)
+    let sent = 0
+    let chunk = producer.prompt ? await producer.next() : EMPTY
+    sent += chunk?.length ?? 0
+    if (this.#over) return
+    await this.#write(encodeResponse(response, maxHeaderBytes, chunk))
+    while (chunk && sent !== announced) {
+      chunk = await producer.next()
+      if (this.#over) return
+      if (!chunk || chunk.length === 0) continue
+      sent += chunk.length
+      checkLength(announced, sent, false, true)
+      await this.#write(chunk)
+    }
+    if (announced !== undefined) checkLength(announced, sent, false)
+    // Ends a source that has more to do behind its last byte.
+    if (chunk) producer.cancel(undefined)
+    this.#producer = undefined
+  }
+
+  async #write(bytes: Uint8Array): Promise<void> {
+    const { runtime, limits } = this.#host
+    this.#sending ??= new IdleTimer(runtime, limits.bodyIdleTimeoutMs, () => {
+      this.#give(REQUEST_CODE.timeout, 'cancelled', `the peer took nothing for ${limits.bodyIdleTimeoutMs} ms`)
+    })
+    this.#sending.begin()
+    await this.#stream.write(bytes)
+    this.#sending.end()
+  }
+
+  #sendFailed(error: unknown): void {
+    if (this.#over) return
+    if (P2PError.is(error, 'stream-stopped') || P2PError.is(error, 'connection-closed')) {
+      this.cancel('the peer no longer wants the answer')
+      return
+    }
+    this.#report(error)
+    this.#give(REQUEST_CODE.internal, 'cancelled', 'the answer failed half-way')
+  }
+
+  #report(error: unknown): void {
+    const { method, target } = this.#request as P2PRequest
+    try {
+      this.#host.onError(error, { method, target, remoteNodeId: this.#remote })
+    } catch {
+      // A failing reporter must not take the exchange with it.
+    }
+  }
+
+  #signal(): AbortSignal {
+    this.#abort ??= new AbortController()
+    if (this.#aborted) this.#abort.abort(this.#aborted)
+    return this.#abort.signal
+  }
+
+  #fire(error: P2PError): void {
+    this.#aborted ??= error
+    this.#abort?.abort(this.#aborted)
+  }
+
+  /** Gives up both halves with `code`, and tells the handler. */
+  #give(code: number, outcome: ExchangeOutcome, why: string): void {
+    if (this.#over) return
+    this.#over = true
+    const error = P2PError.of('stream-reset', `the request was given up: ${why}`, { streamCode: code })
+    this.#stream.reset(code)
+    if (this.#incoming) this.#incoming.cancel(error, code)
+    else this.#stream.stop(code)
+    this.#producer?.cancel(error)
+    this.#finish(outcome)
+    this.#fire(error)
+  }
+
+  #end(outcome: ExchangeOutcome): void {
+    this.#over = true
+    this.#incoming?.cancel()
+    this.#finish(outcome)
+  }
+
+  #finish(outcome: ExchangeOutcome): void {
+    this.#timer?.cancel()
+    this.#sending?.dispose()
+    this.#stopListening?.[Symbol.dispose]()
+    for (const cleanup of this.#cleanups.splice(0)) cleanup()
+    this.#host.done(this, outcome)
+  }
+}
+
+/** Lets go of a body that will not be sent. */
+function discard(response: P2PResponse): void {
+  const { body } = response
+  if (body === undefined || body instanceof Uint8Array) return
+  try {
+    produce(body).cancel(undefined)
+  } catch {
+    // It is locked, or no body at all: nothing to let go of.
+  }
+}
+
+/** Holds an answer to the length that it announces: the peer would take anything else for a broken transfer. */
+function checkLength(announced: string | number | undefined, bytes: number, bodyless: boolean, soFar = false): void {
+  if (announced === undefined || bodyless) return
+  const length = Number(announced)
+  if (soFar ? bytes <= length : bytes === length) return
+  const message = `the answer announces content-length ${announced} and its body has ${soFar ? 'over ' : ''}${length} bytes`
+  throw P2PError.of('serialization', message, {})
+}

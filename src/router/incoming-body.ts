@@ -1,0 +1,192 @@
+/**
+ * The receiving half of a request or an answer behind its head: reads at most two chunks ahead of its reader, so that
+ * the end of a small body is seen without anybody asking, and holds the peer to the length it announced.
+ *
+ * @module
+ */
+import { P2PError } from '../core/errors.ts'
+import type { Runtime } from '../core/runtime.ts'
+import type { P2PReceiveStream } from '../core/stream.ts'
+import type { ByteSource } from './body.ts'
+import { REQUEST_CODE } from './codes.ts'
+import { READ_BYTES } from './head-reader.ts'
+import { IdleTimer } from './idle-timer.ts'
+
+/** What an incoming body is made of. */
+export interface IncomingBodyOptions {
+  readonly stream: P2PReceiveStream
+  /** What came with the head. */
+  readonly rest: Uint8Array
+  /** The peer's `content-length`. */
+  readonly expectedBytes: number | undefined
+  /** Most bytes to take, as the limit `limitName`; Infinity for any number. */
+  readonly maxBytes: number
+  readonly limitName: string
+  readonly runtime: Runtime
+  /** Longest wait for more while somebody reads; Infinity for any time. */
+  readonly idleTimeoutMs: number
+  /** For messages: `the body of GET /tracks`. */
+  readonly what: string
+  /** Makes errors of the stream understandable. */
+  readonly explain: (error: unknown) => P2PError
+  /** Everything has arrived. */
+  readonly onEnd: () => void
+  /** The rest will never arrive: the peer or a limit said so. Not called after `cancel`. */
+  readonly onFail: (error: P2PError) => void
+}
+
+interface Reader {
+  readonly resolve: (chunk: Uint8Array | undefined) => void
+  readonly reject: (error: P2PError) => void
+}
+
+/** The bytes of a body as they arrive. */
+export class IncomingBody implements ByteSource {
+  readonly #options: IncomingBodyOptions
+  readonly #idle: IdleTimer
+  readonly #chunks: Uint8Array[] = []
+  #bufferedBytes = 0
+  #receivedBytes = 0
+  #fetching = false
+  #state: 'open' | 'ended' | P2PError = 'open'
+  #reader: Reader | undefined
+  #progressMs: number
+
+  constructor(options: IncomingBodyOptions) {
+    this.#options = options
+    this.#progressMs = options.runtime.now()
+    this.#idle = new IdleTimer(options.runtime, options.idleTimeoutMs, () => {
+      const ms = options.idleTimeoutMs
+      const message = `nothing more of ${options.what} came for ${ms} ms`
+      this.#fail(P2PError.of('timeout', message, { afterMs: ms }), REQUEST_CODE.timeout)
+    })
+  }
+
+  /** Starts reading. Callbacks can be called from here on. */
+  begin(): void {
+    if (this.#options.rest.length > 0) this.#accept(this.#options.rest)
+    this.#fetch()
+  }
+
+  /** Whether everything has arrived, read or not. */
+  get ended(): boolean {
+    return this.#state === 'ended'
+  }
+
+  /** Whether somebody waits for more. */
+  get waiting(): boolean {
+    return this.#reader !== undefined
+  }
+
+  /** When bytes were last handed out, on the runtime's clock. */
+  get progressMs(): number {
+    return this.#progressMs
+  }
+
+  read(): Promise<Uint8Array | undefined> {
+    const chunk = this.#chunks.shift()
+    if (chunk) {
+      this.#bufferedBytes -= chunk.length
+      this.#progressMs = this.#options.runtime.now()
+      this.#fetch()
+      return Promise.resolve(chunk)
+    }
+    if (this.#state === 'ended') return Promise.resolve(undefined)
+    if (this.#state !== 'open') return Promise.reject(this.#state)
+    if (this.#reader) {
+      const message = `a read of ${this.#options.what} is under way: await it before the next`
+      return Promise.reject(P2PError.of('limit-exceeded', message, { limit: 'readers', max: 1 }))
+    }
+    return new Promise((resolve, reject) => {
+      this.#reader = { resolve, reject }
+      this.#idle.begin()
+    })
+  }
+
+  /** Wants no more of it: reads fail with `error`, and the peer is told `code`. Does nothing at the end. */
+  cancel(error?: P2PError, code: number = REQUEST_CODE.none): void {
+    if (this.#state !== 'open') {
+      this.#drop()
+      return
+    }
+    this.#state =
+      error ?? P2PError.of('stream-stopped', `${this.#options.what} was cancelled here`, { streamCode: code })
+    this.#settle()
+    this.#drop()
+    this.#options.stream.stop(code)
+  }
+
+  #accept(chunk: Uint8Array): void {
+    const { expectedBytes, maxBytes, limitName, what } = this.#options
+    this.#receivedBytes += chunk.length
+    if (expectedBytes !== undefined && this.#receivedBytes > expectedBytes) {
+      const message = `${what} is longer than the ${expectedBytes} bytes that were announced`
+      this.#fail(P2PError.of('protocol', message, {}), REQUEST_CODE.malformed)
+    } else if (this.#receivedBytes > maxBytes) {
+      const message = `${what} is over the limit of ${maxBytes} bytes (${limitName})`
+      this.#fail(P2PError.of('limit-exceeded', message, { limit: limitName, max: maxBytes }), REQUEST_CODE.tooLarge)
+    } else if (this.#reader) {
+      const { resolve } = this.#reader
+      this.#reader = undefined
+      this.#idle.end()
+      this.#progressMs = this.#options.runtime.now()
+      resolve(chunk)
+    } else {
+      this.#chunks.push(chunk)
+      this.#bufferedBytes += chunk.length
+    }
+  }
+
+  #fetch(): void {
+    if (this.#fetching || this.#state !== 'open' || this.#bufferedBytes >= READ_BYTES) return
+    this.#fetching = true
+    this.#options.stream.read(READ_BYTES).then(
+      (chunk) => this.#fetched(chunk),
+      (error: unknown) => {
+        this.#fetching = false
+        if (this.#state === 'open') this.#fail(this.#options.explain(error))
+      },
+    )
+  }
+
+  #fetched(chunk: Uint8Array | undefined): void {
+    this.#fetching = false
+    if (this.#state !== 'open') return
+    if (chunk) {
+      this.#accept(chunk)
+      this.#fetch()
+      return
+    }
+    const { expectedBytes, what } = this.#options
+    if (expectedBytes !== undefined && this.#receivedBytes < expectedBytes) {
+      const message = `${what} ended after ${this.#receivedBytes} of the ${expectedBytes} bytes that were announced`
+      this.#fail(P2PError.of('protocol', message, {}))
+      return
+    }
+    this.#state = 'ended'
+    this.#settle()
+    this.#options.onEnd()
+  }
+
+  /** What arrived before is dropped: a body that is cut short is not to be taken for a whole one. */
+  #fail(error: P2PError, code?: number): void {
+    this.#state = error
+    this.#settle()
+    this.#drop()
+    if (code !== undefined) this.#options.stream.stop(code)
+    this.#options.onFail(error)
+  }
+
+  #settle(): void {
+    this.#idle.dispose()
+    const reader = this.#reader
+    this.#reader = undefined
+    if (this.#state === 'ended') reader?.resolve(undefined)
+    else if (this.#state !== 'open') reader?.reject(this.#state)
+  }
+
+  #drop(): void {
+    this.#chunks.length = 0
+    this.#bufferedBytes = 0
+  }
+}

@@ -1,0 +1,32 @@
+/**
+ * Requests between peers: routers and services, servers, clients, and `fetch`.
+ *
+ * @module
+ */
+export { DEFAULT_MAX_BUFFERED_BYTES, P2PBody } from './body.ts'
+export type { ByteSource, P2PBodyOptions } from './body.ts'
+export { request } from './client.ts'
+export { DEFAULT_POOL_LIMITS } from './client-options.ts'
+export type { P2PClientRequest, P2PRequestBody, RequestPoolLimits } from './client-options.ts'
+export { P2PClientResponse } from './client-response.ts'
+export { REQUEST_CODE } from './codes.ts'
+export { fetch } from './fetch.ts'
+export type { P2PFetchInit } from './fetch.ts'
+export { NODE_ID_HEADER, P2P_HOST } from './fetch-app.ts'
+export type { P2PFetchApp, P2PFetchEnvironment } from './fetch-app.ts'
+export type { FileOptions } from './file.ts'
+export { P2PHeaders } from './headers.ts'
+export type { P2PHeadersInit } from './headers.ts'
+export { RequestPool } from './pool.ts'
+export type { P2PPeer } from './pool.ts'
+export { P2PRequest } from './request.ts'
+export type { P2PParams, P2PRequestInit } from './request.ts'
+export { P2PResponse } from './response.ts'
+export type { P2PResponseBody, P2PResponseInit } from './response.ts'
+export { P2PRouter } from './router.ts'
+export type { P2PHandler, P2PMiddleware, P2PService } from './router.ts'
+export { serve } from './server.ts'
+export type { P2PApp, P2PServer, ServerCloseOptions, ServerStats } from './server.ts'
+export { DEFAULT_SERVER_LIMITS } from './server-options.ts'
+export type { ServeOptions, ServerErrorContext, ServerLimits } from './server-options.ts'
+export type { P2PQueryInit } from './target.ts'

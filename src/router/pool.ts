@@ -1,0 +1,268 @@
+/**
+ * Connections for requests: one a peer, shared, kept for a while.
+ *
+ * @module
+ */
+import { P2PAddress } from '../core/address.ts'
+import type { P2PConnection } from '../core/connection.ts'
+import { P2PError } from '../core/errors.ts'
+import type { P2PNodeId } from '../core/node-id.ts'
+import type { RuntimeTimer } from '../core/runtime.ts'
+import type { P2PSystem } from '../core/system.ts'
+import { ClientExchange } from './client-exchange.ts'
+import type { P2PClientRequest, RequestPoolLimits } from './client-options.ts'
+import { DEFAULT_POOL_LIMITS, prepareRequest } from './client-options.ts'
+import type { P2PClientResponse } from './client-response.ts'
+import { resolveBounds } from './server-options.ts'
+
+/** Whom to ask: an id, an address, or the text of either. */
+export type P2PPeer = P2PNodeId | P2PAddress | string
+
+interface Connecting {
+  readonly promise: Promise<P2PConnection>
+  readonly giveUp: AbortController
+  waiting: number
+}
+
+/** A peer's connection, and the requests that use it or wait to. */
+export class PooledPeer {
+  readonly name: string
+  readonly limits: RequestPoolLimits
+  readonly system: P2PSystem
+  readonly #onUnused: () => void
+  readonly #waiting = new Set<() => void>()
+  #target: P2PNodeId | P2PAddress
+  #connection: P2PConnection | undefined
+  #connecting: Connecting | undefined
+  #inFlight = 0
+  #idleSinceMs = 0
+  #timer: RuntimeTimer | undefined
+
+  constructor(system: P2PSystem, target: P2PNodeId | P2PAddress, limits: RequestPoolLimits, onUnused: () => void) {
+    this.system = system
+    this.limits = limits
+    this.#target = target
+    this.#onUnused = onUnused
+    this.name = (target instanceof P2PAddress ? target.id : target).fmtShort()
+  }
+
+  /** Where to connect next time; an address says more than an id. */
+  set target(target: P2PNodeId | P2PAddress) {
+    if (target instanceof P2PAddress || !(this.#target instanceof P2PAddress)) this.#target = target
+  }
+
+  /**
+   * Takes a place among the requests in flight, or in the queue for one; `ready` is called when it is given.
+   *
+   * @throws P2PError `limit-exceeded` when too many wait already
+   */
+  enter(ready: () => void): 'entered' | 'waiting' {
+    if (this.#inFlight < this.limits.maxRequestsInFlight) {
+      this.#inFlight++
+      return 'entered'
+    }
+    const max = this.limits.maxRequestsWaiting
+    if (this.#waiting.size >= max) {
+      const message = `${max} requests to ${this.name} wait their turn already: await some before the next`
+      throw P2PError.of('limit-exceeded', message, { limit: 'maxRequestsWaiting', max })
+    }
+    this.#waiting.add(ready)
+    return 'waiting'
+  }
+
+  /** Waits no longer. */
+  leaveQueue(ready: () => void): void {
+    this.#waiting.delete(ready)
+  }
+
+  /** Gives the place to the next in line, or back. */
+  leave(): void {
+    const [next] = this.#waiting
+    if (next) {
+      this.#waiting.delete(next)
+      next()
+      return
+    }
+    this.#inFlight--
+    if (this.#inFlight === 0) this.#idle()
+  }
+
+  /** The connection, when there is one that can be used. */
+  get ready(): P2PConnection | undefined {
+    return this.#connection?.isConnected() === true ? this.#connection : undefined
+  }
+
+  /** A connection; those who ask while one is being made share it. @throws P2PError as `P2PSystem.connect` */
+  connect(): Promise<P2PConnection> {
+    const connecting = (this.#connecting ??= this.#startConnecting())
+    connecting.waiting++
+    return connecting.promise
+  }
+
+  /** One who waited in `connect` waits no longer; the last one ends the attempt. */
+  giveUpConnecting(): void {
+    const connecting = this.#connecting
+    if (!connecting) return
+    connecting.waiting--
+    if (connecting.waiting > 0) return
+    this.#connecting = undefined
+    connecting.giveUp.abort()
+  }
+
+  /** Ends the connection; requests in flight fail as they would with any lost connection. */
+  async close(): Promise<void> {
+    this.#timer?.cancel()
+    this.#timer = undefined
+    this.#connecting?.giveUp.abort()
+    const connection = this.#connection
+    this.#connection = undefined
+    await connection?.end()
+  }
+
+  #startConnecting(): Connecting {
+    const giveUp = new AbortController()
+    const promise = this.system.connect(this.#target, { signal: giveUp.signal }).then(
+      (connection) => {
+        if (this.#connecting === connecting) {
+          this.#connecting = undefined
+          this.#connected(connection)
+        } else {
+          // It was there before the attempt could be ended, and nobody waits for it.
+          connection.end().catch(() => {})
+        }
+        return connection
+      },
+      (error: unknown) => {
+        if (this.#connecting === connecting) this.#connecting = undefined
+        throw error
+      },
+    )
+    const connecting = { promise, giveUp, waiting: 0 }
+    return connecting
+  }
+
+  #connected(connection: P2PConnection): void {
+    // The one before, if any, was found broken.
+    this.#connection?.end().catch(() => {})
+    this.#connection = connection
+    void connection.closed.then(() => {
+      if (this.#connection !== connection) return
+      this.#connection = undefined
+      if (this.#inFlight === 0) this.#unused()
+    })
+    // Whoever asked for it may have given up.
+    if (this.#inFlight === 0) this.#idle()
+  }
+
+  #idle(): void {
+    if (!this.#connection) {
+      if (!this.#connecting) this.#unused()
+      return
+    }
+    this.#idleSinceMs = this.system.runtime.now()
+    if (this.limits.idleTimeoutMs !== Number.POSITIVE_INFINITY) this.#armTimer(this.limits.idleTimeoutMs)
+  }
+
+  #armTimer(delayMs: number): void {
+    this.#timer ??= this.system.runtime.setTimer(delayMs, () => {
+      this.#timer = undefined
+      if (this.#inFlight > 0) return
+      const leftMs = this.#idleSinceMs + this.limits.idleTimeoutMs - this.system.runtime.now()
+      if (leftMs > 0) {
+        this.#armTimer(leftMs)
+        return
+      }
+      this.close().catch(() => {})
+      this.#unused()
+    })
+  }
+
+  #unused(): void {
+    this.#timer?.cancel()
+    this.#timer = undefined
+    this.#onUnused()
+  }
+}
+
+/** Texts whose ids are remembered, so that parsing them (a check on the curve) is paid for once. */
+const MAX_NAMES = 1024
+
+/** The pools that `request` and `fetch` use. Each lives as long as its node. */
+const pools = new WeakMap<P2PSystem, RequestPool>()
+
+/**
+ * Sends requests from one node, over one connection a peer. `request` and `fetch` use the node's own pool; make another
+ * for other limits.
+ */
+export class RequestPool implements AsyncDisposable {
+  readonly #system: P2PSystem
+  readonly #limits: RequestPoolLimits
+  /** By id, in the order of the first request. */
+  readonly #peers = new Map<string, PooledPeer>()
+  readonly #addresses = new Map<string, P2PAddress>()
+  #closed = false
+
+  /** @throws P2PError `invalid-configuration` */
+  constructor(system: P2PSystem, limits: Partial<RequestPoolLimits> = {}) {
+    this.#system = system
+    this.#limits = resolveBounds(DEFAULT_POOL_LIMITS, limits, 'pool')
+  }
+
+  /** The pool of a node, with default limits. */
+  static of(system: P2PSystem): RequestPool {
+    let pool = pools.get(system)
+    if (!pool) {
+      pool = new RequestPool(system)
+      pools.set(system, pool)
+    }
+    return pool
+  }
+
+  /** Peers with a connection, or requests on their way to one. */
+  get size(): number {
+    return this.#peers.size
+  }
+
+  /** As the function `request`. */
+  async request(peer: P2PPeer, init: P2PClientRequest): Promise<P2PClientResponse> {
+    if (this.#closed) {
+      const fields = { closeCode: 0, reason: 'pool closed', by: 'local' as const }
+      throw P2PError.of('connection-closed', 'this pool is closed: make another', fields)
+    }
+    const prepared = prepareRequest(init)
+    return new ClientExchange(this.#peer(peer), prepared).run()
+  }
+
+  /** Ends every connection. Requests in flight fail with `connection-closed`. */
+  async close(): Promise<void> {
+    this.#closed = true
+    await Promise.allSettled([...this.#peers.values()].map((peer) => peer.close()))
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+
+  #peer(peer: P2PPeer): PooledPeer {
+    const target = typeof peer === 'string' ? this.#parse(peer) : peer
+    const key = (target instanceof P2PAddress ? target.id : target).toString()
+    let pooled = this.#peers.get(key)
+    if (pooled) {
+      pooled.target = target
+    } else {
+      pooled = new PooledPeer(this.#system, target, this.#limits, () => this.#peers.delete(key))
+      this.#peers.set(key, pooled)
+    }
+    return pooled
+  }
+
+  #parse(text: string): P2PAddress {
+    let address = this.#addresses.get(text)
+    if (!address) {
+      address = P2PAddress.parse(text)
+      if (this.#addresses.size >= MAX_NAMES) this.#addresses.clear()
+      this.#addresses.set(text, address)
+    }
+    return address
+  }
+}

@@ -1,0 +1,81 @@
+/**
+ * Options and limits of a server.
+ *
+ * @module
+ */
+import { invalidConfiguration } from '../core/config.ts'
+import type { P2PError } from '../core/errors.ts'
+import type { P2PNodeId } from '../core/node-id.ts'
+import type { Authorize } from '../core/system.ts'
+
+/** Where a handler's error happened. */
+export interface ServerErrorContext {
+  readonly method: string
+  readonly target: string
+  readonly remoteNodeId: P2PNodeId
+}
+
+/** Bounds that a server puts on its peers. Sizes in bytes, durations in milliseconds; Infinity for none. */
+export interface ServerLimits {
+  /** Longest head of a request; the answers' heads are held to it as well. Over it: RESET `tooLarge`. @default 16384 */
+  readonly maxHeaderBytes: number
+  /** Longest body of a request, however it is read. Over it: 413. @default 67108864 */
+  readonly maxBodyBytes: number
+  /** The most of a body that `bytes()`, `text()` and `json()` take into memory. Over it: 413. @default 1048576 */
+  readonly maxBufferedBytes: number
+  /** Requests of one peer being answered at a time, over all its connections. Over it: RESET `refused`. @default 128 */
+  readonly maxRequestsInFlight: number
+  /** Longest wait for a whole head. After it: RESET `timeout`. @default 10000 */
+  readonly headerTimeoutMs: number
+  /**
+   * Longest wait for more of a body that is being read, then 408; and for the peer to take more of an answer, then
+   * RESET `timeout`. @default 60000
+   */
+  readonly bodyIdleTimeoutMs: number
+  /**
+   * Longest that a handler may think: from the head, or from the last bytes of the body that it took, to its answer.
+   * Then 504, and `req.signal` fires. @default 30000
+   */
+  readonly handlerTimeoutMs: number
+}
+
+/** The defaults of {@link ServerLimits}. */
+export const DEFAULT_SERVER_LIMITS: ServerLimits = Object.freeze({
+  maxHeaderBytes: 16_384,
+  maxBodyBytes: 67_108_864,
+  maxBufferedBytes: 1_048_576,
+  maxRequestsInFlight: 128,
+  headerTimeoutMs: 10_000,
+  bodyIdleTimeoutMs: 60_000,
+  handlerTimeoutMs: 30_000,
+})
+
+/** Options of `serve`. */
+export interface ServeOptions extends Partial<ServerLimits> {
+  /** Who may connect. @default everyone */
+  readonly authorize?: Authorize | undefined
+  /** Told of what a handler, a middleware or the source of a body threw. @default prints it to stderr */
+  readonly onError?: ((error: unknown, context: ServerErrorContext) => void) | undefined
+}
+
+/**
+ * Limits from defaults and overrides.
+ *
+ * @throws P2PError `invalid-configuration` for a value that is neither a whole number above 0 nor Infinity
+ */
+export function resolveBounds<Bounds extends object>(defaults: Bounds, overrides: object, what: string): Bounds {
+  const resolved: Record<string, number> = { ...(defaults as Record<string, number>) }
+  for (const name of Object.keys(defaults)) {
+    const value = (overrides as Readonly<Record<string, unknown>>)[name]
+    if (value === undefined) continue
+    if (value !== Number.POSITIVE_INFINITY && !(Number.isSafeInteger(value) && (value as number) > 0)) {
+      throw invalidBound(`${what}.${name}`, value)
+    }
+    resolved[name] = value as number
+  }
+  return resolved as Bounds
+}
+
+function invalidBound(name: string, value: unknown): P2PError {
+  return invalidConfiguration(name, value, 'must be a whole number above 0, or Infinity for no bound')
+}
