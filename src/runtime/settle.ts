@@ -4,7 +4,6 @@
  *
  * @module
  */
-import { writeSync } from 'node:fs'
 import { Script } from 'node:vm'
 
 /** Runs every pending microtask and `process.nextTick` callback to the end. Throws what a `nextTick` callback throws. */
@@ -61,13 +60,20 @@ export function onUnhandledRejection(listener: (reason: unknown) => void): () =>
   }
 }
 
-/** Writes a line to standard error before anything else can happen. */
-export function writeError(line: string): void {
-  try {
-    writeSync(2, `${line}\n`)
-  } catch {
-    // Standard error is closed or full; the caller has another way to report.
+/**
+ * Throws away what Node remembers of code that was left in the middle (by a {@link Watchdog}, or by a {@link Settle} that
+ * threw), and goes on with `next` in a macrotask. Node does that for errors that nobody catches, and only for them;
+ * otherwise its account of asynchronous contexts does not add up and it ends the process. Must be the last thing that a
+ * macrotask does: it never returns.
+ */
+export function abandonStack(next: () => void): never {
+  if (!process.hasUncaughtExceptionCaptureCallback()) {
+    process.setUncaughtExceptionCaptureCallback(() => {
+      process.setUncaughtExceptionCaptureCallback(null)
+      setImmediate(next)
+    })
   }
+  throw new Error('code was left in the middle')
 }
 
 /** Where a watched function waits to be called by the script: `vm` can only time a script, which sees only globals. */

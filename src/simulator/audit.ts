@@ -80,19 +80,15 @@ export class HashAudit implements Audit {
   #first = FIRST | 0
   #second = SECOND | 0
   #timeUs = 0
+  #mixedTimeUs = 0
   readonly #float = new Float64Array(1)
   readonly #floatWords = new Uint32Array(this.#float.buffer)
   /** Sees every record; none by default. */
   observer: AuditObserver | undefined
 
-  /** The time of the records that follow: whole microseconds. */
+  /** The time of the records that follow: whole microseconds. Without any, it leaves no trace. */
   at(timeUs: number): void {
-    if (timeUs === this.#timeUs) return
     this.#timeUs = timeUs
-    // Kind 0 is the passage of time; once for all records of an instant.
-    this.#mix(0)
-    this.#mix(timeUs | 0)
-    this.#mix((timeUs / 4_294_967_296) | 0)
   }
 
   /**
@@ -100,6 +96,7 @@ export class HashAudit implements Audit {
    * recorded.
    */
   record(kind: number, host: number, a?: number, b?: number, c?: number, d?: number): void {
+    if (this.#timeUs !== this.#mixedTimeUs) this.#passTime()
     let head = kind
     if (a !== undefined) {
       head += ONE_MORE + (numberClass(a) << 19)
@@ -131,6 +128,15 @@ export class HashAudit implements Audit {
     const second = finalise(this.#second ^ this.#first)
     const first = finalise((this.#first + second) | 0)
     return hex(first) + hex(second)
+  }
+
+  /** Kind 0 is the passage of time; once for all records of an instant. */
+  #passTime(): void {
+    const timeUs = this.#timeUs
+    this.#mixedTimeUs = timeUs
+    this.#mix(0)
+    this.#mix(timeUs | 0)
+    this.#mix((timeUs / 4_294_967_296) | 0)
   }
 
   #number(value: number): void {

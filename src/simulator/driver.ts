@@ -8,13 +8,13 @@
 import { P2PError } from '../core/errors.ts'
 import { Alarm } from '../runtime/alarm.ts'
 import {
+  abandonStack,
   findSettle,
   macrotask,
   macrotasks,
   onUnhandledRejection,
   realNowMs,
   Watchdog,
-  writeError,
 } from '../runtime/settle.ts'
 import type { Settle } from '../runtime/settle.ts'
 import { digestBytes, EventKind } from './audit.ts'
@@ -73,6 +73,8 @@ export class Driver {
   #active: Active | undefined
   #failure: { readonly error: unknown } | undefined
   #resuming = false
+  /** Whether code was left in the middle, so that Node's account of asynchronous contexts does not add up. */
+  #stackBroken = false
   #stopListening: (() => void) | undefined
 
   constructor(scheduler: Scheduler, options: DriverOptions = {}) {
@@ -128,17 +130,20 @@ export class Driver {
         turn = this.#runEvents(this.#settle, realNowMs() + TURN_MS)
       })
       if (!finished) {
-        const error = this.#hangError()
-        // At once: Node may end the process before anyone can handle the error.
-        writeError(error.message)
-        this.fail(error, this.#scheduler.currentHost)
+        this.fail(this.#hangError(), this.#scheduler.currentHost)
+        this.#stackBroken = true
       }
     } catch (error) {
       this.fail(error, this.#scheduler.currentHost)
     } finally {
       this.#leave()
     }
-    this.#conclude(turn)
+    if (!this.#stackBroken) {
+      this.#conclude(turn)
+      return
+    }
+    this.#stackBroken = false
+    abandonStack(() => this.#conclude('stopped'))
   }
 
   /** Without a way to run microtasks from here: let Node do it, after each of a row of macrotasks. */
@@ -248,7 +253,8 @@ export class Driver {
         settle()
         return
       } catch (error) {
-        // A `nextTick` callback threw, and the rest of its queue has still to run.
+        // A `nextTick` callback threw. The rest of its queue has still to run, and then the run is over.
+        this.#stackBroken = true
         this.fail(error, this.#scheduler.currentHost)
       }
     }

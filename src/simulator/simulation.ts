@@ -211,9 +211,13 @@ export class Simulation implements AsyncDisposable {
     this.#hostOf(name).restart()
   }
 
-  /** Ends everything: hosts lose their power, and their real files are closed. */
+  /** Ends everything: hosts lose their power, and their real files are closed. A run under way fails. */
   async close(): Promise<void> {
     this.#closed = true
+    if (this.#driver.running) {
+      const why = 'the simulation was closed while it ran: await run() first (`return await` where it is `await using`)'
+      this.#driver.fail(P2PError.of('invalid-configuration', why, { name: 'close', value: 'while running' }), NO_HOST)
+    }
     await Promise.all(this.#indexed.map((host) => host.dispose()))
     this.scheduler.clear()
   }
