@@ -53,6 +53,7 @@ export class MessageSender {
   #pumping = false
   #error: P2PError | undefined
   #idle: Waiter<void> | undefined
+  #finishing: Promise<void> | undefined
 
   constructor(options: MessageSenderOptions) {
     this.#options = options
@@ -77,8 +78,12 @@ export class MessageSender {
     this.#accept(bytes)
   }
 
-  /** Resolves when everything accepted is with the carrier and the stream is finished. */
-  async finish(): Promise<void> {
+  /** Resolves when everything accepted is with the carrier and the stream is finished. Nothing is sent after it. */
+  finish(): Promise<void> {
+    return (this.#finishing ??= this.#finish())
+  }
+
+  async #finish(): Promise<void> {
     if (!this.#opened && this.#queue.length === 0) return
     if (this.#pumping) {
       this.#idle ??= new Waiter()
@@ -303,11 +308,22 @@ export class MessageReceiver {
 
 /** What the sender learns when the stream of its messages fails. */
 function sendFailure(error: unknown): P2PError {
-  if (P2PError.is(error, 'stream-stopped') && error.streamCode === LIBRARY_CODE.unclaimed) {
-    return P2PError.of('unsupported', 'the peer takes no messages on this connection', {
-      what: 'messages',
-      backend: 'peer',
-    })
+  if (P2PError.is(error, 'stream-stopped')) {
+    if (error.streamCode === LIBRARY_CODE.unclaimed) {
+      return P2PError.of('unsupported', 'the peer takes no messages on this connection', {
+        what: 'messages',
+        backend: 'peer',
+      })
+    }
+    if (error.streamCode === LIBRARY_CODE.limit) {
+      // The peer does not say how large its limit is.
+      return P2PError.of(
+        'limit-exceeded',
+        'the peer takes no more messages: one was over its limits.maxMessageBytes',
+        { limit: 'maxMessageBytes', max: Number.NaN },
+        { cause: error },
+      )
+    }
   }
   return P2PError.from(error, 'connection-failed', 'sending a message failed', {})
 }

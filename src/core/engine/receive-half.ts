@@ -5,9 +5,11 @@
  * @module
  */
 import type { CarrierReceiveStream } from '../carrier.ts'
+import { invalidConfiguration } from '../config.ts'
 import { P2PError } from '../errors.ts'
 import type { P2PReceiveStream, WaitOptions } from '../stream.ts'
 import { throwIfAborted, Waiter } from './waiting.ts'
+import { describeCode } from './wire.ts'
 
 /** What a half needs to know of its connection. */
 export interface ReceiveHost {
@@ -28,6 +30,9 @@ export interface ReceiveHost {
 /** How much is asked of the carrier at a time; what a reader did not ask for waits in the buffer. */
 const FETCH_BYTES = 65_536
 
+/** A carrier may set aside what it is asked for, so no more than this, whatever the application expects. */
+const MAX_FETCH_BYTES = 1_048_576
+
 /** Checks that `code` is one an application may give. */
 export function checkStreamCode(code: number): void {
   if (!Number.isInteger(code) || code < 0 || code > 0xffff_ffff) {
@@ -36,6 +41,11 @@ export function checkStreamCode(code: number): void {
       value: code,
     })
   }
+}
+
+function checkLength(name: string, value: number, min: number): void {
+  if (Number.isSafeInteger(value) && value >= min) return
+  throw invalidConfiguration(name, value, `a number of bytes is a whole number of at least ${min}`)
 }
 
 /** The receiving half, as the application has it. */
@@ -65,12 +75,7 @@ export class ReceiveHalf implements P2PReceiveStream {
   }
 
   async read(maxBytes: number = FETCH_BYTES, options?: WaitOptions): Promise<Uint8Array | undefined> {
-    if (!Number.isSafeInteger(maxBytes) || maxBytes < 1) {
-      throw P2PError.of('invalid-configuration', `read takes a whole number of at least 1 byte, not ${maxBytes}`, {
-        name: 'maxBytes',
-        value: maxBytes,
-      })
-    }
+    checkLength('maxBytes', maxBytes, 1)
     if (this.#reader) {
       throw P2PError.of('limit-exceeded', 'a read is under way on this stream: await it before the next', {
         limit: 'readers',
@@ -95,6 +100,7 @@ export class ReceiveHalf implements P2PReceiveStream {
   }
 
   async readExactly(length: number, options?: WaitOptions): Promise<Uint8Array> {
+    checkLength('length', length, 0)
     const bytes = new Uint8Array(length)
     for (let filled = 0; filled < length;) {
       const chunk = await this.read(length - filled, options)
@@ -108,6 +114,7 @@ export class ReceiveHalf implements P2PReceiveStream {
   }
 
   async readToEnd(limitBytes: number, options?: WaitOptions): Promise<Uint8Array> {
+    checkLength('limitBytes', limitBytes, 0)
     const chunks: Uint8Array[] = []
     let length = 0
     for (let chunk = await this.read(FETCH_BYTES, options); chunk; chunk = await this.read(FETCH_BYTES, options)) {
@@ -179,7 +186,8 @@ export class ReceiveHalf implements P2PReceiveStream {
         pull: async (controller): Promise<void> => {
           const chunk = await this.read()
           if (chunk) {
-            controller.enqueue(chunk)
+            // `enqueue` takes the whole buffer away, of which others may have read, or still need, another part.
+            controller.enqueue(chunk.byteLength === chunk.buffer.byteLength ? chunk : new Uint8Array(chunk))
           } else {
             controller.close()
             controller.byobRequest?.respond(0)
@@ -240,7 +248,7 @@ export class ReceiveHalf implements P2PReceiveStream {
 
   #fetch(maxBytes: number): void {
     if (this.#fetching || this.#carrierEnded) return
-    let bytes = Math.max(maxBytes, FETCH_BYTES)
+    let bytes = Math.min(Math.max(maxBytes, FETCH_BYTES), MAX_FETCH_BYTES)
     if (this.#draining && !this.#reader && this.#end === 'open') {
       bytes = this.#host.grantDrainBytes(FETCH_BYTES)
       if (bytes === 0) return
@@ -284,13 +292,24 @@ export class ReceiveHalf implements P2PReceiveStream {
     this.#carrierEnded = true
     if (this.#stopAfterFetch !== undefined) this.#carrier.stop(this.#stopAfterFetch)
     if (this.#end === 'open') {
-      this.#finish(P2PError.from(error, 'connection-failed', 'reading from the stream failed', {}) as P2PError)
+      this.#finish(receiveError(error))
     }
     this.#trimGrant()
   }
 }
 
 /** The error of a stream that the peer gave up. */
-export function resetError(code: number): P2PError {
-  return P2PError.of('stream-reset', `the peer abandoned this stream (code ${code})`, { streamCode: code })
+function resetError(code: number, cause?: unknown): P2PError {
+  return P2PError.of(
+    'stream-reset',
+    `the peer abandoned this stream: ${describeCode(code)}`,
+    { streamCode: code },
+    cause === undefined ? undefined : { cause },
+  )
+}
+
+/** What went wrong, in the same words on every carrier. */
+function receiveError(error: unknown): P2PError {
+  if (P2PError.is(error, 'stream-reset')) return resetError(error.streamCode, error)
+  return P2PError.from(error, 'connection-failed', 'reading from the stream failed', {})
 }

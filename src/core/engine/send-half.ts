@@ -5,10 +5,12 @@
  * @module
  */
 import type { CarrierSendStream } from '../carrier.ts'
+import { invalidConfiguration } from '../config.ts'
 import { P2PError } from '../errors.ts'
 import type { P2PSendStream, WaitOptions } from '../stream.ts'
 import { checkStreamCode } from './receive-half.ts'
 import { throwIfAborted, Waiter } from './waiting.ts'
+import { describeCode } from './wire.ts'
 
 /** What a half needs to know of its connection. */
 export interface SendHost {
@@ -57,6 +59,7 @@ export class SendHalf implements P2PSendStream {
   async write(bytes: Uint8Array, options?: WaitOptions): Promise<void> {
     const signal = options?.signal
     throwIfAborted(signal, 'write')
+    if (!(bytes instanceof Uint8Array)) throw invalidConfiguration('bytes', typeof bytes, 'write takes a Uint8Array')
     this.#checkOpen()
     if (bytes.length === 0) return
     const write: PendingWrite = { bytes, waiter: new Waiter() }
@@ -116,9 +119,13 @@ export class SendHalf implements P2PSendStream {
 
   get writable(): WritableStream<Uint8Array> {
     return (this.#writable ??= new WritableStream({
+      // `abort` would be called only after a write under way; the signal (which the types lack) fires before.
+      start: (controller): void => {
+        const { signal } = controller as unknown as { readonly signal: AbortSignal }
+        signal.addEventListener('abort', () => this.reset(), { once: true })
+      },
       write: (chunk): Promise<void> => this.write(chunk),
       close: (): Promise<void> => this.finish(),
-      abort: (): void => this.reset(),
     }))
   }
 
@@ -161,7 +168,7 @@ export class SendHalf implements P2PSendStream {
   }
 
   #failedWrite(error: unknown): void {
-    const failure = P2PError.from(error, 'connection-failed', 'writing to the stream failed', {})
+    const failure = sendError(error, 'writing to the stream')
     if (P2PError.is(failure, 'stream-stopped')) this.#stopped(failure.streamCode)
     if (this.#end === 'open') this.#fail(failure)
     this.#writing = undefined
@@ -188,7 +195,7 @@ export class SendHalf implements P2PSendStream {
       }
       await this.#carrier.finish()
     } catch (error) {
-      const failure = P2PError.from(error, 'connection-failed', 'finishing the stream failed', {})
+      const failure = sendError(error, 'finishing the stream')
       if (this.#end === 'open') this.#fail(failure)
       throw failure
     }
@@ -229,8 +236,17 @@ export class SendHalf implements P2PSendStream {
 }
 
 /** The error of a stream that the peer wants no more of. */
-export function stoppedError(code: number): P2PError {
-  return P2PError.of('stream-stopped', `the peer wants no more bytes on this stream (code ${code})`, {
-    streamCode: code,
-  })
+function stoppedError(code: number, cause?: unknown): P2PError {
+  return P2PError.of(
+    'stream-stopped',
+    `the peer wants no more bytes on this stream: ${describeCode(code)}`,
+    { streamCode: code },
+    cause === undefined ? undefined : { cause },
+  )
+}
+
+/** What went wrong, in the same words on every carrier. */
+function sendError(error: unknown, what: string): P2PError {
+  if (P2PError.is(error, 'stream-stopped')) return stoppedError(error.streamCode, error)
+  return P2PError.from(error, 'connection-failed', `${what} failed`, {})
 }

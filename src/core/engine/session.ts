@@ -78,11 +78,16 @@ export class Session {
     this.ours = options.ours
     this.#startedMs = runtime.now()
     this.#headers = new DeadlineQueue(runtime, limits.streamHeaderTimeoutMs)
-    this.#control = new ControlChannel(() => carrier.openUni())
+    const openUni = async (): Promise<CarrierSendStream> => {
+      const stream = await carrier.openUni()
+      this.#streams.announceAll()
+      return stream
+    }
+    this.#control = new ControlChannel(openUni)
     this.#sender = new MessageSender({
       maxMessageBytes: limits.maxMessageBytes,
       queueBytes: limits.sendQueueBytes,
-      open: () => carrier.openUni(),
+      open: openUni,
     })
     this.#ending = new Ending({
       runtime,

@@ -289,6 +289,11 @@ export class StreamTable {
     }
   }
 
+  /** As `#announceUpTo`, before the first byte of a stream that is not in this table. */
+  announceAll(): void {
+    this.#announceUpTo(this.#opened)
+  }
+
   #trackAcknowledgement(carrier: CarrierSendStream): void {
     const acknowledged = carrier.acknowledged?.().catch(() => {})
     if (!acknowledged) return

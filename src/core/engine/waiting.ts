@@ -30,8 +30,9 @@ export class Waiter<T> {
     if (!signal) return this
     const abort = (): void => {
       if (this.#settled) return
-      onAbort?.()
+      // First, because cleaning up may settle everything that waits, this among it.
       this.reject(P2PError.aborted(signal, what))
+      onAbort?.()
     }
     if (signal.aborted) {
       abort()

@@ -50,6 +50,19 @@ export const LIBRARY_CODE = {
   headerTimeout: 0x1_0000_0007,
 } as const
 
+const CODE_WORDS: Readonly<Record<number, string>> = {
+  [LIBRARY_CODE.ended]: 'the peer was ending the connection',
+  [LIBRARY_CODE.protocol]: 'its first bytes broke the protocol',
+  [LIBRARY_CODE.unclaimed]: 'nobody there takes streams of this kind',
+  [LIBRARY_CODE.limit]: 'a limit of the peer was crossed',
+  [LIBRARY_CODE.headerTimeout]: 'its first bytes did not come in time',
+}
+
+/** A code for a message: the application's as a number, the library's in words. */
+export function describeCode(code: number): string {
+  return CODE_WORDS[code] ?? `code ${code}`
+}
+
 /** The largest code that an application may give. */
 export const MAX_APPLICATION_CODE: number = 0xffff_ffff
 
