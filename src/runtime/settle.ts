@@ -85,7 +85,7 @@ export class Watchdog {
   readonly #script = new Script(`globalThis[Symbol.for('@moosicbox/p2p/watched')]()`)
   readonly #limitMs: number
 
-  /** `limitMs`: the longest that a watched function may run. */
+  /** `limitMs`: the longest that a watched function may run; `Infinity` watches nothing. */
   constructor(limitMs: number) {
     this.#limitMs = limitMs
   }
@@ -95,6 +95,10 @@ export class Watchdog {
    * did, endless chains of microtasks included, and this thread's state can no longer be trusted.
    */
   run(work: () => void): boolean {
+    if (this.#limitMs === Number.POSITIVE_INFINITY) {
+      work()
+      return true
+    }
     let thrown: { readonly error: unknown } | undefined
     const scope = globalThis as Watched
     const outer = scope[WATCHED]

@@ -1,7 +1,7 @@
 /**
  * The synchronous driver: a loop in a macrotask that runs the earliest event and, when application code was woken, all
  * microtasks to their end before the next. It works in turns of a few milliseconds, between which the process does its
- * real work, and stops the clock while a simulation's real work is pending. See `docs/decisions/0002-driver.md`.
+ * real work, and stops the clock while a simulation's real work is pending. See `docs/decisions/0006-synchronous-driver.md`.
  *
  * @module
  */

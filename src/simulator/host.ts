@@ -8,8 +8,9 @@ import { testSigningKey } from '../core/keys.ts'
 import type { SigningKey } from '../core/keys.ts'
 import type { NodeId } from '../core/node-id.ts'
 import { digestText, EventKind } from './audit.ts'
-import type { Scheduler } from './scheduler.ts'
+import type { NetworkInterface, TopologyHostOptions } from './network/index.ts'
 import type { SimRuntime } from './runtime.ts'
+import type { SimWorld } from './sim-world.ts'
 
 /** What a host does from the moment it is switched on. It is given the host it runs on. */
 export type HostProgram = (host: SimHost) => Promise<void> | void
@@ -17,11 +18,15 @@ export type HostProgram = (host: SimHost) => Promise<void> | void
 /** Where a host's program stands. */
 export type ProgramState = 'none' | 'starting' | 'running' | 'ended' | 'crashed'
 
-/** What a simulation gives to its hosts. */
+/** Where a host is plugged in, and over what line. */
+export type HostOptions = Omit<TopologyHostOptions, 'host'>
+
+/** What a world gives to a host. */
 export interface HostContext {
-  readonly scheduler: Scheduler
-  makeRuntime(name: string, index: number): SimRuntime
-  /** A program's state has changed. */
+  readonly world: SimWorld
+  readonly network: NetworkInterface
+  makeRuntime(): SimRuntime
+  /** The program's state has changed. */
   onProgram(before: ProgramState, after: ProgramState): void
   /** Code of the host has failed outside of anything that could report it. */
   onFailure(error: unknown, host: number): void
@@ -30,8 +35,12 @@ export interface HostContext {
 /** One host of a simulation. */
 export class SimHost {
   readonly name: string
-  /** Its number in the simulation, from 0 in the order in which hosts were added. */
+  /** Its number in its world, from 0 in the order in which hosts were added. */
   readonly index: number
+  /** Its network interface: address, sockets, and whether it is up. */
+  readonly network: NetworkInterface
+  /** @internal */
+  readonly world: SimWorld
   readonly #context: HostContext
   readonly #program: HostProgram | undefined
   readonly #powerOff = new Set<() => void>()
@@ -44,10 +53,11 @@ export class SimHost {
     this.#context = context
     this.name = name
     this.index = index
+    this.network = context.network
+    this.world = context.world
     this.#program = program
-    this.#runtime = context.makeRuntime(name, index)
-    context.scheduler.audit.record(EventKind.hostAdded, index, digestText(name))
-    this.#start()
+    this.#runtime = context.makeRuntime()
+    this.world.scheduler.audit.record(EventKind.hostAdded, index, digestText(name))
   }
 
   /** The key that its nodes use unless they are given another: `testSigningKey(name)`. */
@@ -89,7 +99,7 @@ export class SimHost {
    */
   crash(): void {
     if (!this.#on) return
-    this.#context.scheduler.audit.record(EventKind.hostCrashed, this.index)
+    this.world.scheduler.audit.record(EventKind.hostCrashed, this.index)
     this.#switchOff()
     if (this.#state === 'starting' || this.#state === 'running') this.#become('crashed')
   }
@@ -107,8 +117,11 @@ export class SimHost {
       })
     }
     this.#on = true
-    this.#runtime = this.#context.makeRuntime(this.name, this.index)
-    this.#start()
+    this.network.isUp = true
+    this.world.names.flushCache(this.index)
+    this.world.ids.flushCache(this.index)
+    this.#runtime = this.#context.makeRuntime()
+    this.start()
   }
 
   /** As a crash, at the end of the simulation. */
@@ -125,6 +138,8 @@ export class SimHost {
     const listeners = [...this.#powerOff]
     this.#powerOff.clear()
     for (const listener of listeners) listener()
+    this.network.closeSockets()
+    this.network.isUp = false
   }
 
   #become(state: ProgramState): void {
@@ -133,10 +148,11 @@ export class SimHost {
     this.#context.onProgram(before, state)
   }
 
-  #start(): void {
+  /** @internal Schedules the start of the program, if there is one. */
+  start(): void {
     const program = this.#program
     if (!program) return
-    const { scheduler } = this.#context
+    const { scheduler } = this.world
     const start = ++this.#starts
     this.#become('starting')
     scheduler.schedule(0, () => {
@@ -157,7 +173,7 @@ export class SimHost {
     }
     // Of a host that has crashed in the meantime nobody hears any more.
     if (!this.#on || this.#starts !== start) return
-    this.#context.scheduler.audit.record(EventKind.programEnded, this.index, failure ? 1 : 0)
+    this.world.scheduler.audit.record(EventKind.programEnded, this.index, failure ? 1 : 0)
     this.#become('ended')
     if (failure) this.#context.onFailure(failure.error, this.index)
   }

@@ -14,10 +14,11 @@ import { EventKind } from './audit.ts'
 import type { AuditObserver } from './audit.ts'
 import { Driver } from './driver.ts'
 import type { DriverOptions, RunEnd } from './driver.ts'
-import { SimHost } from './host.ts'
-import type { HostProgram, ProgramState } from './host.ts'
-import { SimRuntime } from './runtime.ts'
-import { NO_HOST, Scheduler } from './scheduler.ts'
+import type { HostOptions, HostProgram, SimHost } from './host.ts'
+import type { P2PAddress } from '../core/address.ts'
+import type { Lan, NameService, Topology, TopologyLanOptions } from './network/index.ts'
+import { NO_HOST } from './scheduler.ts'
+import { SimWorld } from './sim-world.ts'
 
 /** Options of a {@link Simulation}. */
 export interface SimulationOptions {
@@ -84,14 +85,8 @@ export class Simulation implements AsyncDisposable {
   /** The seed; with the same code it gives the same history. */
   readonly seed: bigint
   readonly config: SimulatorConfig
-  /** The scheduler, for the layers below. */
-  readonly scheduler: Scheduler
+  readonly #world: SimWorld
   readonly #driver: Driver
-  readonly #files: RuntimeFileSystem
-  readonly #hosts = new Map<string, SimHost>()
-  readonly #indexed: SimHost[] = []
-  #alive = 0
-  #crashed = 0
   #operations = 0
   #operationsPending = 0
   #closed = false
@@ -99,67 +94,81 @@ export class Simulation implements AsyncDisposable {
   constructor(options: SimulationOptions = {}) {
     this.config = options.config ?? parseSimulatorConfig(process.env)
     this.seed = checkSeed(options.seed ?? this.config.seed ?? randomSeed())
-    this.scheduler = new Scheduler(this.seed)
-    this.scheduler.audit.observer = options.observer
-    this.#files = options.files ?? new RealFileSystem()
+    this.#world = new SimWorld({
+      seed: this.seed,
+      config: this.config,
+      files: options.files ?? new RealFileSystem(),
+      onFailure: (error, host) => this.#driver.fail(error, host),
+    })
+    const { scheduler } = this.#world
+    scheduler.audit.observer = options.observer
     const driverOptions: DriverOptions = {
       onTurn: (driving) => {
-        ambient().currentHost = driving ? (): SimHost | undefined => this.currentHost : undefined
+        ambient().currentHost = driving ? (): SimHost | undefined => this.#world.currentHost : undefined
       },
       onError: (error, host) => this.#describe(error, host),
       ...(options.hangLimitMs !== undefined && { hangLimitMs: options.hangLimitMs }),
       ...(options.bridgeLimitMs !== undefined && { bridgeLimitMs: options.bridgeLimitMs }),
       ...(options.settle !== undefined && { settle: options.settle }),
     }
-    this.#driver = new Driver(this.scheduler, driverOptions)
+    this.#driver = new Driver(scheduler, driverOptions)
+    this.#world.bridge = this.#driver.bridge
   }
 
   /** Virtual milliseconds since the start. */
   get now(): number {
-    return this.scheduler.nowUs() / 1000
+    return this.#world.scheduler.nowUs() / 1000
   }
 
   /** The history's hash so far: 16 hex digits. */
   get hash(): string {
-    return this.scheduler.audit.digest()
+    return this.#world.scheduler.audit.digest()
   }
 
   /** All hosts, in the order they were added. */
   get hosts(): readonly SimHost[] {
-    return [...this.#indexed]
+    return this.#world.hosts
   }
 
   /** The host whose code is running; undefined outside of hosts' code. */
   get currentHost(): SimHost | undefined {
-    return this.#indexed[this.scheduler.currentHost]
+    return this.#world.currentHost
+  }
+
+  /** The virtual internet: links, LANs, partitions, rules. */
+  get topology(): Topology {
+    return this.#world.topology
+  }
+
+  /** The name service, which can be taken down. */
+  get names(): NameService<P2PAddress> {
+    return this.#world.names
+  }
+
+  /**
+   * Adds a LAN, behind a NAT unless told otherwise, for hosts to be in.
+   *
+   * @throws P2PError `invalid-configuration`
+   */
+  lan(options?: TopologyLanOptions): Lan {
+    this.#checkOpen()
+    return this.#world.topology.lan(options)
   }
 
   /**
    * Adds a host; its program starts when the simulation runs.
    *
-   * @throws P2PError `invalid-configuration` when there is a host of that name, as it would have the same id
+   * @param options where it is plugged in: on the public internet, over the default link, unless it says otherwise
+   * @throws P2PError `invalid-configuration` for bad options, and when there is a host of that name, as it would have
+   * the same id
    */
-  host(name: string, program?: HostProgram): SimHost {
+  host(name: string, options?: HostOptions, program?: HostProgram): SimHost
+  host(name: string, program: HostProgram): SimHost
+  host(name: string, second: HostOptions | HostProgram = {}, third?: HostProgram): SimHost {
     this.#checkOpen()
-    if (name === '') throw invalidConfiguration('name', name, 'a host needs a name')
-    if (this.#hosts.has(name)) {
-      throw invalidConfiguration('name', name, 'there is a host of this name, and so of this id, already')
-    }
-    const index = this.#indexed.length
-    const host = new SimHost(
-      {
-        scheduler: this.scheduler,
-        makeRuntime: (): SimRuntime => this.#makeRuntime(name, index),
-        onProgram: (before, after) => this.#onProgram(before, after),
-        onFailure: (error, failed) => this.#driver.fail(error, failed),
-      },
-      name,
-      index,
-      program,
-    )
-    this.#hosts.set(name, host)
-    this.#indexed.push(host)
-    return host
+    return typeof second === 'function'
+      ? this.#world.addHost(name, {}, second)
+      : this.#world.addHost(name, second, third)
   }
 
   /**
@@ -174,10 +183,10 @@ export class Simulation implements AsyncDisposable {
     if (!(delayMs >= 0)) throw invalidConfiguration('time', time, `it is ${this.now} ms already`)
     const number = this.#operations++
     this.#operationsPending++
-    this.scheduler.schedule(Math.round(delayMs * 1000), () => {
+    this.#world.scheduler.schedule(Math.round(delayMs * 1000), () => {
       this.#operationsPending--
-      this.scheduler.woke(NO_HOST)
-      this.scheduler.audit.record(EventKind.operation, NO_HOST, number)
+      this.#world.scheduler.woke(NO_HOST)
+      this.#world.scheduler.audit.record(EventKind.operation, NO_HOST, number)
       Promise.resolve(operation()).catch((error: unknown) => this.#driver.fail(error, NO_HOST))
     })
   }
@@ -193,7 +202,7 @@ export class Simulation implements AsyncDisposable {
     const { forMs } = options
     if (forMs !== undefined && !(forMs >= 0)) throw invalidConfiguration('forMs', forMs, 'must be 0 or more')
     const limitMs = this.config.durationMs ?? Number.POSITIVE_INFINITY
-    return this.#drive(Math.min(limitMs, this.now + (forMs ?? Number.POSITIVE_INFINITY)), this.#alive > 0)
+    return this.#drive(Math.min(limitMs, this.now + (forMs ?? Number.POSITIVE_INFINITY)), this.#world.programsAlive > 0)
   }
 
   /** Runs for `config.stepSizeMs`, whether programs end or not. Throws as `run`. */
@@ -203,12 +212,12 @@ export class Simulation implements AsyncDisposable {
 
   /** As {@link SimHost.crash}. */
   crash(name: string): void {
-    this.#hostOf(name).crash()
+    this.#world.hostOf(name).crash()
   }
 
   /** As {@link SimHost.restart}. */
   restart(name: string): void {
-    this.#hostOf(name).restart()
+    this.#world.hostOf(name).restart()
   }
 
   /** Ends everything: hosts lose their power, and their real files are closed. A run under way fails. */
@@ -218,8 +227,7 @@ export class Simulation implements AsyncDisposable {
       const why = 'the simulation was closed while it ran: await run() first (`return await` where it is `await using`)'
       this.#driver.fail(P2PError.of('invalid-configuration', why, { name: 'close', value: 'while running' }), NO_HOST)
     }
-    await Promise.all(this.#indexed.map((host) => host.dispose()))
-    this.scheduler.clear()
+    await this.#world.dispose()
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -235,44 +243,29 @@ export class Simulation implements AsyncDisposable {
         value: 'nested',
       })
     }
+    const world = this.#world
+    // A host that has crashed may be restarted as long as the scenario goes on.
     const stop = (): boolean =>
-      untilPrograms && this.#alive === 0 && (this.#crashed === 0 || this.#operationsPending === 0)
+      untilPrograms && world.programsAlive === 0 && (world.programsCrashed === 0 || this.#operationsPending === 0)
     shared.running++
     try {
       const end = await this.#driver.run({ untilUs: Math.round(untilMs * 1000), stop })
       return {
         ended: ENDED[end],
         virtualMs: this.now,
-        events: this.scheduler.eventsRun,
+        events: world.scheduler.eventsRun,
         hash: this.hash,
         seed: this.seed,
-        waiting: this.#indexed.filter(({ program }) => program === 'running').map(({ name }) => name),
+        waiting: world.hosts.filter(({ program }) => program === 'running').map(({ name }) => name),
       }
     } finally {
       shared.running--
     }
   }
 
-  #makeRuntime(name: string, index: number): SimRuntime {
-    return new SimRuntime({
-      scheduler: this.scheduler,
-      bridge: this.#driver.bridge,
-      files: this.#files,
-      name,
-      host: index,
-      epochOffsetMs: this.config.epochOffsetMs,
-    })
-  }
-
-  #onProgram(before: ProgramState, after: ProgramState): void {
-    const isAlive = (state: ProgramState): number => (state === 'starting' || state === 'running' ? 1 : 0)
-    this.#alive += isAlive(after) - isAlive(before)
-    this.#crashed += Number(after === 'crashed') - Number(before === 'crashed')
-  }
-
   /** Names the culprit, and how to see it again. */
   #describe(error: unknown, index: number): P2PError {
-    const host = this.#indexed[index]?.name
+    const host = this.#world.hosts[index]?.name
     const who = host === undefined ? 'the scenario' : `host ${host}`
     const what = error instanceof Error ? error.message : String(error)
     return P2PError.of(
@@ -281,12 +274,6 @@ export class Simulation implements AsyncDisposable {
       { host, seed: this.seed, virtualMs: this.now },
       { cause: error },
     )
-  }
-
-  #hostOf(name: string): SimHost {
-    const host = this.#hosts.get(name)
-    if (!host) throw invalidConfiguration('host', name, 'there is no host of this name')
-    return host
   }
 
   #checkOpen(): void {

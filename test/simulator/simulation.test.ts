@@ -169,7 +169,7 @@ describe('hosts', () => {
     const sim = new Simulation({ seed: 1 })
     sim.host('alice')
     expect(() => sim.host('alice')).toThrow(/a host of this name, and so of this id, already/)
-    expect(() => sim.host('')).toThrow(/needs a name/)
+    expect(() => sim.host('')).toThrow(/must be a name/)
   })
 
   test('can be added by other hosts', async () => {

@@ -1,0 +1,154 @@
+/**
+ * What a simulation and the default world have in common: hosts on a virtual internet, over one scheduler.
+ *
+ * @module
+ */
+import type { P2PAddress } from '../core/address.ts'
+import { invalidConfiguration } from '../core/config.ts'
+import type { SimulatorConfig } from '../core/config.ts'
+import type { NodeId } from '../core/node-id.ts'
+import type { RuntimeFileSystem } from '../core/runtime.ts'
+import type { Bridge } from './bridge.ts'
+import { SimHost } from './host.ts'
+import type { HostOptions, HostProgram, ProgramState } from './host.ts'
+import { NameService, Topology } from './network/index.ts'
+import { SimRuntime } from './runtime.ts'
+import { Scheduler } from './scheduler.ts'
+
+/** What a world is made of. */
+export interface SimWorldOptions {
+  readonly seed: bigint
+  readonly config: SimulatorConfig
+  /** The files that hosts can read. */
+  readonly files: RuntimeFileSystem
+  /** Code of a host (an index) has failed outside of anything that could report it. */
+  readonly onFailure: (error: unknown, host: number) => void
+  /** As `SimRuntimeOptions.hold`. */
+  readonly hold?: (() => () => void) | undefined
+}
+
+/** The hosts, the network and the names of one virtual internet. */
+export class SimWorld {
+  readonly scheduler: Scheduler
+  readonly config: SimulatorConfig
+  /** The virtual internet: links, LANs, partitions, rules. */
+  readonly topology: Topology
+  /** The names that nodes register for others to find. */
+  readonly names: NameService<P2PAddress>
+  /** Where the nodes of the hosts that are on can be reached, by id: what a relay's look-up service knows. */
+  readonly ids: NameService<P2PAddress>
+  /** Where real work waits; undefined while time does not stand still for it. */
+  bridge: Bridge | undefined
+  readonly #options: SimWorldOptions
+  readonly #hosts: SimHost[] = []
+  readonly #byName = new Map<string, SimHost>()
+  readonly #liveIds = new Set<string>()
+  #alive = 0
+  #crashed = 0
+
+  constructor(options: SimWorldOptions) {
+    const { config } = options
+    this.#options = options
+    this.config = config
+    this.scheduler = new Scheduler(options.seed)
+    this.topology = new Topology(this.scheduler, {
+      defaultLatencyMs: config.defaultLatencyMs,
+      defaultPacketLoss: config.defaultPacketLoss,
+    })
+    const lookups = { delayMs: config.discoveryDelayMs, ttlSeconds: config.dnsTtlSeconds }
+    this.names = new NameService(this.scheduler, lookups)
+    this.ids = new NameService(this.scheduler, lookups)
+  }
+
+  /** All hosts, in the order they were added. */
+  get hosts(): readonly SimHost[] {
+    return [...this.#hosts]
+  }
+
+  /** The host whose code is running. */
+  get currentHost(): SimHost | undefined {
+    return this.#hosts[this.scheduler.currentHost]
+  }
+
+  /** Programs that have been started and have not ended. */
+  get programsAlive(): number {
+    return this.#alive
+  }
+
+  /** Programs whose host has crashed and was not restarted. */
+  get programsCrashed(): number {
+    return this.#crashed
+  }
+
+  /** @throws P2PError `invalid-configuration` for a name that is taken or no name, or bad options */
+  addHost(name: string, options: HostOptions, program: HostProgram | undefined): SimHost {
+    if (this.#byName.has(name)) {
+      throw invalidConfiguration('name', name, 'there is a host of this name, and so of this id, already')
+    }
+    const index = this.#hosts.length
+    const network = this.topology.host(name, { ...options, host: index })
+    const context = {
+      world: this,
+      network,
+      makeRuntime: (): SimRuntime => this.#makeRuntime(name, index),
+      onProgram: (before: ProgramState, after: ProgramState): void => this.#onProgram(before, after),
+      onFailure: this.#options.onFailure,
+    }
+    const host = new SimHost(context, name, index, program)
+    this.#hosts.push(host)
+    this.#byName.set(name, host)
+    host.start()
+    return host
+  }
+
+  /** @throws P2PError `invalid-configuration` when there is none */
+  hostOf(name: string): SimHost {
+    const host = this.#byName.get(name)
+    if (!host) throw invalidConfiguration('host', name, 'there is no host of this name')
+    return host
+  }
+
+  /**
+   * Takes an id for a node, until the result is called.
+   *
+   * @throws P2PError `invalid-configuration` when a node of that id is alive: messages would reach either of them
+   */
+  claimId(id: NodeId): () => void {
+    const key = id.toString()
+    if (this.#liveIds.has(key)) {
+      throw invalidConfiguration(
+        'secretKey',
+        `of ${id.fmtShort()}`,
+        'a node of this id is alive already: close it first',
+      )
+    }
+    this.#liveIds.add(key)
+    return () => {
+      this.#liveIds.delete(key)
+    }
+  }
+
+  /** Everything ends: hosts lose their power, and their real files are closed. */
+  async dispose(): Promise<void> {
+    await Promise.all(this.#hosts.map((host) => host.dispose()))
+    this.scheduler.clear()
+  }
+
+  #makeRuntime(name: string, index: number): SimRuntime {
+    return new SimRuntime({
+      scheduler: this.scheduler,
+      bridge: this.bridge,
+      files: this.#options.files,
+      name,
+      host: index,
+      epochOffsetMs: this.config.epochOffsetMs,
+      hold: this.#options.hold,
+    })
+  }
+
+  #onProgram(before: ProgramState, after: ProgramState): void {
+    const isAlive = (state: ProgramState): number => (state === 'starting' || state === 'running' ? 1 : 0)
+    this.#alive += isAlive(after) - isAlive(before)
+    this.#crashed += Number(after === 'crashed') - Number(before === 'crashed')
+  }
+}
