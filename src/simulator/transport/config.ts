@@ -1,0 +1,98 @@
+/**
+ * The transport's constants and their sources. The defaults are those of iroh 1.4 on noq-proto 1.4, whose behaviour the
+ * simulated transport is to have.
+ *
+ * @module
+ */
+import { P2PError } from '../../core/errors.ts'
+
+/** Settings of one connection. Times in whole microseconds, sizes in bytes of UDP payload. */
+export interface TransportConfig {
+  /** The round-trip time assumed before the first measurement (RFC 9002, 6.2.2). @default 333000 */
+  readonly initialRttUs: number
+  /** The congestion window of a new path. @default 12000 */
+  readonly initialWindowBytes: number
+  /** The largest datagram sent. @default 1200 */
+  readonly mtuBytes: number
+  /** How long an acknowledgement may wait for more packets (RFC 9000, 13.2). @default 25000 */
+  readonly maxAckDelayUs: number
+  /** A connection that hears nothing for this long is over; the lower of both sides counts. @default 30000000 */
+  readonly idleTimeoutUs: number
+  /** After this much silence a PING is sent; Infinity for never. @default 5000000 */
+  readonly keepAliveUs: number
+  /** Unread bytes the peer may have sent on one stream. @default 1250000 */
+  readonly streamWindowBytes: number
+  /** Unread bytes the peer may have sent on all streams together. @default 2^53 - 1, which is no limit */
+  readonly connectionWindowBytes: number
+  /** Written bytes that are not acknowledged yet; over it `write` accepts nothing. @default 10000000 */
+  readonly sendWindowBytes: number
+  /** Two-way streams the peer may have open at a time. @default 100 */
+  readonly maxBidiStreams: number
+  /** One-way streams the peer may have open at a time. @default 100 */
+  readonly maxUniStreams: number
+  /** A packet is lost when one sent this many later has arrived (RFC 9002, 6.1.1). @default 3 */
+  readonly packetThreshold: number
+  /** Probe time-outs without an answer that make persistent congestion (RFC 9002, 7.6). @default 3 */
+  readonly persistentCongestionThreshold: number
+  /** The longest step between two probes; 1.5 round trips where that is more. @default 1000000 */
+  readonly maxProbeStepUs: number
+  /** Whether packets are spread over the round trip. @default true */
+  readonly pacing: boolean
+  /** Whether packet numbers are skipped at random, against optimistic acknowledgements. @default true */
+  readonly skipPacketNumbers: boolean
+  /** Timers fire at whole multiples of this. @default 1 */
+  readonly timerGranularityUs: number
+}
+
+/** The defaults of {@link TransportConfig}. */
+export const DEFAULT_TRANSPORT_CONFIG: TransportConfig = Object.freeze({
+  initialRttUs: 333_000,
+  initialWindowBytes: 12_000,
+  mtuBytes: 1_200,
+  maxAckDelayUs: 25_000,
+  idleTimeoutUs: 30_000_000,
+  keepAliveUs: 5_000_000,
+  streamWindowBytes: 1_250_000,
+  connectionWindowBytes: Number.MAX_SAFE_INTEGER,
+  sendWindowBytes: 10_000_000,
+  maxBidiStreams: 100,
+  maxUniStreams: 100,
+  packetThreshold: 3,
+  persistentCongestionThreshold: 3,
+  maxProbeStepUs: 1_000_000,
+  pacing: true,
+  skipPacketNumbers: true,
+  timerGranularityUs: 1,
+})
+
+/** The smallest datagram every path carries (RFC 9000, 14). */
+export const MIN_MTU_BYTES = 1_200
+/** The finest step of loss timers (RFC 9002, 6.1.2). */
+export const GRANULARITY_US = 1_000
+/** An endpoint whose address is not proven gets at most this multiple of what it sent (RFC 9000, 8.1). */
+export const AMPLIFICATION_LIMIT = 3
+
+/**
+ * `overrides` on top of {@link DEFAULT_TRANSPORT_CONFIG}.
+ *
+ * @throws P2PError `invalid-configuration` for a number that makes no sense
+ */
+export function resolveTransportConfig(overrides: Partial<TransportConfig> = {}): TransportConfig {
+  const config: TransportConfig = { ...DEFAULT_TRANSPORT_CONFIG, ...overrides }
+  for (const [name, value] of Object.entries(config)) {
+    if (typeof value === 'boolean') continue
+    const infinite = value === Number.POSITIVE_INFINITY && (name === 'keepAliveUs' || name === 'idleTimeoutUs')
+    const smallest = name === 'mtuBytes' ? MIN_MTU_BYTES : name.endsWith('Streams') ? 0 : 1
+    if (!infinite && !(Number.isSafeInteger(value) && value >= smallest)) {
+      throw P2PError.of(
+        'invalid-configuration',
+        `transport.${name} = ${value}: a whole number of at least ${smallest}`,
+        {
+          name: `transport.${name}`,
+          value,
+        },
+      )
+    }
+  }
+  return config
+}

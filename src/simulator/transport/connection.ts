@@ -1,0 +1,263 @@
+/**
+ * One end of a connection: a state machine without clock, timers, promises or I/O. Datagrams and the time go in,
+ * datagrams and events come out; the same input always gives the same output.
+ *
+ * @module
+ */
+import type { NodeId } from '../../core/node-id.ts'
+import type { RandomStream } from '../kernel.ts'
+import { resolveTransportConfig } from './config.ts'
+import type { TransportConfig } from './config.ts'
+import { ConnectionCore } from './core.ts'
+import type { ConnectionState, DropStats, TransportSink } from './core.ts'
+import { ClientHandshake, parametersOf } from './handshake.ts'
+import type { Identity } from './identity.ts'
+import { INITIAL } from './packet.ts'
+import type { Packet } from './packet.ts'
+import type { Path, Route } from './path.ts'
+import { Receiver } from './receiver.ts'
+import { Transmitter } from './transmitter.ts'
+
+const NEVER = Number.POSITIVE_INFINITY
+
+interface CommonOptions {
+  /** Who this side is. */
+  readonly identity: Identity
+  /** The connection id that packets to this side carry. */
+  readonly localId: number
+  readonly config?: Partial<TransportConfig>
+  /** Draws packet numbers to skip. */
+  readonly random: RandomStream
+  readonly sink: TransportSink
+  readonly nowUs: number
+}
+
+/** The client's end. */
+export interface ClientOptions extends CommonOptions {
+  readonly role: 'client'
+  /** The server's connection id until it has told its own: a random number. */
+  readonly remoteId: number
+  /** Who must answer. */
+  readonly peer: NodeId
+  readonly alpns: readonly string[]
+  /** Where to try; every datagram goes everywhere until one of them has answered. */
+  readonly routes: readonly Route[]
+}
+
+/** The server's end, made when a client's first datagram comes. */
+export interface ServerOptions extends CommonOptions {
+  readonly role: 'server'
+  /** The client's connection id: the source of its first packet. */
+  readonly remoteId: number
+  /** The id that the client's first packet was sent to. */
+  readonly firstId: number
+  /** The protocols served. Without one in common the client is refused. */
+  readonly alpns: readonly string[]
+  /** Where the first datagram came from. */
+  readonly routes: readonly Route[]
+}
+
+/** What one path looks like from outside. */
+export interface PathState {
+  readonly id: number
+  readonly routes: readonly Route[]
+  readonly selected: boolean
+  readonly validated: boolean
+  /** Undefined before the first measurement. */
+  readonly smoothedRttUs: number | undefined
+  readonly latestRttUs: number
+  readonly rttVarianceUs: number
+  readonly windowBytes: number
+  readonly slowStartThresholdBytes: number
+  readonly inFlightBytes: number
+  readonly mtuBytes: number
+}
+
+/** What a connection looks like from outside. */
+export interface ConnectionInspection {
+  readonly state: ConnectionState
+  readonly packetsSent: number
+  readonly packetsReceived: number
+  readonly packetsLost: number
+  readonly spuriousLosses: number
+  readonly probeTimeouts: number
+  readonly drops: DropStats
+  readonly paths: readonly PathState[]
+}
+
+/**
+ * A connection. Call `handle` with what arrives, `handleTimeout` when `nextTimeout` has come, and after either of them
+ * and after every other call `poll` until it has nothing more. Events are told to the sink from inside these calls.
+ */
+export class TransportConnection {
+  readonly #core: ConnectionCore
+  readonly #transmitter: Transmitter
+  readonly #receiver: Receiver
+  readonly #granularityUs: number
+
+  constructor(options: ClientOptions | ServerOptions) {
+    const config = resolveTransportConfig(options.config)
+    const { role, localId, remoteId, sink, random, routes, nowUs, identity, alpns } = options
+    const first = role === 'client' ? remoteId : options.firstId
+    const core = new ConnectionCore(
+      role,
+      { local: localId, peer: remoteId, first },
+      config,
+      sink,
+      random,
+      routes,
+      nowUs,
+    )
+    if (role === 'client') {
+      core.client = new ClientHandshake(identity, options.peer, alpns, parametersOf(config))
+      core.crypto[INITIAL].push(core.client.hello)
+    }
+    this.#core = core
+    this.#transmitter = new Transmitter(core)
+    this.#receiver = new Receiver(core, identity, alpns)
+    this.#granularityUs = config.timerGranularityUs
+  }
+
+  get state(): ConnectionState {
+    return this.#core.state
+  }
+
+  /** The agreed protocol; '' before. */
+  get alpn(): string {
+    return this.#core.alpn
+  }
+
+  /** The peer, once it has proven who it is. */
+  get remoteNode(): NodeId | undefined {
+    return this.#core.remoteNode
+  }
+
+  /** Takes a datagram that came along `route`. */
+  handle(datagram: unknown, route: Route, nowUs: number): void {
+    this.#receiver.handle(datagram, route, nowUs)
+  }
+
+  /** The next datagram to send along {@link outgoingRoutes}; undefined when there is none now. */
+  poll(nowUs: number): Packet | undefined {
+    return this.#transmitter.poll(nowUs)
+  }
+
+  /** Where the datagram that `poll` has just returned goes: more than one route only while shaking hands. */
+  get outgoingRoutes(): readonly Route[] {
+    return this.#transmitter.routes
+  }
+
+  /** When `handleTimeout` is due, in microseconds; Infinity for never. */
+  nextTimeout(): number {
+    const core = this.#core
+    let atUs = Math.min(core.idleTimerUs, core.keepAliveTimerUs, core.closeTimerUs)
+    for (const path of core.paths) {
+      atUs = Math.min(atUs, path.lossTimerUs, path.pacingTimerUs, path.data.acks.deadlineUs)
+    }
+    const granularityUs = this.#granularityUs
+    return granularityUs === 1 || atUs === NEVER ? atUs : Math.ceil(atUs / granularityUs) * granularityUs
+  }
+
+  /** Does what has become due. */
+  handleTimeout(nowUs: number): void {
+    const core = this.#core
+    if (core.closeTimerUs <= nowUs) {
+      core.drain()
+      return
+    }
+    if (core.idleTimerUs <= nowUs) {
+      core.onIdle()
+      return
+    }
+    if (core.keepAliveTimerUs <= nowUs) {
+      core.keepAliveTimerUs = NEVER
+      for (const path of core.paths) path.data.pingPending = true
+    }
+    for (const path of core.paths) {
+      if (path.lossTimerUs <= nowUs) core.recovery.onTimer(path, nowUs)
+      if (path.pacingTimerUs <= nowUs) path.pacingTimerUs = NEVER
+      if (path.data.acks.deadlineUs <= nowUs) path.data.acks.onDeadline()
+    }
+  }
+
+  /** Opens a stream without a round trip; undefined while the peer allows no more of them. */
+  openStream(bidi: boolean): number | undefined {
+    return this.#core.state === 'established' ? this.#core.streams.open(bidi) : undefined
+  }
+
+  /** Copies bytes from `from` on, and says how many; when not all, `onStreamWritable` follows. */
+  write(streamId: number, bytes: Uint8Array, from: number = 0): number {
+    return this.#core.isOver ? 0 : this.#core.streams.write(streamId, bytes, from)
+  }
+
+  /** Ends what this side sends on a stream. */
+  finish(streamId: number): void {
+    if (!this.#core.isOver) this.#core.streams.finish(streamId)
+  }
+
+  /** Abandons what this side sends on a stream. */
+  reset(streamId: number, code: number): void {
+    if (!this.#core.isOver) this.#core.streams.reset(streamId, code)
+  }
+
+  /** Says that no more of what the peer sends is wanted. */
+  stop(streamId: number, code: number): void {
+    if (!this.#core.isOver) this.#core.streams.stop(streamId, code)
+  }
+
+  /** At most `maxBytes`, the caller's to keep; undefined when there are none yet, null when there will be none. */
+  read(streamId: number, maxBytes: number): Uint8Array | null | undefined {
+    return this.#core.streams.read(streamId, maxBytes)
+  }
+
+  /** Ends the connection; the peer is told the code (0..2^53-1) and as much of the reason as fits. */
+  close(code: number, reason: string, nowUs: number): void {
+    this.#core.close('local', true, code, reason, nowUs)
+  }
+
+  /** Whether no stream is open in either direction. */
+  get isIdle(): boolean {
+    return this.#core.streams.isIdle
+  }
+
+  /** Whether there is nothing more to do for it, so that it can be forgotten. */
+  get isDrained(): boolean {
+    return this.#core.state === 'drained'
+  }
+
+  /** Whether the peer, too, knows that it is over. */
+  get isEndKnown(): boolean {
+    return this.#core.state === 'draining' || this.#core.state === 'drained'
+  }
+
+  /** A picture of everything that decides what it does next. */
+  inspect(): ConnectionInspection {
+    const core = this.#core
+    return {
+      state: core.state,
+      packetsSent: core.packetsSent,
+      packetsReceived: core.packetsReceived,
+      packetsLost: core.recovery.stats.lostPackets,
+      spuriousLosses: core.recovery.stats.spuriousLosses,
+      probeTimeouts: core.recovery.stats.probeTimeouts,
+      drops: core.drops,
+      paths: core.paths.map((path) => pathState(path, path === core.selected)),
+    }
+  }
+}
+
+function pathState(path: Path, selected: boolean): PathState {
+  return {
+    id: path.id,
+    routes: path.routes,
+    selected,
+    validated: path.validated,
+    smoothedRttUs: path.rtt.hasSample ? path.rtt.smoothedUs : undefined,
+    latestRttUs: path.rtt.latestUs,
+    rttVarianceUs: path.rtt.varianceUs,
+    windowBytes: path.congestion.windowBytes,
+    slowStartThresholdBytes: path.congestion.slowStartThresholdBytes,
+    inFlightBytes: path.inFlightBytes,
+    mtuBytes: path.mtuBytes,
+  }
+}

@@ -1,0 +1,312 @@
+/**
+ * The state of a connection that sending and receiving share, and what happens to it as a whole: establishing, closing,
+ * falling silent.
+ *
+ * @module
+ */
+import type { NodeId } from '../../core/node-id.ts'
+import type { RandomStream } from '../kernel.ts'
+import type { TransportConfig } from './config.ts'
+import { cutReason } from './frames.ts'
+import type { CloseFrame, ControlFrame } from './frames.ts'
+import { ClientHandshake } from './handshake.ts'
+import type { HandshakeMessage, ServerHandshake, TransportParameters } from './handshake.ts'
+import type { SessionKeys } from './identity.ts'
+import { DATA, HANDSHAKE, INITIAL } from './packet.ts'
+import type { PacketKey, PacketKind } from './packet.ts'
+import type { SentPacket } from './packet-space.ts'
+import { Path } from './path.ts'
+import type { Route } from './path.ts'
+import { Recovery } from './recovery.ts'
+import type { RecoveryHost } from './recovery.ts'
+import { Streams } from './streams.ts'
+import type { StreamSink } from './streams.ts'
+
+const NEVER = Number.POSITIVE_INFINITY
+/** How long a closed connection answers to what was under way (RFC 9000, 10.2), in probe time-outs. */
+const DRAIN_TIMEOUTS = 3
+
+/** How a connection ended. */
+export interface TransportClose {
+  readonly by: 'local' | 'remote' | 'transport'
+  /** Whether the code is the application's. */
+  readonly application: boolean
+  readonly code: number
+  readonly reason: string
+}
+
+/** What a connection's user is told. It must not call back from inside. */
+export interface TransportSink extends StreamSink {
+  /** The handshake is done, as far as this side can tell: the peer is who it should be. */
+  onConnected(): void
+  /** Somebody has answered who is not the peer that was asked for; the handshake goes on. */
+  onImpostor(): void
+  /** The connection is over, with its streams. Told once. */
+  onClosed(close: TransportClose): void
+}
+
+/** What happened to datagrams that brought nothing. */
+export class DropStats {
+  /** Not a packet, or not sealed with this connection's keys. */
+  unauthenticated = 0
+  /** For another connection, or from a server other than the one that was answered. */
+  foreign = 0
+  /** Came twice, or so late that it cannot be told. */
+  duplicate = 0
+  /** For a number space that is over or not there yet. */
+  untimely = 0
+}
+
+/** `handshaking` -> `established` -> `closing` (this side ended it) or `draining` (the peer did) -> `drained`. */
+export type ConnectionState = 'handshaking' | 'established' | 'closing' | 'draining' | 'drained'
+
+/** The shared state. */
+export class ConnectionCore implements RecoveryHost {
+  readonly role: 'client' | 'server'
+  readonly config: TransportConfig
+  readonly sink: TransportSink
+  readonly random: RandomStream
+  /** The connection id that the peer's packets carry. */
+  readonly localId: number
+  /** The connection id for packets to the peer. */
+  peerId: number
+  /** The client's first choice of the server's id, which its Initial packets carry until it knows the server's own. */
+  readonly firstId: number
+  state: ConnectionState = 'handshaking'
+  readonly streams: Streams
+  readonly recovery: Recovery
+  readonly paths: Path[]
+  /** The path that data takes. */
+  selected: Path
+  client: ClientHandshake | undefined
+  server: ServerHandshake | undefined
+  keys: SessionKeys | undefined
+  alpn = ''
+  remoteNode: NodeId | undefined
+  /** Servers that could not prove to be the right one. */
+  readonly impostors: Set<number> = new Set()
+  /** Handshake messages to send, for the first time or again. */
+  readonly crypto: Record<typeof INITIAL | typeof HANDSHAKE, HandshakeMessage[]> = { [INITIAL]: [], [HANDSHAKE]: [] }
+  isConfirmed = false
+  handshakeDonePending = false
+  peerMaxAckDelayUs: number
+  idleTimeoutUs: number
+  idleTimerUs: number = NEVER
+  keepAliveTimerUs: number = NEVER
+  closeTimerUs: number = NEVER
+  /** The first packet sent after one was received counts as a sign of life, later ones do not. */
+  #mayExtendIdle = true
+  closeFrame: CloseFrame | undefined
+  closePending = false
+  readonly drops: DropStats = new DropStats()
+  packetsSent = 0
+  packetsReceived = 0
+
+  constructor(
+    role: 'client' | 'server',
+    ids: { readonly local: number; readonly peer: number; readonly first: number },
+    config: TransportConfig,
+    sink: TransportSink,
+    random: RandomStream,
+    routes: readonly Route[],
+    nowUs: number,
+  ) {
+    this.role = role
+    this.localId = ids.local
+    this.peerId = ids.peer
+    this.firstId = ids.first
+    this.config = config
+    this.sink = sink
+    this.random = random
+    this.streams = new Streams(role, config, sink)
+    this.recovery = new Recovery(this)
+    const path = new Path(0, routes, config, nowUs, random)
+    // Only a server may be lured into flooding a third party.
+    path.validated = role === 'client'
+    this.paths = [path]
+    this.selected = path
+    this.peerMaxAckDelayUs = config.maxAckDelayUs
+    this.idleTimeoutUs = config.idleTimeoutUs
+    this.extendIdle(nowUs)
+  }
+
+  get isOver(): boolean {
+    return this.state === 'closing' || this.state === 'draining' || this.state === 'drained'
+  }
+
+  get hasHandshakeKeys(): boolean {
+    return this.keys !== undefined
+  }
+
+  get peerHasValidatedUs(): boolean {
+    if (this.role === 'server' || this.isConfirmed || this.isOver) return true
+    const path = this.paths[0] as Path
+    return path.data.largestAcked >= 0 || (path.space(HANDSHAKE)?.largestAcked ?? -1) >= 0
+  }
+
+  /** The key for packets of a kind from this side; undefined when there is none (yet), or none is needed. */
+  sealingKey(kind: PacketKind): PacketKey | undefined {
+    return key(this.keys, kind, this.role === 'client')
+  }
+
+  /** The key for packets of a kind from the peer. */
+  openingKey(kind: PacketKind): PacketKey | undefined {
+    return key(this.keys, kind, this.role === 'server')
+  }
+
+  /** Whether packets of this kind can be sealed or opened at all. */
+  hasKeys(kind: PacketKind): boolean {
+    return kind === INITIAL || this.keys !== undefined
+  }
+
+  /** The path with this number. */
+  path(id: number): Path | undefined {
+    return this.paths.find((path) => path.id === id)
+  }
+
+  /** Takes over what the peer has said of its limits. */
+  setPeerParameters(parameters: TransportParameters): void {
+    this.idleTimeoutUs = Math.min(this.config.idleTimeoutUs, parameters.idleTimeoutUs)
+    this.peerMaxAckDelayUs = parameters.maxAckDelayUs
+    this.streams.setPeerParameters(parameters)
+  }
+
+  /** The handshake is done. */
+  establish(nowUs: number): void {
+    this.state = 'established'
+    this.extendKeepAlive(nowUs)
+    this.sink.onConnected()
+  }
+
+  /** A sign of life from the peer. */
+  onAuthenticated(nowUs: number): void {
+    this.packetsReceived++
+    this.extendKeepAlive(nowUs)
+    this.extendIdle(nowUs)
+    this.#mayExtendIdle = true
+  }
+
+  /** A packet was sent. */
+  onSent(eliciting: boolean, nowUs: number): void {
+    this.packetsSent++
+    this.extendKeepAlive(nowUs)
+    if (!eliciting || !this.#mayExtendIdle) return
+    this.#mayExtendIdle = false
+    this.extendIdle(nowUs)
+  }
+
+  extendIdle(nowUs: number): void {
+    if (this.isOver) return
+    this.idleTimerUs = nowUs + Math.max(this.idleTimeoutUs, DRAIN_TIMEOUTS * this.probeTimeoutUs())
+  }
+
+  extendKeepAlive(nowUs: number): void {
+    if (this.state === 'established') this.keepAliveTimerUs = nowUs + this.config.keepAliveUs
+  }
+
+  /** The longest probe time-out of any path. */
+  probeTimeoutUs(): number {
+    let longestUs = 0
+    for (const path of this.paths) longestUs = Math.max(longestUs, this.recovery.probeTimeoutUs(path))
+    return longestUs
+  }
+
+  /** Ends the connection from this side; the peer is told. */
+  close(by: 'local' | 'transport', application: boolean, code: number, reason: string, nowUs: number): void {
+    if (this.isOver) return
+    const text = cutReason(reason)
+    this.closeFrame = { type: 'close', application, code, reason: text }
+    this.#end('closing', nowUs)
+    this.sink.onClosed({ by, application, code, reason: text })
+  }
+
+  /** The peer has ended the connection. */
+  onPeerClose(frame: CloseFrame, nowUs: number): void {
+    if (this.state === 'closing') {
+      // Both sides know now: nothing more is sent.
+      this.state = 'draining'
+      this.closePending = false
+      return
+    }
+    if (this.isOver) return
+    this.closeFrame = { type: 'close', application: false, code: 0, reason: '' }
+    this.#end('draining', nowUs)
+    this.sink.onClosed({ by: 'remote', application: frame.application, code: frame.code, reason: frame.reason })
+  }
+
+  /** The peer has fallen silent: there is nobody to tell. */
+  onIdle(): void {
+    this.state = 'drained'
+    this.#stopTimers()
+    const reason = `no sign of life from the peer for ${this.idleTimeoutUs / 1_000_000} s`
+    this.sink.onClosed({ by: 'transport', application: false, code: 0, reason })
+  }
+
+  /** Forgets everything at once, and tells nobody. */
+  drain(): void {
+    this.state = 'drained'
+    this.closePending = false
+    this.#stopTimers()
+  }
+
+  onPacketAcked(kind: PacketKind, packet: SentPacket): void {
+    const { acks, streams, controls } = packet.body
+    for (let ack = acks; ack; ack = ack.next) {
+      this.path(ack.pathId)?.space(kind)?.acks.onAckAcknowledged(ack.largest)
+    }
+    if (streams) this.streams.onFramesAcked(streams)
+    if (controls) for (const frame of controls) this.streams.onControlAcked(frame)
+  }
+
+  onPacketLost(kind: PacketKind, packet: SentPacket): void {
+    const { streams, controls } = packet.body
+    if (streams) this.streams.onFramesLost(streams)
+    if (controls && !packet.controlsTaken) for (const frame of controls) this.requeue(kind, frame)
+  }
+
+  /** Sends a control frame again, where it still says something; false for those that are never sent again. */
+  requeue(kind: PacketKind, frame: ControlFrame): boolean {
+    switch (frame.type) {
+      case 'crypto':
+        if (kind !== DATA) this.crypto[kind].push(frame.message)
+        return true
+      case 'handshake-done':
+        this.handshakeDonePending = true
+        return true
+      case 'reset-stream':
+      case 'stop-sending':
+      case 'max-data':
+      case 'max-stream-data':
+      case 'max-streams':
+        this.streams.onControlLost(frame)
+        return true
+      default:
+        return false
+    }
+  }
+
+  #end(state: 'closing' | 'draining', nowUs: number): void {
+    const drainUs = DRAIN_TIMEOUTS * this.probeTimeoutUs()
+    this.state = state
+    this.closePending = true
+    this.#stopTimers()
+    this.closeTimerUs = nowUs + drainUs
+  }
+
+  #stopTimers(): void {
+    this.idleTimerUs = NEVER
+    this.keepAliveTimerUs = NEVER
+    this.closeTimerUs = NEVER
+    for (const path of this.paths) {
+      path.lossTimerUs = NEVER
+      path.pacingTimerUs = NEVER
+      path.data.acks.deadlineUs = NEVER
+    }
+  }
+}
+
+function key(keys: SessionKeys | undefined, kind: PacketKind, clientsOwn: boolean): PacketKey | undefined {
+  if (!keys || kind === INITIAL) return undefined
+  if (kind === DATA) return clientsOwn ? keys.clientData : keys.serverData
+  return clientsOwn ? keys.clientHandshake : keys.serverHandshake
+}

@@ -1,0 +1,119 @@
+/**
+ * A path: one way that datagrams take between the two sides, with a round-trip time, a congestion window, a pacer and a
+ * datagram size of its own.
+ *
+ * @module
+ */
+import type { RandomStream } from '../kernel.ts'
+import { AMPLIFICATION_LIMIT } from './config.ts'
+import type { TransportConfig } from './config.ts'
+import { Cubic } from './congestion.ts'
+import type { CongestionController } from './congestion.ts'
+import { Pacer } from './pacer.ts'
+import { DATA, HANDSHAKE, INITIAL } from './packet.ts'
+import type { PacketKind } from './packet.ts'
+import { PacketSpace } from './packet-space.ts'
+import { RttEstimator } from './rtt.ts'
+
+/** Where datagrams go. The transport compares routes by identity and looks at nothing but the kind. */
+export interface Route {
+  readonly kind: 'direct' | 'relay'
+  /** `ip:port`, or the relay's URL. */
+  readonly address: string
+}
+
+/** One path. */
+export class Path {
+  readonly id: number
+  /** Where its datagrams go; several while the handshake has not shown which one works. */
+  routes: readonly Route[]
+  readonly rtt: RttEstimator
+  readonly congestion: CongestionController
+  readonly pacer: Pacer
+  readonly mtuBytes: number
+  readonly #pacing: boolean
+  /** The number spaces; that of data alone on all paths but the first. */
+  readonly #spaces: [PacketSpace | undefined, PacketSpace | undefined, PacketSpace]
+  inFlightBytes = 0
+  probeCount = 0
+  /** The last attempt to send found nothing to send. */
+  appLimited = true
+  /** Whether the peer is known to be where its packets come from. */
+  validated: boolean
+  receivedBytes = 0
+  sentBytes = 0
+  /** The number of the data space's first packet after the first round-trip sample; -1 before. */
+  firstAfterSample = -1
+  lossTimerUs: number = Number.POSITIVE_INFINITY
+  pacingTimerUs: number = Number.POSITIVE_INFINITY
+  /** Tokens of challenges to answer on this path, and those sent that await an answer. */
+  readonly responses: number[] = []
+  challengePending = false
+
+  constructor(id: number, route: readonly Route[], config: TransportConfig, nowUs: number, random: RandomStream) {
+    this.id = id
+    this.routes = route
+    this.rtt = new RttEstimator(config.initialRttUs)
+    this.mtuBytes = config.mtuBytes
+    this.congestion = new Cubic(config.initialWindowBytes, config.mtuBytes)
+    this.pacer = new Pacer(config.initialRttUs, config.initialWindowBytes, config.mtuBytes, nowUs)
+    this.#pacing = config.pacing
+    const data = new PacketSpace(config.maxAckDelayUs, config.skipPacketNumbers ? random : undefined)
+    this.#spaces = id === 0 ? [new PacketSpace(0), new PacketSpace(0), data] : [undefined, undefined, data]
+    this.validated = false
+  }
+
+  /** The data space. */
+  get data(): PacketSpace {
+    return this.#spaces[DATA]
+  }
+
+  /** A number space, undefined when it is over or never was. */
+  space(kind: PacketKind): PacketSpace | undefined {
+    return this.#spaces[kind]
+  }
+
+  /** Gives up a number space and everything in flight in it (RFC 9002, 6.4). */
+  discardSpace(kind: typeof INITIAL | typeof HANDSHAKE): void {
+    const space = this.#spaces[kind]
+    if (!space) return
+    for (let number = space.sent.from; number < space.sent.to; number++) {
+      const packet = space.sent.take(number)
+      if (packet) this.inFlightBytes -= packet.sizeBytes
+    }
+    this.#spaces[kind] = undefined
+  }
+
+  /** Begins the handshake's spaces anew, with numbers that go on. */
+  restartHandshake(): void {
+    for (const kind of [INITIAL, HANDSHAKE] as const) {
+      const before = this.#spaces[kind]
+      this.discardSpace(kind)
+      const space = new PacketSpace(0)
+      if (before) space.continueFrom(before)
+      this.#spaces[kind] = space
+    }
+  }
+
+  /** Packets in flight that ask for an acknowledgement, or are padded. */
+  get inFlightPackets(): number {
+    const [initial, handshake, data] = this.#spaces
+    return (initial ? initial.sent.inFlight : 0) + (handshake ? handshake.sent.inFlight : 0) + data.sent.inFlight
+  }
+
+  /** Whether nothing may be sent to an address that may not be the peer's. */
+  get isAmplificationBlocked(): boolean {
+    return !this.validated && this.sentBytes + 1 > AMPLIFICATION_LIMIT * this.receivedBytes
+  }
+
+  /** Whether a full datagram would exceed the congestion window. */
+  get isCongestionBlocked(): boolean {
+    return this.inFlightBytes + this.mtuBytes > this.congestion.windowBytes
+  }
+
+  /** Microseconds until the pacer lets a datagram go. It must have tokens for a full one, whatever its size. */
+  pacingDelayUs(nowUs: number): number {
+    if (!this.#pacing) return 0
+    return this.pacer.delayUs(this.rtt.smoothedUs, this.mtuBytes, this.congestion.windowBytes, this.mtuBytes, nowUs)
+  }
+}

@@ -1,0 +1,305 @@
+/**
+ * Takes datagrams apart: authentication, duplicates, and what each frame does.
+ *
+ * @module
+ */
+import type { ConnectionCore } from './core.ts'
+import { TransportErrorCode } from './frames.ts'
+import type { AckFrame, ControlFrame } from './frames.ts'
+import {
+  ClientFlight,
+  ClientHello,
+  negotiate,
+  parametersOf,
+  ServerFlight,
+  ServerHandshake,
+  ServerHello,
+} from './handshake.ts'
+import type { HandshakeMessage } from './handshake.ts'
+import type { Identity } from './identity.ts'
+import { DATA, HANDSHAKE, INITIAL, Packet } from './packet.ts'
+import type { PacketBody, PacketKind } from './packet.ts'
+import type { Path, Route } from './path.ts'
+
+/** TLS alert `bad_certificate` (RFC 9001, 4.8). */
+const BAD_CERTIFICATE = 0x12a
+
+/** Handles what one connection receives. */
+export class Receiver {
+  readonly #core: ConnectionCore
+  readonly #identity: Identity
+  /** The protocols a server accepts. */
+  readonly #alpns: readonly string[]
+
+  constructor(core: ConnectionCore, identity: Identity, alpns: readonly string[]) {
+    this.#core = core
+    this.#identity = identity
+    this.#alpns = alpns
+  }
+
+  /** Handles a datagram that came along `route`. Whatever is not for this connection is dropped and counted. */
+  handle(datagram: unknown, route: Route, nowUs: number): void {
+    const core = this.#core
+    if (!Packet.is(datagram)) {
+      core.drops.unauthenticated++
+      return
+    }
+    const first = core.paths[0] as Path
+    if (core.state === 'handshaking') first.receivedBytes += datagram.datagramBytes
+    for (let packet: Packet | undefined = datagram; packet; packet = packet.next) {
+      if (core.state === 'drained') return
+      this.#handlePacket(packet, route, nowUs)
+    }
+  }
+
+  #handlePacket(packet: Packet, route: Route, nowUs: number): void {
+    const core = this.#core
+    const { kind } = packet
+    if (!this.#isForUs(packet)) {
+      core.drops.foreign++
+      return
+    }
+    if (!core.hasKeys(kind) || (kind === DATA && core.state === 'handshaking')) {
+      core.drops.untimely++
+      return
+    }
+    const body = packet.open(core.openingKey(kind))
+    if (!body) {
+      core.drops.unauthenticated++
+      return
+    }
+    const path = kind === DATA ? core.path(body.pathId) : core.paths[0]
+    const space = path?.space(kind)
+    if (!path || !space) {
+      core.drops.untimely++
+      return
+    }
+    if (!space.acks.register(body.number, nowUs)) {
+      core.drops.duplicate++
+      return
+    }
+    if (core.isOver) {
+      this.#handleLate(body, nowUs)
+      return
+    }
+    core.onAuthenticated(nowUs)
+    if (kind === DATA) {
+      this.#handleFrames(path, body, nowUs)
+    } else {
+      this.#handleHandshakePacket(path, kind, packet.sourceId, body, route, nowUs)
+    }
+  }
+
+  /** Whether the connection ids are those of this connection and its peer. */
+  #isForUs(packet: Packet): boolean {
+    const core = this.#core
+    const { destinationId, kind, sourceId } = packet
+    if (kind === DATA) return destinationId === core.localId
+    if (core.role === 'server') {
+      return sourceId === core.peerId && (destinationId === core.localId || destinationId === core.firstId)
+    }
+    if (destinationId !== core.localId || core.impostors.has(sourceId)) return false
+    // The first server to answer is the one, unless it turns out to be the wrong one.
+    return sourceId === core.peerId || (kind === INITIAL && core.peerId === core.firstId)
+  }
+
+  /** What still arrives after the end: the peer's own close, or a reason to tell it again. */
+  #handleLate(body: PacketBody, nowUs: number): void {
+    const close = body.controls?.find((frame) => frame.type === 'close')
+    if (close) this.#core.onPeerClose(close, nowUs)
+    else if (this.#core.state === 'closing') this.#core.closePending = true
+  }
+
+  #handleHandshakePacket(
+    path: Path,
+    kind: typeof INITIAL | typeof HANDSHAKE,
+    sourceId: number,
+    body: PacketBody,
+    route: Route,
+    nowUs: number,
+  ): void {
+    const core = this.#core
+    if (core.role === 'client') {
+      core.peerId = sourceId
+    } else if (kind === HANDSHAKE) {
+      // Only the real client can have made this packet, and it knows what was sent to its address.
+      if (!path.validated) {
+        path.validated = true
+        path.routes = [route]
+      }
+      path.discardSpace(INITIAL)
+    }
+    if (!this.#handleAcks(kind, body.acks, nowUs)) return
+    for (const frame of body.controls ?? []) {
+      if (frame.type === 'close') {
+        core.onPeerClose(frame, nowUs)
+        return
+      }
+      if (frame.type === 'crypto') this.#handleMessage(path, kind, frame.message, route, nowUs)
+      if (core.isOver || path.space(kind) === undefined) return
+    }
+    const space = path.space(kind)
+    if (!space) return
+    space.acks.received(body.number, body.eliciting, nowUs)
+    space.acks.deadlineUs = Number.POSITIVE_INFINITY
+    if (body.eliciting) space.acks.requireImmediate()
+  }
+
+  #handleMessage(path: Path, kind: PacketKind, message: HandshakeMessage, route: Route, nowUs: number): void {
+    const core = this.#core
+    if (core.role === 'server') {
+      if (kind === INITIAL && message instanceof ClientHello) this.#onClientHello(message, nowUs)
+      if (kind === HANDSHAKE && message instanceof ClientFlight) this.#onClientFlight(path, message, nowUs)
+    } else {
+      if (kind === INITIAL && message instanceof ServerHello) {
+        core.client?.onServerHello(message)
+        core.keys = core.client?.keys
+      }
+      if (kind === HANDSHAKE && message instanceof ServerFlight) this.#onServerFlight(path, message, route, nowUs)
+    }
+  }
+
+  #onClientHello(message: ClientHello, nowUs: number): void {
+    const core = this.#core
+    if (core.server) return
+    const alpn = negotiate(message.alpns, this.#alpns)
+    if (alpn === undefined) {
+      const reason = `no protocol in common: ${message.alpns.join(', ')}`
+      core.close('transport', false, TransportErrorCode.noApplicationProtocol, reason, nowUs)
+      return
+    }
+    core.server = new ServerHandshake(this.#identity, message, alpn, parametersOf(core.config))
+    core.keys = core.server.keys
+    core.alpn = alpn
+    core.setPeerParameters(message.parameters)
+    core.crypto[INITIAL].push(core.server.hello)
+    core.crypto[HANDSHAKE].push(core.server.flight)
+  }
+
+  #onServerFlight(path: Path, message: ServerFlight, route: Route, nowUs: number): void {
+    const core = this.#core
+    const client = core.client
+    if (!client || core.state !== 'handshaking') return
+    const answer = client.onServerFlight(message)
+    if (!answer) {
+      this.#startOver(path, nowUs)
+      return
+    }
+    core.alpn = message.alpn
+    core.remoteNode = client.expected
+    core.setPeerParameters(message.parameters)
+    core.crypto[HANDSHAKE].push(answer)
+    path.routes = [route]
+    core.establish(nowUs)
+  }
+
+  /** Whoever has answered is not the peer: as if it had not, and the hello is sent again. */
+  #startOver(path: Path, nowUs: number): void {
+    const core = this.#core
+    const client = core.client
+    if (!client) return
+    core.impostors.add(core.peerId)
+    core.peerId = core.firstId
+    core.keys = undefined
+    client.forgetServer()
+    path.restartHandshake()
+    core.crypto[INITIAL].length = 0
+    core.crypto[HANDSHAKE].length = 0
+    core.crypto[INITIAL].push(client.hello)
+    core.recovery.arm(path, nowUs)
+    core.sink.onImpostor()
+  }
+
+  #onClientFlight(path: Path, message: ClientFlight, nowUs: number): void {
+    const core = this.#core
+    if (!core.server || core.state !== 'handshaking') return
+    const id = core.server.onClientFlight(message)
+    if (!id) {
+      core.close('transport', false, BAD_CERTIFICATE, 'the client did not prove its identity', nowUs)
+      return
+    }
+    core.remoteNode = id
+    core.isConfirmed = true
+    core.handshakeDonePending = true
+    path.discardSpace(HANDSHAKE)
+    core.recovery.arm(path, nowUs)
+    core.establish(nowUs)
+  }
+
+  #handleFrames(path: Path, body: PacketBody, nowUs: number): void {
+    const core = this.#core
+    if (!this.#handleAcks(DATA, body.acks, nowUs)) return
+    if (body.controls) {
+      for (const frame of body.controls) {
+        const error = this.#handleControl(path, frame, nowUs)
+        if (error !== 0) {
+          core.close('transport', false, error, `the peer broke a rule with ${frame.type}`, nowUs)
+        }
+        if (core.isOver) return
+      }
+    }
+    for (let frame = body.streams; frame; frame = frame.next) {
+      const error = core.streams.onStreamFrame(frame)
+      if (error !== 0) {
+        core.close('transport', false, error, `the peer broke a rule of stream ${frame.streamId}`, nowUs)
+        return
+      }
+    }
+    path.data.acks.received(body.number, body.eliciting, nowUs)
+  }
+
+  /** False when the connection is over for it. */
+  #handleAcks(kind: PacketKind, first: AckFrame | undefined, nowUs: number): boolean {
+    const core = this.#core
+    for (let frame = first; frame; frame = frame.next) {
+      const path = core.path(frame.pathId)
+      if (path && !core.recovery.onAck(path, kind, frame, nowUs)) {
+        core.close('transport', false, TransportErrorCode.protocolViolation, 'an unsent packet was acknowledged', nowUs)
+        return false
+      }
+    }
+    return true
+  }
+
+  /** A transport error code, 0 for none. */
+  #handleControl(path: Path, frame: ControlFrame, nowUs: number): number {
+    const core = this.#core
+    const { streams } = core
+    switch (frame.type) {
+      case 'immediate-ack':
+        path.data.acks.requireImmediate()
+        return 0
+      case 'handshake-done':
+        if (core.role === 'server') return TransportErrorCode.protocolViolation
+        if (!core.isConfirmed) {
+          core.isConfirmed = true
+          path.discardSpace(INITIAL)
+          path.discardSpace(HANDSHAKE)
+          core.recovery.arm(path, nowUs)
+        }
+        return 0
+      case 'reset-stream':
+        return streams.onResetStream(frame.streamId, frame.code, frame.finalSize)
+      case 'stop-sending':
+        return streams.onStopSending(frame.streamId, frame.code)
+      case 'max-data':
+        streams.onMaxData(frame.max)
+        return 0
+      case 'max-stream-data':
+        return streams.onMaxStreamData(frame.streamId, frame.max)
+      case 'max-streams':
+        streams.onMaxStreams(frame.bidi, frame.max)
+        return 0
+      case 'path-challenge':
+        path.responses.push(frame.token)
+        return 0
+      case 'close':
+        core.onPeerClose(frame, nowUs)
+        return 0
+      case 'path-response':
+      case 'crypto':
+      case 'ping':
+        return 0
+    }
+  }
+}

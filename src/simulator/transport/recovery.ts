@@ -1,0 +1,251 @@
+/**
+ * Loss detection (RFC 9002), with the choices of noq: packet and time threshold, probes that carry no lost data, a
+ * bounded back-off, persistent congestion, and recognition of losses that were none.
+ *
+ * @module
+ */
+import { GRANULARITY_US } from './config.ts'
+import type { TransportConfig } from './config.ts'
+import type { AckFrame } from './frames.ts'
+import { DATA, HANDSHAKE, INITIAL } from './packet.ts'
+import type { PacketKind } from './packet.ts'
+import type { PacketSpace, SentPacket } from './packet-space.ts'
+import type { Path } from './path.ts'
+
+const NEVER = Number.POSITIVE_INFINITY
+const KINDS = [INITIAL, HANDSHAKE, DATA] as const
+const MAX_BACKOFF_EXPONENT = 16
+
+/** What loss detection needs to know of the connection, and tells it. */
+export interface RecoveryHost {
+  readonly config: TransportConfig
+  /** The peer's longest delay of an acknowledgement. */
+  readonly peerMaxAckDelayUs: number
+  /** Whether the handshake is confirmed, before which no probe is sent for data (RFC 9002, 6.2.1). */
+  readonly isConfirmed: boolean
+  /** Whether the peer knows that this side's address is right, so that it may answer freely. */
+  readonly peerHasValidatedUs: boolean
+  /** Whether there are keys for Handshake packets, in which a client then probes. */
+  readonly hasHandshakeKeys: boolean
+  /** A packet has arrived. */
+  onPacketAcked(kind: PacketKind, packet: SentPacket): void
+  /** A packet was lost. */
+  onPacketLost(kind: PacketKind, packet: SentPacket): void
+}
+
+/** Counters of a connection's loss detection. */
+export class RecoveryStats {
+  lostPackets = 0
+  spuriousLosses = 0
+  probeTimeouts = 0
+}
+
+/** Loss detection for all paths of a connection. */
+export class Recovery {
+  readonly #host: RecoveryHost
+  readonly stats: RecoveryStats = new RecoveryStats()
+
+  constructor(host: RecoveryHost) {
+    this.#host = host
+  }
+
+  /** An ACK frame for packets of `path` has arrived; false when it acknowledges what was never sent. */
+  onAck(path: Path, kind: PacketKind, frame: AckFrame, nowUs: number): boolean {
+    const space = path.space(kind)
+    if (!space) return true
+    const largest = frame.largest
+    if (largest >= space.nextNumber) return false
+    const raised = largest > space.largestAcked
+    if (raised) {
+      space.largestAcked = largest
+      const packet = space.sent.get(largest)
+      if (packet) space.largestAckedSentUs = packet.sentUs
+    }
+    if (space.lost.size > 0) this.#recogniseSpurious(path, space, frame)
+
+    const sent = space.sent
+    let acked = false
+    let eliciting = false
+    for (let i = 0; i < frame.ranges.length; i += 2) {
+      const end = Math.min(frame.ranges[i + 1] as number, sent.to)
+      for (let number = Math.max(frame.ranges[i] as number, sent.from); number < end; number++) {
+        const packet = sent.take(number)
+        if (!packet) continue
+        acked = true
+        path.inFlightBytes -= packet.sizeBytes
+        if (packet.body.eliciting) {
+          eliciting = true
+          path.congestion.onAck(nowUs, packet.sentUs, packet.sizeBytes, path.appLimited, path.rtt)
+        }
+        this.#host.onPacketAcked(kind, packet)
+      }
+    }
+    if (!acked) return true
+
+    if (raised && eliciting) {
+      const delayUs = kind === DATA ? Math.min(frame.delayUs, this.#host.peerMaxAckDelayUs) : 0
+      path.rtt.update(nowUs - space.largestAckedSentUs, delayUs)
+      if (path.firstAfterSample < 0) path.firstAfterSample = path.data.nextNumber
+    }
+    this.#detectLoss(path, kind, space, nowUs, true)
+    if (this.#host.peerHasValidatedUs) path.probeCount = 0
+    this.arm(path, nowUs)
+    return true
+  }
+
+  /** The path's loss timer has fired. */
+  onTimer(path: Path, nowUs: number): void {
+    const lossKind = earliestLoss(path)
+    if (lossKind !== undefined) {
+      this.#detectLoss(path, lossKind, path.space(lossKind) as PacketSpace, nowUs, false)
+      this.arm(path, nowUs)
+      return
+    }
+    const { kind } = this.#probe(path, nowUs)
+    if (kind === undefined) {
+      path.lossTimerUs = NEVER
+      return
+    }
+    // Nothing in flight: the client asks the server, which may be out of credit, to go on (RFC 9002, 6.2.2.1).
+    const space = path.space(kind) as PacketSpace
+    space.probes += path.inFlightPackets === 0 ? 1 : 2
+    path.probeCount++
+    this.stats.probeTimeouts++
+    this.arm(path, nowUs)
+  }
+
+  /** Sets the path's loss timer anew, after anything it depends on has changed. */
+  arm(path: Path, nowUs: number): void {
+    const lossKind = earliestLoss(path)
+    path.lossTimerUs =
+      lossKind === undefined ? this.#probe(path, nowUs).atUs : (path.space(lossKind) as PacketSpace).lossTimeUs
+  }
+
+  /** The time after which an answer in the data space is overdue, without back-off. */
+  probeTimeoutUs(path: Path): number {
+    return path.rtt.probeBaseUs + this.#host.peerMaxAckDelayUs
+  }
+
+  /** When to probe next, and in which space. */
+  #probe(path: Path, nowUs: number): { atUs: number; kind: PacketKind | undefined } {
+    const smoothedUs = path.rtt.smoothedUs
+    const maxStepUs = Math.max(this.#host.config.maxProbeStepUs, slowStepUs(smoothedUs))
+    if (path.id === 0 && path.inFlightPackets === 0 && !this.#host.peerHasValidatedUs) {
+      const backedOffUs = path.rtt.probeBaseUs * 2 ** Math.min(path.probeCount, MAX_BACKOFF_EXPONENT)
+      const kind = this.#host.hasHandshakeKeys ? HANDSHAKE : INITIAL
+      return { atUs: nowUs + Math.min(backedOffUs, maxStepUs), kind: path.space(kind) ? kind : undefined }
+    }
+    let atUs = NEVER
+    let kind: PacketKind | undefined
+    for (const candidate of KINDS) {
+      const space = path.space(candidate)
+      if (!space || space.sent.inFlight === 0 || space.lastElicitingUs < 0) continue
+      if (candidate === DATA && !this.#host.isConfirmed) continue
+      const ackDelayUs = candidate === DATA ? this.#host.peerMaxAckDelayUs : 0
+      const dueUs = space.lastElicitingUs + backOff(path.rtt.probeBaseUs + ackDelayUs, path.probeCount, maxStepUs)
+      if (dueUs >= atUs || path.isAmplificationBlocked) continue
+      atUs = dueUs
+      kind = candidate
+    }
+    return { atUs, kind }
+  }
+
+  #detectLoss(path: Path, kind: PacketKind, space: PacketSpace, nowUs: number, dueToAck: boolean): void {
+    const config = this.#host.config
+    space.lossTimeUs = NEVER
+    const delayUs = Math.max(Math.ceil((path.rtt.conservativeUs * 9) / 8), GRANULARITY_US)
+    const periodUs = this.probeTimeoutUs(path) * config.persistentCongestionThreshold
+    const limit = space.largestAcked
+    let lost: SentPacket[] | undefined
+    let persistent = false
+    let startUs = -1
+    let previous = -1
+    for (let number = space.sent.from; number < limit; number++) {
+      const packet = space.sent.get(number)
+      if (!packet) continue
+      // One in between has arrived.
+      if (previous !== number - 1) startUs = -1
+      previous = number
+      if (nowUs - packet.sentUs < delayUs && limit < number + config.packetThreshold) {
+        if (space.lossTimeUs === NEVER) space.lossTimeUs = packet.sentUs + delayUs
+        startUs = -1
+        continue
+      }
+      lost ??= []
+      lost.push(packet)
+      if (!dueToAck || !packet.body.eliciting) continue
+      if (startUs >= 0) {
+        if (packet.sentUs - startUs > periodUs) persistent = true
+      } else if (kind === DATA && path.firstAfterSample >= 0 && number >= path.firstAfterSample) {
+        startUs = packet.sentUs
+      }
+    }
+    if (lost) this.#onLost(path, kind, space, lost, nowUs, persistent)
+  }
+
+  #onLost(
+    path: Path,
+    kind: PacketKind,
+    space: PacketSpace,
+    lost: readonly SentPacket[],
+    nowUs: number,
+    persistent: boolean,
+  ): void {
+    // What was lost two probe time-outs ago will not arrive any more.
+    const forgetUs = nowUs - 2 * path.rtt.probeBaseUs
+    for (const [number, sentUs] of space.lost) if (sentUs < forgetUs) space.lost.delete(number)
+    const inFlightBefore = path.inFlightBytes
+    let lastSentUs = 0
+    for (const packet of lost) {
+      space.sent.take(packet.number)
+      path.inFlightBytes -= packet.sizeBytes
+      lastSentUs = packet.sentUs
+      space.lost.set(packet.number, packet.sentUs)
+      this.#host.onPacketLost(kind, packet)
+    }
+    this.stats.lostPackets += lost.length
+    if (path.inFlightBytes !== inFlightBefore) path.congestion.onCongestion(nowUs, lastSentUs, persistent)
+  }
+
+  #recogniseSpurious(path: Path, space: PacketSpace, frame: AckFrame): void {
+    for (let i = 0; i < frame.ranges.length; i += 2) {
+      const start = frame.ranges[i] as number
+      const end = frame.ranges[i + 1] as number
+      for (const number of space.lost.keys()) if (number >= start && number < end) space.lost.delete(number)
+    }
+    if (space.lost.size > 0) return
+    this.stats.spuriousLosses++
+    path.congestion.onSpuriousCongestion()
+  }
+}
+
+/** The space whose packets will be taken for lost first. */
+function earliestLoss(path: Path): PacketKind | undefined {
+  let atUs = NEVER
+  let earliest: PacketKind | undefined
+  for (const kind of KINDS) {
+    const space = path.space(kind)
+    if (space && space.lossTimeUs < atUs) {
+      atUs = space.lossTimeUs
+      earliest = kind
+    }
+  }
+  return earliest
+}
+
+/** On slow paths the longest step is 1.5 round trips, so that probes do not fill the pipe. */
+function slowStepUs(smoothedUs: number): number {
+  return smoothedUs > SLOW_RTT_US ? Math.floor((smoothedUs * 3) / 2) : 0
+}
+
+const SLOW_RTT_US = 1_333_000
+
+/** Doubles with every probe, by at most `maxStepUs` at a time. */
+function backOff(baseUs: number, count: number, maxStepUs: number): number {
+  let totalUs = baseUs
+  for (let i = 1; i <= count; i++) {
+    const doubledUs = baseUs * 2 ** Math.min(i, MAX_BACKOFF_EXPONENT)
+    totalUs = Math.min(doubledUs, totalUs + maxStepUs)
+  }
+  return totalUs
+}

@@ -1,0 +1,307 @@
+/**
+ * Builds datagrams: what goes into one, in which order, and whether it may go now.
+ *
+ * @module
+ */
+import { MIN_MTU_BYTES } from './config.ts'
+import type { ConnectionCore } from './core.ts'
+import { AckFrame, controlBytes, TransportErrorCode } from './frames.ts'
+import type { CloseFrame, ControlFrame, StreamFrame } from './frames.ts'
+import { DATA, HANDSHAKE, INITIAL, Packet, PacketBody, packetBytes, packetOverheadBytes } from './packet.ts'
+import type { PacketKind } from './packet.ts'
+import { SentPacket } from './packet-space.ts'
+import type { PacketSpace } from './packet-space.ts'
+import type { Path, Route } from './path.ts'
+
+const KINDS = [INITIAL, HANDSHAKE, DATA] as const
+/** Less room than this is not worth another packet in the same datagram. */
+const MIN_PACKET_BYTES = 80
+const NO_ROUTES: readonly Route[] = []
+
+/** A packet that is not sealed yet. */
+interface Draft {
+  readonly kind: PacketKind
+  readonly space: PacketSpace
+  readonly body: PacketBody
+  sizeBytes: number
+  /** Padding makes even a packet of acknowledgements count as in flight. */
+  padded: boolean
+}
+
+/** What a number space has to send. */
+interface Wants {
+  /** Frames that only a congestion window lets through. */
+  readonly limited: boolean
+  /** Frames that are always let through: probes, acknowledgements, path validation. */
+  readonly urgent: boolean
+}
+
+const NOTHING: Wants = { limited: false, urgent: false }
+
+/** Builds the datagrams of one connection. */
+export class Transmitter {
+  readonly #core: ConnectionCore
+  /** Where the last datagram goes. */
+  routes: readonly Route[] = NO_ROUTES
+
+  constructor(core: ConnectionCore) {
+    this.#core = core
+  }
+
+  /** The next datagram, undefined when there is none to send now. */
+  poll(nowUs: number): Packet | undefined {
+    const core = this.#core
+    if (core.isOver) return this.#pollClose(nowUs)
+    for (const path of core.paths) {
+      const packet = this.#pollPath(path, nowUs)
+      if (packet) return packet
+    }
+    return undefined
+  }
+
+  #pollPath(path: Path, nowUs: number): Packet | undefined {
+    const drafts: Draft[] = []
+    let usedBytes = 0
+    let limitBytes = path.mtuBytes
+    let padTo = 0
+    let blocked = false
+    for (const kind of KINDS) {
+      const space = path.space(kind)
+      if (!space || !this.#core.hasKeys(kind)) continue
+      const wants = this.#wants(path, kind, space)
+      if (!wants.limited && !wants.urgent && space.probes === 0) continue
+      const probe = space.probes > 0
+      let limited = true
+      if (usedBytes === 0) {
+        const verdict = this.#mayStart(path, wants, probe, nowUs)
+        if (verdict === 'blocked') {
+          blocked = true
+          continue
+        }
+        limited = verdict === 'free'
+        if (!limited) blocked = true
+        if (probe) {
+          this.#prepareProbe(kind, space)
+          limitBytes = Math.min(limitBytes, MIN_MTU_BYTES)
+        }
+      } else if (limitBytes - usedBytes < MIN_PACKET_BYTES) {
+        break
+      }
+      const draft = this.#write(path, kind, space, limitBytes - usedBytes, limited, nowUs)
+      if (!draft) continue
+      drafts.push(draft)
+      usedBytes += draft.sizeBytes
+      // RFC 9000, 14.1 and 8.2.1: the path must be shown to carry the smallest datagram QUIC needs.
+      if (kind === INITIAL && (this.#core.role === 'client' || draft.body.eliciting)) padTo = MIN_MTU_BYTES
+      if (draft.body.controls?.some(needsPadding)) padTo = MIN_MTU_BYTES
+    }
+    path.appLimited = drafts.length === 0 && !blocked
+    if (drafts.length === 0) return undefined
+    return this.#seal(path, drafts, padTo - usedBytes, nowUs)
+  }
+
+  #wants(path: Path, kind: PacketKind, space: PacketSpace): Wants {
+    const core = this.#core
+    // Nobody could read data before the handshake is done.
+    if (kind === DATA && core.state === 'handshaking') return NOTHING
+    let limited = false
+    let urgent = space.pingPending || space.immediateAckPending
+    if (kind === DATA) {
+      urgent ||= path.challengePending || path.responses.length > 0
+      if (path === core.selected) {
+        limited = core.handshakeDonePending || !core.streams.controls.isEmpty || core.streams.hasData
+        urgent ||= core.paths.length === 1 ? space.acks.due : core.paths.some((other) => other.data.acks.due)
+      }
+    } else {
+      limited = core.crypto[kind].length > 0
+      urgent ||= space.acks.due
+    }
+    return { limited, urgent }
+  }
+
+  /** Whether a datagram may be started, and whether with frames that count against the congestion window. */
+  #mayStart(path: Path, wants: Wants, probe: boolean, nowUs: number): 'free' | 'urgent-only' | 'blocked' {
+    if (path.isAmplificationBlocked) return 'blocked'
+    const full = wants.limited && !probe && path.isCongestionBlocked
+    if (full && !wants.urgent) return 'blocked'
+    const delayUs = path.pacingDelayUs(nowUs)
+    if (delayUs > 0) {
+      path.pacingTimerUs = nowUs + delayUs
+      return 'blocked'
+    }
+    return full ? 'urgent-only' : 'free'
+  }
+
+  /** Sees to it that a probe has something to say that the peer must acknowledge at once. */
+  #prepareProbe(kind: PacketKind, space: PacketSpace): void {
+    const core = this.#core
+    space.probes--
+    if (kind === DATA) space.immediateAckPending = true
+    const pending =
+      kind === DATA ? core.handshakeDonePending || !core.streams.controls.isEmpty : core.crypto[kind].length > 0
+    if (pending) return
+    for (let number = space.sent.from; number < space.sent.to; number++) {
+      const packet = space.sent.get(number)
+      if (!packet?.body.controls || packet.controlsTaken) continue
+      // Control frames alone are sent again; lost stream data waits until it is known to be lost.
+      let taken = false
+      for (const frame of packet.body.controls) if (core.requeue(kind, frame)) taken = true
+      if (!taken) continue
+      packet.controlsTaken = true
+      return
+    }
+    if (kind !== DATA) space.pingPending = true
+  }
+
+  /** A packet of at most `limitBytes`, undefined when there is nothing to put into it after all. */
+  #write(
+    path: Path,
+    kind: PacketKind,
+    space: PacketSpace,
+    limitBytes: number,
+    limited: boolean,
+    nowUs: number,
+  ): Draft | undefined {
+    const core = this.#core
+    // One more for a number that may be skipped.
+    const overheadBytes = packetOverheadBytes(kind, space.nextNumber + 1, space.largestAcked)
+    let left = limitBytes - overheadBytes
+    let controls: ControlFrame[] | undefined
+    const put = (frame: ControlFrame): void => {
+      controls ??= []
+      controls.push(frame)
+      left -= controlBytes(frame)
+    }
+    if (kind === DATA && limited && core.handshakeDonePending && path === core.selected) {
+      core.handshakeDonePending = false
+      put({ type: 'handshake-done' })
+    }
+    if (space.pingPending) {
+      space.pingPending = false
+      put({ type: 'ping' })
+    }
+    if (space.immediateAckPending) {
+      space.immediateAckPending = false
+      put({ type: 'immediate-ack' })
+    }
+    const acks = this.#takeAcks(path, kind, space, nowUs)
+    for (let ack = acks; ack; ack = ack.next) left -= ack.sizeBytes
+    if (kind === DATA) {
+      const token = path.responses.shift()
+      if (token !== undefined) put({ type: 'path-response', token })
+    } else if (limited) {
+      const messages = core.crypto[kind]
+      while (messages.length > 0) {
+        const frame: ControlFrame = { type: 'crypto', message: messages[0] as (typeof messages)[number] }
+        if (controlBytes(frame) > left) break
+        messages.shift()
+        put(frame)
+      }
+    }
+    let streams: StreamFrame | undefined
+    if (kind === DATA && limited && path === core.selected) {
+      if (!core.streams.controls.isEmpty) {
+        controls ??= []
+        left -= core.streams.controls.take(left, controls)
+        if (controls.length === 0) controls = undefined
+      }
+      streams = core.streams.takeFrames(left)
+      for (let frame = streams; frame; frame = frame.next) left -= frame.sizeBytes
+    }
+    const eliciting = controls !== undefined || streams !== undefined
+    if (!eliciting && !acks) return undefined
+    const body = new PacketBody(path.id, space.allocate(), eliciting, acks, streams, controls)
+    const contentBytes = limitBytes - left
+    const sizeBytes = packetBytes(kind, contentBytes)
+    return { kind, space, body, sizeBytes, padded: sizeBytes > contentBytes }
+  }
+
+  #takeAcks(path: Path, kind: PacketKind, space: PacketSpace, nowUs: number): AckFrame | undefined {
+    const core = this.#core
+    if (kind !== DATA) return space.acks.due ? ackFrame(0, false, space, nowUs) : undefined
+    if (path !== core.selected) return undefined
+    let first: AckFrame | undefined
+    for (const acked of core.paths) {
+      // They go along only when they are due: data does not carry them ahead of time.
+      acked.data.acks.beforeOtherPacket()
+      if (!acked.data.acks.due) continue
+      const frame = ackFrame(acked.id, true, acked.data, nowUs)
+      frame.next = first
+      first = frame
+    }
+    return first
+  }
+
+  #seal(path: Path, drafts: readonly Draft[], padBytes: number, nowUs: number): Packet {
+    const core = this.#core
+    const last = drafts.at(-1) as Draft
+    if (padBytes > 0) {
+      last.sizeBytes += padBytes
+      last.padded = true
+    }
+    let packet: Packet | undefined
+    for (let i = drafts.length - 1; i >= 0; i--) {
+      const { kind, sizeBytes, body } = drafts[i] as Draft
+      const sourceId = kind === DATA ? 0 : core.localId
+      packet = new Packet(kind, core.peerId, sourceId, sizeBytes, body, core.sealingKey(kind), packet)
+    }
+    for (const { kind, space, body, sizeBytes, padded } of drafts) {
+      const counted = body.eliciting || padded ? sizeBytes : 0
+      space.onSent(new SentPacket(body.number, nowUs, counted, body))
+      path.inFlightBytes += counted
+      path.sentBytes += sizeBytes
+      core.onSent(body.eliciting, nowUs)
+      if (counted === 0) continue
+      if (body.eliciting) space.lastElicitingUs = nowUs
+      path.pacer.onSent(counted)
+      // A client has no use for Initial packets once it can send better ones (RFC 9001, 4.9.1).
+      if (kind === HANDSHAKE && core.role === 'client') path.discardSpace(INITIAL)
+    }
+    core.recovery.arm(path, nowUs)
+    this.routes = path.routes
+    return packet as Packet
+  }
+
+  /** CONNECTION_CLOSE, in every kind of packet that the peer may be able to open. */
+  #pollClose(nowUs: number): Packet | undefined {
+    const core = this.#core
+    const frame = core.closeFrame
+    if (!core.closePending || !frame) return undefined
+    core.closePending = false
+    const path = core.selected
+    const drafts: Draft[] = []
+    let usedBytes = 0
+    for (const kind of KINDS) {
+      const space = path.space(kind)
+      if (!space || !core.hasKeys(kind) || (kind === DATA && !core.alpn)) continue
+      const controls: ControlFrame[] = [kind === DATA ? frame : early(frame)]
+      const acks = space.acks.isEmpty ? undefined : ackFrame(path.id, kind === DATA, space, nowUs)
+      const overheadBytes = packetOverheadBytes(kind, space.nextNumber + 1, space.largestAcked)
+      const contentBytes = overheadBytes + (acks?.sizeBytes ?? 0) + controlBytes(controls[0] as ControlFrame)
+      const body = new PacketBody(path.id, space.allocate(), false, acks, undefined, controls)
+      const sizeBytes = packetBytes(kind, contentBytes)
+      drafts.push({ kind, space, body, sizeBytes, padded: false })
+      usedBytes += sizeBytes
+    }
+    if (drafts.length === 0) return undefined
+    const padTo = drafts[0]?.kind === INITIAL && core.role === 'client' ? MIN_MTU_BYTES : 0
+    const packet = this.#seal(path, drafts, padTo - usedBytes, nowUs)
+    path.lossTimerUs = Number.POSITIVE_INFINITY
+    return packet
+  }
+}
+
+function ackFrame(pathId: number, named: boolean, space: PacketSpace, nowUs: number): AckFrame {
+  const delayUs = space.acks.delayUs(nowUs)
+  return new AckFrame(pathId, named, space.acks.take(), delayUs, space.acks.total)
+}
+
+function needsPadding(frame: ControlFrame): boolean {
+  return frame.type === 'path-challenge' || frame.type === 'path-response'
+}
+
+/** An application's code and reason are not for packets that others might open (RFC 9000, 10.2.3). */
+function early(frame: CloseFrame): CloseFrame {
+  if (!frame.application) return frame
+  return { type: 'close', application: false, code: TransportErrorCode.applicationError, reason: '' }
+}

@@ -1,0 +1,83 @@
+import { describe, expect, test } from 'vitest'
+import { testNodeId, testSigningKey } from '../../../src/core/keys.ts'
+import { randomStream } from '../../../src/simulator/random.ts'
+import { TransportConnection } from '../../../src/simulator/transport/connection.ts'
+import { Identity } from '../../../src/simulator/transport/identity.ts'
+import type { Packet } from '../../../src/simulator/transport/packet.ts'
+import { EXACT, Pair, Recorder, ROUTE } from './pair.ts'
+import type { Link } from './pair.ts'
+
+/** Loses the datagrams of one side that have these numbers, in the order of sending. */
+function losing(delayUs: number, lost: { client?: readonly number[]; server?: readonly number[] }): Link {
+  return (side, _packet, _now, index) => (lost[side]?.includes(index) ? [] : [delayUs])
+}
+
+const connectTimeUs = (link: Link | number): number => {
+  const pair = new Pair({ link, config: EXACT })
+  expect(pair.run(() => pair.client.sink.connected, 60_000_000)).toBe(true)
+  return pair.nowUs
+}
+
+describe('connecting', () => {
+  test.each([0, 1, 25_000, 150_000, 400_000])('takes one round trip at %i us one way', (delayUs) => {
+    expect(connectTimeUs(delayUs)).toBe(2 * delayUs)
+  })
+
+  test('is done for the server half a round trip later, and confirmed for the client after two in all', () => {
+    const pair = new Pair({ link: 25_000, config: EXACT })
+    pair.run(() => pair.server?.sink.connected === true)
+    expect(pair.nowUs).toBe(75_000)
+    expect(pair.client.connection.remoteNode?.equals(testNodeId('server'))).toBe(true)
+    expect(pair.serverEnd.connection.remoteNode?.equals(testNodeId('client'))).toBe(true)
+    expect([pair.client.connection.alpn, pair.serverEnd.connection.alpn]).toEqual(['test', 'test'])
+  })
+
+  test('sends full datagrams both ways while addresses are unproven, and then small ones', () => {
+    const pair = new Pair({ link: 25_000, config: EXACT })
+    pair.run(() => false, 1_000_000)
+    expect(pair.trace.map(({ atUs, side, bytes }) => [atUs, side, bytes])).toEqual([
+      [0, 'client', 1200],
+      [25_000, 'server', 1200],
+      [50_000, 'client', 1200],
+      // HANDSHAKE_DONE, and 25 ms after it came the acknowledgement.
+      [75_000, 'server', 30],
+      [125_000, 'client', 36],
+    ])
+  })
+
+  test('a lost first datagram costs 999 ms: three times the initial round-trip time of 333 ms', () => {
+    expect(connectTimeUs(losing(25_000, { client: [0] }))).toBe(999_000 + 50_000)
+  })
+
+  test('a lost answer costs the same and one more round trip, as hello and flight are sent again apart', () => {
+    expect(connectTimeUs(losing(25_000, { server: [0] }))).toBe(999_000 + 2 * 50_000)
+  })
+
+  test('the time between attempts doubles up to steps of one second', () => {
+    const pair = new Pair({ link: () => [], config: EXACT })
+    pair.run(() => false, 8_000_000)
+    const times = pair.trace.map(({ atUs }) => atUs)
+    // Two datagrams a probe, 26.64 ms apart, as the pacer spreads ten over 0.8 of the assumed round trip. From the
+    // second of them on 1998 ms, then 2998 ms: each step a second more, as twice as much would be too much.
+    expect(times).toEqual([0, 999_000, 1_025_640, 3_023_640, 3_050_280, 6_048_280, 6_074_920])
+  })
+
+  test('is given up after 30 s without a word', () => {
+    const pair = new Pair({ link: () => [], config: EXACT })
+    pair.run(() => pair.client.sink.close !== undefined)
+    expect(pair.client.sink.close).toMatchObject({ by: 'transport', application: false })
+    expect(pair.nowUs).toBe(30_000_000)
+    expect(pair.client.connection.isDrained).toBe(true)
+    expect(pair.client.connection.nextTimeout()).toBe(Number.POSITIVE_INFINITY)
+  })
+
+  test('without a protocol in common the client is refused, one round trip later', () => {
+    const pair = new Pair({ link: 25_000, config: EXACT, alpns: ['other'], served: ['test'] })
+    pair.run(() => pair.client.sink.close !== undefined)
+    expect(pair.nowUs).toBe(50_000)
+    expect(pair.client.sink.close).toMatchObject({ by: 'remote', application: false, code: 0x178 })
+    expect(pair.client.sink.connected).toBe(false)
+    pair.run()
+    expect(pair.client.connection.isDrained && pair.serverEnd.connection.isDrained).toBe(true)
+  })
+})
