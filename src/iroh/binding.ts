@@ -1,0 +1,59 @@
+/**
+ * The seam to a native binding of iroh, a *door*. A door brings a {@link CarrierEndpoint}, so that no second adapter
+ * stands between it and the engine, and says there what it can do (`capabilities`).
+ *
+ * It is drawn for what a door of Buffers can do: bytes are `Uint8Array`s both ways, codes are numbers, inbound
+ * connections come as calls (so that one wake-up may bring a batch of them), and a request may be one crossing. What a
+ * door lacks it makes up for on its own side, and it alone knows its binding's traps.
+ *
+ * @module
+ */
+import type { CarrierConnection, CarrierEndpoint, CarrierReceiveStream } from '../core/carrier.ts'
+import type { SigningKey } from '../core/keys.ts'
+import type { Runtime } from '../core/runtime.ts'
+import type { RelaySetting } from './config.ts'
+
+/** What a door needs to open an endpoint. */
+export interface DoorSettings {
+  readonly secretKey: SigningKey
+  /** `ip:port` addresses; undefined for all interfaces. */
+  readonly bind: readonly string[] | undefined
+  readonly relay: RelaySetting
+  /** A connection with no sign of life for this long is over; the transport's own limit may be lower. */
+  readonly idleTimeoutMs: number
+  readonly runtime: Runtime
+}
+
+/** One way to iroh. */
+export interface IrohBinding {
+  /** For `P2PSystem.backend`: `iroh (official)`. */
+  readonly name: 'official' | 'native'
+  /**
+   * Loads the native part and binds the sockets.
+   *
+   * @throws P2PError `unsupported` when there is no native part for this platform, `network` when an address cannot be
+   * bound, `invalid-configuration` for what this door cannot do
+   */
+  open(settings: DoorSettings): Promise<IrohEndpoint>
+}
+
+/** A node's transport, with what only iroh has. */
+export interface IrohEndpoint extends CarrierEndpoint {
+  /** Waits until a relay answers, so that `address()` names it, but no longer than `timeoutMs`; tells whether one does. */
+  online(timeoutMs: number): Promise<boolean>
+}
+
+/** A connection, with what only some doors can do. */
+export interface IrohCarrierConnection extends CarrierConnection {
+  /**
+   * Opens a stream, writes `head` and `body`, finishes, and reads the answer up to `maxInlineBytes`, in one crossing.
+   * Doors that cannot leave it out, and requests are then streams like any other.
+   */
+  request?(head: Uint8Array, body: Uint8Array | undefined, maxInlineBytes: number): Promise<IrohAnswer>
+}
+
+/** The first bytes of an answer, and the rest of its stream where there is one. */
+export interface IrohAnswer {
+  readonly bytes: Uint8Array
+  readonly rest: CarrierReceiveStream | undefined
+}

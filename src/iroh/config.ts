@@ -1,0 +1,113 @@
+/**
+ * Settings of a node on iroh: options, environment variables, and one place that checks them.
+ *
+ * @module
+ */
+import { parseSocketAddress } from '../core/address.ts'
+import { invalidConfiguration } from '../core/config.ts'
+import type { CreateOptions } from '../core/system.ts'
+
+/** Which relays to be reachable through: iroh's own, none, or these. */
+export type RelaySetting = 'default' | 'disabled' | readonly string[]
+
+/** Options of `IrohP2P.create`. An option that is given goes before its environment variable. */
+export interface IrohOptions extends CreateOptions {
+  /**
+   * Local `ip:port` addresses, port 0 for any; at most one of IPv4 and one of IPv6. A family that is not named is bound
+   * to its loopback address only. `P2P_LISTEN_PORT` sets the port on all interfaces. @default all interfaces, any port
+   */
+  readonly bind?: readonly string[] | undefined
+  /**
+   * Relays: iroh's own public ones with its look-up of ids (`default`), none (`disabled`), or those at these `http(s)`
+   * URLs, where nothing but the relays is contacted. `P2P_RELAY_MODE` sets it too. @default 'default'
+   */
+  readonly relay?: RelaySetting | undefined
+  /** Longest wait of `create` for a relay, in milliseconds, so that `address()` names it; 0 for none. @default 3000 */
+  readonly relayTimeoutMs?: number | undefined
+}
+
+/** What {@link IrohOptions} come to. */
+export interface IrohSettings {
+  /** `undefined` for all interfaces. */
+  readonly bind: readonly string[] | undefined
+  readonly relay: RelaySetting
+  readonly relayTimeoutMs: number
+}
+
+type Environment = Readonly<Record<string, string | undefined>>
+
+const DEFAULT_RELAY_TIMEOUT_MS = 3_000
+const MAX_RELAY_TIMEOUT_MS = 60_000
+
+/**
+ * The settings of `options`, and of `env` where an option is not given.
+ *
+ * @throws P2PError `invalid-configuration` that names the option or variable
+ */
+export function resolveIrohSettings(options: IrohOptions = {}, env: Environment = {}): IrohSettings {
+  const fromEnvironment = parseIrohEnvironment(env)
+  const bind = options.bind ?? fromEnvironment.bind
+  const relay = options.relay ?? fromEnvironment.relay ?? 'default'
+  const relayTimeoutMs = options.relayTimeoutMs ?? DEFAULT_RELAY_TIMEOUT_MS
+  if (bind !== undefined) checkBind(bind)
+  checkRelay('relay', relay)
+  if (!(relayTimeoutMs >= 0 && relayTimeoutMs <= MAX_RELAY_TIMEOUT_MS)) {
+    throw invalidConfiguration('relayTimeoutMs', relayTimeoutMs, `must be from 0 to ${MAX_RELAY_TIMEOUT_MS}`)
+  }
+  return { bind: bind && [...bind], relay: typeof relay === 'string' ? relay : [...relay], relayTimeoutMs }
+}
+
+/**
+ * Reads `P2P_LISTEN_PORT` and `P2P_RELAY_MODE` (`default`, `disabled`, or URLs with commas between); an empty variable
+ * counts as unset.
+ *
+ * @throws P2PError `invalid-configuration` that names the variable and its value
+ */
+export function parseIrohEnvironment(env: Environment): Pick<IrohOptions, 'bind' | 'relay'> {
+  const port = env['P2P_LISTEN_PORT']
+  const relayMode = env['P2P_RELAY_MODE']
+  return { bind: port ? parsePort(port) : undefined, relay: relayMode ? parseRelayMode(relayMode) : undefined }
+}
+
+function parsePort(text: string): readonly string[] | undefined {
+  const port = /^\d{1,5}$/.test(text) ? Number(text) : Number.NaN
+  if (!(port <= 65_535)) throw invalidConfiguration('P2P_LISTEN_PORT', text, 'must be a port, from 0 (any) to 65535')
+  return port === 0 ? undefined : [`0.0.0.0:${port}`, `[::]:${port}`]
+}
+
+function parseRelayMode(text: string): RelaySetting {
+  const mode = text.trim()
+  if (mode === 'default' || mode === 'disabled') return mode
+  const relays = mode
+    .split(',')
+    .map((url) => url.trim())
+    .filter((url) => url !== '')
+  checkRelay('P2P_RELAY_MODE', relays)
+  return relays
+}
+
+function checkBind(bind: readonly string[]): void {
+  if (!Array.isArray(bind) || bind.length === 0) {
+    throw invalidConfiguration('bind', bind, "must be a list such as ['127.0.0.1:0']; leave it out for all interfaces")
+  }
+  for (const address of bind as readonly unknown[]) {
+    if (typeof address !== 'string' || !parseSocketAddress(address)) {
+      throw invalidConfiguration(
+        'bind',
+        address,
+        'must be ip:port, such as 0.0.0.0:4433 or [::1]:0; names are not looked up',
+      )
+    }
+  }
+}
+
+function checkRelay(name: string, relay: RelaySetting): void {
+  if (relay === 'default' || relay === 'disabled') return
+  const why = "must be 'default', 'disabled', or http(s) URLs of relays"
+  if (!Array.isArray(relay) || relay.length === 0) throw invalidConfiguration(name, relay, why)
+  for (const url of relay as readonly unknown[]) {
+    if (typeof url !== 'string' || !URL.canParse(url) || !/^https?:$/.test(new URL(url).protocol)) {
+      throw invalidConfiguration(name, url, why)
+    }
+  }
+}

@@ -1,0 +1,98 @@
+/**
+ * The official door: `@number0/iroh`. It needs nothing but npm, and is slow.
+ *
+ * @module
+ */
+import type * as iroh from '@number0/iroh'
+import { invalidConfiguration } from '../../core/config.ts'
+import { P2PError } from '../../core/errors.ts'
+import { isIpv4, isLoopback } from '../addresses.ts'
+import type { DoorSettings, IrohBinding, IrohEndpoint } from '../binding.ts'
+import type { RelaySetting } from '../config.ts'
+import { ByteCodec } from './bytes.ts'
+import { OfficialEndpoint } from './endpoint.ts'
+import { bindError, lacksIpv6 } from './errors.ts'
+import { loadOfficial } from './load.ts'
+import type { Official } from './load.ts'
+
+const LOOPBACK_IPV4 = '127.0.0.1:0'
+const LOOPBACK_IPV6 = '[::1]:0'
+
+/** Shorter time-outs would take a silent connection for a dead one: the transport says something every 5 s. */
+const MIN_IDLE_MS = 10_000
+
+/** Makes the door; `load` is for tests. */
+export function officialBinding(load?: () => Promise<Official>): IrohBinding {
+  return {
+    name: 'official',
+    open: async (settings) => open(settings, await loadOfficial(load)),
+  }
+}
+
+async function open(settings: DoorSettings, official: Official): Promise<IrohEndpoint> {
+  const { secretKey, runtime, relay, idleTimeoutMs } = settings
+  if (idleTimeoutMs < MIN_IDLE_MS) {
+    throw invalidConfiguration('limits.idleTimeoutMs', idleTimeoutMs, `on iroh it is at least ${MIN_IDLE_MS}`)
+  }
+  const codec = new ByteCodec(official)
+  const bind = settings.bind && completeFamilies(settings.bind)
+  const bindAll = async (addresses: readonly string[] | undefined): Promise<iroh.Endpoint> => {
+    const builder = official.Endpoint.builder()
+    setRelays(official, builder, relay)
+    builder.secretKey(codec.encode(secretKey.secretBytes()))
+    for (const address of addresses ?? []) builder.bindAddr(address)
+    return builder.bind()
+  }
+  let raw: iroh.Endpoint
+  try {
+    raw = await bindAll(bind).catch(async (error: unknown) => {
+      // Without IPv6 there is nothing to keep closed.
+      if (bind === undefined || settings.bind?.includes(LOOPBACK_IPV6) || !lacksIpv6(error)) throw error
+      return bindAll(bind.filter((address) => address !== LOOPBACK_IPV6))
+    })
+  } catch (error) {
+    throw bindError(error, settings.bind ?? [])
+  }
+  if (settings.bind?.every(isLoopback) && !raw.boundSockets().every(isLoopback)) {
+    await raw.close()
+    throw P2PError.of('network', `cannot keep to ${settings.bind.join(' and ')}: iroh opened other sockets too`, {})
+  }
+  return new OfficialEndpoint({
+    official,
+    raw,
+    nodeId: secretKey.nodeId,
+    codec,
+    runtime,
+    idleTimeoutMs,
+    relays: relay !== 'disabled',
+    looksUp: relay === 'default',
+  })
+}
+
+/** A family that is not bound would be on all interfaces. */
+function completeFamilies(bind: readonly string[]): readonly string[] {
+  const ipv4 = bind.filter(isIpv4)
+  const ipv6 = bind.filter((address) => !isIpv4(address))
+  if (ipv4.length > 1 || ipv6.length > 1) {
+    throw invalidConfiguration('bind', bind.join(', '), 'takes at most one IPv4 and one IPv6 address')
+  }
+  return [ipv4[0] ?? LOOPBACK_IPV4, ipv6[0] ?? LOOPBACK_IPV6]
+}
+
+function setRelays(official: Official, builder: iroh.EndpointBuilder, relay: RelaySetting): void {
+  if (relay === 'default') {
+    official.presetN0(builder)
+    return
+  }
+  official.presetMinimal(builder)
+  if (relay === 'disabled') {
+    builder.relayMode(official.RelayMode.disabled())
+    return
+  }
+  const relays = official.RelayMap.empty()
+  for (const url of relay) {
+    // Address discovery over QUIC, on its standard port, comes with TLS; asking a plain relay for it costs 3 s.
+    relays.insert(url.startsWith('https:') ? { url, quicPort: 7842 } : { url })
+  }
+  builder.relayMode(official.RelayMode.custom(relays))
+}

@@ -1,0 +1,181 @@
+/**
+ * An endpoint over the binding.
+ *
+ * @module
+ */
+import type * as iroh from '@number0/iroh'
+import { P2PAddress, parseSocketAddress } from '../../core/address.ts'
+import type { CarrierCapabilities, CarrierConnection, CarrierTarget } from '../../core/carrier.ts'
+import { P2PError } from '../../core/errors.ts'
+import type { NodeId } from '../../core/node-id.ts'
+import type { Runtime } from '../../core/runtime.ts'
+import { isLoopback } from '../addresses.ts'
+import type { IrohEndpoint } from '../binding.ts'
+import type { ByteCodec } from './bytes.ts'
+import { OfficialConnection } from './connection.ts'
+import type { ConnectionHost } from './connection.ts'
+import { connectError, noRoute } from './errors.ts'
+import type { Official } from './load.ts'
+
+/** The binding needs up to 3 s to close while an attempt to connect is under way. */
+const CLOSE_MS = 4_000
+
+/** Handshakes of inbound connections at a time; more are turned away until some are done. */
+const MAX_HANDSHAKES = 256
+
+const ONLINE_POLL_MS = 25
+
+/** What an endpoint is made of. */
+export interface OfficialEndpointOptions {
+  readonly official: Official
+  readonly raw: iroh.Endpoint
+  readonly nodeId: NodeId
+  readonly codec: ByteCodec
+  readonly runtime: Runtime
+  readonly idleTimeoutMs: number
+  /** Whether relays can be used, and whether ids without addresses can be looked up. */
+  readonly relays: boolean
+  readonly looksUp: boolean
+}
+
+/** One node's transport. */
+export class OfficialEndpoint implements IrohEndpoint {
+  readonly capabilities: CarrierCapabilities = { abortsBlockedStreams: false, confirmsDelivery: true }
+  onIncoming: (connection: CarrierConnection) => void = (connection) => connection.close(0, 'nobody listens')
+  readonly #options: OfficialEndpointOptions
+  readonly #connectionHost: ConnectionHost
+  readonly #bound: readonly string[]
+  readonly #loopbackOnly: boolean
+  readonly #connections = new Set<OfficialConnection>()
+  #handshakes = 0
+  #serves = false
+  #closing: Promise<void> | undefined
+
+  constructor(options: OfficialEndpointOptions) {
+    this.#options = options
+    const { codec, runtime, idleTimeoutMs } = options
+    this.#connectionHost = { codec, runtime, idleTimeoutMs }
+    this.#bound = options.raw.boundSockets()
+    this.#loopbackOnly = this.#bound.every(isLoopback)
+    void this.#acceptAll()
+  }
+
+  async connect(target: CarrierTarget): Promise<CarrierConnection> {
+    const { official, raw, codec, runtime } = this.#options
+    const { address, alpn, signal } = target
+    if (signal.aborted) throw P2PError.aborted(signal, 'connect')
+    const node = address.id.fmtShort()
+    // Packets to other machines would not leave a loopback socket, but the binding would try.
+    const direct = address.direct.filter((remote) => !this.#loopbackOnly || isLoopback(remote))
+    const relay = this.#options.relays ? address.relays[0] : undefined
+    if (direct.length === 0 && relay === undefined && !this.#options.looksUp) throw noRoute(node)
+    const startedMs = runtime.now()
+    const id = official.EndpointId.fromBytes(codec.encode(address.id.asBytes()))
+    const to = new official.EndpointAddr(id, relay ?? null, direct)
+    const attempt = raw.connect(to, codec.encodeText(alpn)).then(
+      (connection) => this.#adopt(connection),
+      (error: unknown) => Promise.reject(connectError(error, node, alpn, runtime.now() - startedMs)),
+    )
+    return abortable(attempt, signal)
+  }
+
+  setAlpns(alpns: readonly string[]): void {
+    this.#serves = alpns.length > 0
+    this.#options.raw.setAlpns(alpns.map((alpn) => this.#options.codec.encodeText(alpn)))
+  }
+
+  address(): P2PAddress {
+    const address = this.#options.raw.addr()
+    const relay = address.relayUrl()
+    // Link-local addresses carry the name of an interface here, which means nothing elsewhere.
+    const direct = address.directAddresses().filter((text) => parseSocketAddress(text) !== undefined)
+    return new P2PAddress(this.#options.nodeId, direct, relay === null ? [] : [relay])
+  }
+
+  boundAddresses(): readonly string[] {
+    return this.#bound
+  }
+
+  async online(timeoutMs: number): Promise<boolean> {
+    const { raw, runtime, relays } = this.#options
+    // The binding's own `online()` never settles while there is no relay, and keeps the process alive with it.
+    for (const startMs = runtime.now(); ; await runtime.sleep(ONLINE_POLL_MS)) {
+      if (raw.addr().relayUrl() !== null) return true
+      if (!relays || this.#closing || runtime.now() - startMs >= timeoutMs) return false
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#closing ??= this.#close()
+    return this.#closing
+  }
+
+  async #close(): Promise<void> {
+    const { raw, runtime } = this.#options
+    for (const connection of this.#connections) connection.close(0, 'the node was closed')
+    await new Promise<void>((resolve) => {
+      const timer = runtime.setTimer(CLOSE_MS, resolve)
+      void raw.close().finally(() => {
+        timer.cancel()
+        resolve()
+      })
+    })
+  }
+
+  /** The binding's connection as ours, held until it is over. */
+  #adopt(raw: iroh.Connection): OfficialConnection {
+    const connection = new OfficialConnection(raw, this.#connectionHost)
+    this.#connections.add(connection)
+    void connection.closed.then(() => this.#connections.delete(connection))
+    return connection
+  }
+
+  /** Runs from the start, also when nothing is served: a peer whose attempt nobody takes up would wait for 30 s. */
+  async #acceptAll(): Promise<void> {
+    for (;;) {
+      const incoming = await this.#options.raw.acceptNext()
+      if (!incoming) return
+      void this.#handshake(incoming)
+    }
+  }
+
+  async #handshake(incoming: iroh.Incoming): Promise<void> {
+    this.#handshakes++
+    try {
+      if (!this.#serves || this.#handshakes > MAX_HANDSHAKES) {
+        await incoming.refuse()
+        return
+      }
+      const accepting = await incoming.accept()
+      this.onIncoming(this.#adopt(await accepting.connect()))
+    } catch {
+      // The attempt failed, which is for the one who made it to know: a protocol not served, a network gone.
+    } finally {
+      this.#handshakes--
+    }
+  }
+}
+
+/** The connection, unless `signal` fires first; the binding cannot cancel, so what comes late is closed. */
+async function abortable(attempt: Promise<OfficialConnection>, signal: AbortSignal): Promise<CarrierConnection> {
+  return new Promise((resolve, reject) => {
+    const abort = (): void => {
+      reject(P2PError.aborted(signal, 'connect'))
+      attempt.then(
+        (connection) => connection.close(0, 'the caller had given up'),
+        () => undefined,
+      )
+    }
+    signal.addEventListener('abort', abort, { once: true })
+    attempt.then(
+      (connection) => {
+        signal.removeEventListener('abort', abort)
+        resolve(connection)
+      },
+      (error: unknown) => {
+        signal.removeEventListener('abort', abort)
+        reject(error)
+      },
+    )
+  })
+}
