@@ -1,0 +1,80 @@
+/**
+ * A node of the graph, and which network it is in.
+ *
+ * @module
+ */
+import type { Link } from './link.ts'
+
+/**
+ * - `host`: an interface of a host; where datagrams come from and go to
+ * - `router`: what a LAN's hosts are plugged into, and its outside
+ * - `core`: the public internet, or a part of it
+ */
+export type GraphNodeKind = 'host' | 'router' | 'core'
+
+/** A node. The fields are the graph's to change. */
+export class GraphNode {
+  /** Counts the graph's nodes from 0, in the order they were added; never used again. */
+  readonly index: number
+  readonly name: string
+  readonly kind: GraphNodeKind
+  /** @internal The router (its inside) of the LAN it is in; undefined on the public internet. */
+  lan: GraphNode | undefined
+  /** @internal For the inside of a router with a NAT: its outside, a node of the network around it. */
+  outside: GraphNode | undefined
+  /** @internal Change them with `link` and `unlink`. */
+  readonly outbound: Link[] = []
+  /** @internal */
+  readonly inbound: Link[] = []
+  /** @internal The only link that leads out, or in, where there is exactly one, as for nearly all nodes. */
+  onlyOutbound: Link | undefined
+  /** @internal */
+  onlyInbound: Link | undefined
+  /** @internal The first link of the best path to each node, as of `routesVersion`. */
+  routes: Map<GraphNode, Link> | undefined
+  /** @internal */
+  routesVersion = -1
+
+  /** @internal */
+  constructor(index: number, name: string, kind: GraphNodeKind, lan: GraphNode | undefined) {
+    this.index = index
+    this.name = name
+    this.kind = kind
+    this.lan = lan
+  }
+
+  /** @internal Adds a link that begins or ends here. */
+  link(link: Link): void {
+    if (link.from === this) this.outbound.push(link)
+    else this.inbound.push(link)
+    this.#findOnly()
+  }
+
+  /** @internal Takes a link away. */
+  unlink(link: Link): void {
+    const links = link.from === this ? this.outbound : this.inbound
+    links.splice(links.indexOf(link), 1)
+    this.#findOnly()
+  }
+
+  #findOnly(): void {
+    this.onlyOutbound = this.outbound.length === 1 ? this.outbound[0] : undefined
+    this.onlyInbound = this.inbound.length === 1 ? this.inbound[0] : undefined
+  }
+
+  /** @internal Whether no path between two others can lead through here. */
+  get isLeaf(): boolean {
+    const [out] = this.outbound
+    const [into] = this.inbound
+    if (this.outbound.length > 1 || this.inbound.length > 1) return false
+    return !out || !into || out.to === into.from
+  }
+
+  /**
+   * @internal The network it is in, as the inside of that network's router, which is in its own; undefined on the public
+   * internet. A LAN without a NAT is part of the network around it.
+   */
+  get network(): GraphNode | undefined {
+    return this.outside ? this : this.lan?.network
+  }
+}

@@ -1,0 +1,382 @@
+/**
+ * The graph of the virtual internet: nodes, directed links, routing, partitions.
+ *
+ * Every node forwards. A packet goes from node to node along the path of the least latency (then the fewest links, then
+ * the names in order), decided anew at each node, so that a link that goes down is routed around at once where there is
+ * another way. A LAN behind a NAT is a network of its own; its router has an inside and an outside node, and packets
+ * cross between them in the fabric.
+ *
+ * @module
+ */
+import { invalidConfiguration } from '../../core/config.ts'
+import type { Kernel } from '../kernel.ts'
+import { GraphNode, type GraphNodeKind } from './graph-node.ts'
+import { NetworkKind } from './kinds.ts'
+import { Link } from './link.ts'
+import type { LinkOptions } from './link-options.ts'
+import { Partition, type PartitionDirection } from './partitions.ts'
+import { computeRoutes } from './routes.ts'
+
+/** Options of {@link NetworkGraph.addNode}. */
+export interface NodeOptions {
+  /** @default 'core' */
+  readonly kind?: GraphNodeKind | undefined
+  /** The LAN it is in, by the name of its router. On the public internet when left out. */
+  readonly lan?: string | undefined
+}
+
+/** A way through the graph. */
+export interface GraphPath {
+  /** From the first to the last. */
+  readonly nodes: readonly string[]
+  /** The links between them; crossing a NAT is no link. */
+  readonly links: readonly Link[]
+  readonly latencyMs: number
+}
+
+const MAX_NAME_LENGTH = 200
+
+/** The graph; see the module's comment. */
+export class NetworkGraph {
+  readonly #kernel: Kernel
+  readonly #nodes = new Map<string, GraphNode>()
+  readonly #links = new Map<string, Link>()
+  readonly #partitions: Partition[] = []
+  #paths = new Map<string, GraphPath | undefined>()
+  #nextNode = 0
+  #nextPartition = 0
+  #routesVersion = 0
+  #changes = 0
+
+  constructor(kernel: Kernel) {
+    this.#kernel = kernel
+  }
+
+  /**
+   * Adds a node.
+   *
+   * @param name - up to 200 characters without `>` and control characters
+   * @throws P2PError `invalid-configuration` for a bad or known name, or an unknown LAN
+   */
+  addNode(name: string, options: NodeOptions = {}): GraphNode {
+    // oxlint-disable-next-line no-control-regex -- names are printed, and part of the names of random streams
+    if (typeof name !== 'string' || name === '' || name.length > MAX_NAME_LENGTH || /[>\u0000-\u001f]/.test(name)) {
+      throw invalidConfiguration('node', name, `must be a name of 1 to ${MAX_NAME_LENGTH} characters without ">"`)
+    }
+    if (this.#nodes.has(name)) throw invalidConfiguration('node', name, 'there is a node of this name already')
+    const lan = options.lan === undefined ? undefined : this.node(options.lan)
+    if (lan && lan.kind !== 'router') throw invalidConfiguration('lan', options.lan, 'is no LAN')
+    const node = new GraphNode(this.#nextNode++, name, options.kind ?? 'core', lan)
+    this.#nodes.set(name, node)
+    return node
+  }
+
+  /**
+   * Removes a node and its links; does nothing when there is none.
+   *
+   * @throws P2PError `invalid-configuration` when a LAN of that name still has hosts
+   */
+  removeNode(name: string): void {
+    const node = this.#nodes.get(name)
+    if (!node) return
+    for (const other of this.#nodes.values()) {
+      if (other.lan === node) throw invalidConfiguration('node', name, `${other.name} is still in it`)
+    }
+    this.isolateNode(node)
+    this.#nodes.delete(name)
+    this.#paths.clear()
+  }
+
+  /**
+   * The node of that name.
+   *
+   * @throws P2PError `invalid-configuration` when there is none
+   */
+  node(name: string): GraphNode {
+    const node = this.#nodes.get(name)
+    if (!node) throw invalidConfiguration('node', name, 'there is no node of this name')
+    return node
+  }
+
+  /** Whether there is a node of that name. */
+  hasNode(name: string): boolean {
+    return this.#nodes.has(name)
+  }
+
+  /** All nodes, in the order they were added. */
+  nodes(): readonly GraphNode[] {
+    return [...this.#nodes.values()]
+  }
+
+  /** All links, in the order they were added. */
+  links(): readonly Link[] {
+    return [...this.#links.values()]
+  }
+
+  /** @internal Makes `outside` the outside of the LAN that `inside` is the router of. */
+  setOutside(inside: GraphNode, outside: GraphNode): void {
+    inside.outside = outside
+    inside.lan = undefined
+    this.#paths.clear()
+  }
+
+  /** @internal Removes all links of a node. */
+  isolateNode(node: GraphNode): void {
+    for (const link of [...node.outbound, ...node.inbound]) this.#removeLink(link)
+  }
+
+  /** @internal Puts a node without links into another network. */
+  moveNode(node: GraphNode, lan: GraphNode | undefined): void {
+    node.lan = lan
+    this.#paths.clear()
+  }
+
+  /**
+   * Connects two nodes both ways.
+   *
+   * @param there - the link from `a` to `b`
+   * @param back - the link from `b` to `a`; like `there` when left out
+   * @throws P2PError `invalid-configuration`
+   */
+  connectNodes(a: string, b: string, there: LinkOptions = {}, back: LinkOptions = there): void {
+    this.connectOneWay(a, b, there)
+    this.connectOneWay(b, a, back)
+  }
+
+  /**
+   * Adds a link from `from` to `to`. A LAN's name means its outside where the other node is not in it.
+   *
+   * @throws P2PError `invalid-configuration` for unknown or equal nodes, a second link, nodes in different networks
+   */
+  connectOneWay(from: string, to: string, options: LinkOptions = {}): Link {
+    const [source, target] = this.#ends(from, to)
+    if (source === target) throw invalidConfiguration('link', `${from}>${to}`, 'a node cannot be linked to itself')
+    if (source.network !== target.network) {
+      const why = 'the nodes are in different networks; connect the router of the LAN instead'
+      throw invalidConfiguration('link', `${from}>${to}`, why)
+    }
+    const link = new Link(this.#kernel, source, target, options)
+    if (this.#links.has(link.name)) {
+      throw invalidConfiguration('link', link.name, 'there is one already; change it with updateLink')
+    }
+    this.#forgetRoutes(source, target)
+    this.#links.set(link.name, link)
+    source.link(link)
+    target.link(link)
+    this.#forgetRoutes(source, target)
+    this.#recordChange(link)
+    return link
+  }
+
+  /** Removes the links between two nodes, both ways; does nothing where there are none. */
+  disconnectNodes(a: string, b: string): void {
+    for (const [from, to] of [this.#ends(a, b), this.#ends(b, a)]) {
+      const link = this.#links.get(`${from.name}>${to.name}`)
+      if (link) this.#removeLink(link)
+    }
+  }
+
+  /**
+   * The link from `from` to `to`.
+   *
+   * @throws P2PError `invalid-configuration` when there is none
+   */
+  link(from: string, to: string): Link {
+    const [source, target] = this.#ends(from, to)
+    const link = this.#links.get(`${source.name}>${target.name}`)
+    if (!link) throw invalidConfiguration('link', `${from}>${to}`, 'there is no such link')
+    return link
+  }
+
+  /**
+   * Changes some of a link's options; the others stay. A field given as undefined goes back to its default.
+   *
+   * @example graph.updateLink('alice', 'internet', { isActive: false })
+   * @throws P2PError `invalid-configuration`
+   */
+  updateLink(from: string, to: string, changes: LinkOptions): void {
+    const link = this.link(from, to)
+    const { latencyUs, isActive } = link.settings
+    link.configure(changes)
+    this.#changes++
+    if (latencyUs !== link.settings.latencyUs || isActive !== link.isActive) this.#forgetRoutes(link.from, link.to)
+    this.#recordChange(link)
+  }
+
+  /**
+   * The way packets take from one node to another, through NATs as if they let everything in; undefined when there is
+   * none.
+   *
+   * @throws P2PError `invalid-configuration` for unknown nodes
+   */
+  findPath(from: string, to: string): GraphPath | undefined {
+    const source = this.node(from)
+    const target = this.node(to)
+    const key = `${from}>${to}`
+    if (!this.#paths.has(key)) {
+      if (this.#paths.size >= 10_000) this.#paths.clear()
+      this.#paths.set(key, this.#findPath(source, target))
+    }
+    return this.#paths.get(key)
+  }
+
+  /**
+   * Cuts every host and LAN of `groupA` off from those of `groupB`, both ways or one way; without `groupB`, from every
+   * host that is not in `groupA`. A LAN stands for all hosts in it, now and later. Packets under way when it starts are
+   * cut as well. Partitions may overlap.
+   *
+   * @throws P2PError `invalid-configuration` for unknown nodes, an empty group, or a node in both
+   */
+  addPartition(
+    groupA: readonly string[],
+    groupB?: readonly string[] | undefined,
+    options: { readonly direction?: PartitionDirection | undefined } = {},
+  ): Partition {
+    const a = this.#group(groupA, 'groupA')
+    const b = groupB && this.#group(groupB, 'groupB')
+    const shared = [...a].find((node) => b?.has(node))
+    if (shared) throw invalidConfiguration('groupB', shared.name, 'is in both groups')
+    const direction = options.direction ?? 'both'
+    const partition = new Partition(this.#nextPartition++, direction, a, b, (it) => this.healPartition(it))
+    this.#partitions.push(partition)
+    this.#changes++
+    this.#routesVersion++
+    this.#paths.clear()
+    this.#kernel.audit.record(NetworkKind.partition, -1, partition.id)
+    return partition
+  }
+
+  /** Ends a partition; does nothing when it has ended. Everything else stays as it is. */
+  healPartition(partition: Partition): void {
+    const index = this.#partitions.indexOf(partition)
+    if (index < 0) return
+    this.#partitions.splice(index, 1)
+    this.#routesVersion++
+    this.#paths.clear()
+    this.#kernel.audit.record(NetworkKind.heal, -1, partition.id)
+  }
+
+  /** The partitions that are on, oldest first. */
+  partitions(): readonly Partition[] {
+    return [...this.#partitions]
+  }
+
+  /** Whether a partition cuts packets from one node to another. */
+  separates(from: GraphNode, to: GraphNode): boolean {
+    for (const partition of this.#partitions) if (partition.blocks(from, to)) return true
+    return false
+  }
+
+  /** Whether any partition is on; lets the hot path skip the rest. */
+  get isPartitioned(): boolean {
+    return this.#partitions.length > 0
+  }
+
+  /** @internal Grows with every change that may stop a packet under way. */
+  get changes(): number {
+    return this.#changes
+  }
+
+  /** @internal The link on which a packet at `from` goes on to `to`, a node of the same network. */
+  nextLink(from: GraphNode, to: GraphNode): Link | undefined {
+    // Nearly all nodes hang on one link: no search is needed from there, nor for the last step to there.
+    const only = from.onlyOutbound
+    if (only) return only.to === to || !only.to.isLeaf ? only : undefined
+    let target = to
+    const last = to.onlyInbound
+    if (last) {
+      if (last.from === from) return last
+      target = last.from
+    }
+    if (from.routesVersion !== this.#routesVersion || !from.routes) {
+      from.routes = computeRoutes(from, (link) => link.isActive && !this.separates(link.from, link.to))
+      from.routesVersion = this.#routesVersion
+    }
+    return from.routes.get(target)
+  }
+
+  #findPath(source: GraphNode, target: GraphNode): GraphPath | undefined {
+    if (this.separates(source, target)) return undefined
+    const up = networksAround(source)
+    const down = networksAround(target)
+    const common = up.find((network) => down.includes(network))
+    const nodes: GraphNode[] = [source]
+    const links: Link[] = []
+    const walk = (to: GraphNode): boolean => {
+      for (let at = nodes.at(-1); at && at !== to; at = nodes.at(-1)) {
+        const link = this.nextLink(at, to)
+        if (!link?.isActive || this.separates(link.from, link.to) || links.length > this.#links.size) return false
+        links.push(link)
+        nodes.push(link.to)
+      }
+      return true
+    }
+    for (const network of up.slice(0, up.indexOf(common))) {
+      if (!network?.outside || !walk(network)) return undefined
+      nodes.push(network.outside)
+    }
+    for (const network of down.slice(0, down.indexOf(common)).toReversed()) {
+      if (!network?.outside || !walk(network.outside)) return undefined
+      nodes.push(network)
+    }
+    if (!walk(target)) return undefined
+    const latencyUs = links.reduce((sum, link) => sum + link.settings.latencyUs, 0)
+    return { nodes: nodes.map((node) => node.name), links, latencyMs: latencyUs / 1000 }
+  }
+
+  #ends(from: string, to: string): [GraphNode, GraphNode] {
+    const source = this.node(from)
+    const target = this.node(to)
+    if (source.network === target.network) return [source, target]
+    if (source.outside && source.outside.network === target.network) return [source.outside, target]
+    if (target.outside && target.outside.network === source.network) return [source, target.outside]
+    if (source.outside && target.outside && source.outside.network === target.outside.network) {
+      return [source.outside, target.outside]
+    }
+    return [source, target]
+  }
+
+  #group(names: readonly string[], option: string): Set<GraphNode> {
+    if (names.length === 0) throw invalidConfiguration(option, '[]', 'must name at least one node')
+    const group = new Set<GraphNode>()
+    for (const name of names) {
+      const node = this.node(name)
+      group.add(node)
+      if (node.outside) group.add(node.outside)
+    }
+    return group
+  }
+
+  #removeLink(link: Link): void {
+    this.#forgetRoutes(link.from, link.to)
+    this.#links.delete(link.name)
+    link.from.unlink(link)
+    link.to.unlink(link)
+    link.remove()
+    this.#changes++
+    this.#forgetRoutes(link.from, link.to)
+    this.#paths.clear()
+    this.#kernel.audit.record(NetworkKind.unlink, -1, link.from.index, link.to.index)
+  }
+
+  #recordChange(link: Link): void {
+    this.#paths.clear()
+    const { isActive, latencyUs } = link.settings
+    this.#kernel.audit.record(NetworkKind.link, -1, link.from.index, link.to.index, isActive ? 1 : 0, latencyUs)
+  }
+
+  /**
+   * Forgets the routes, unless only a leaf is concerned, which nobody's route leads through. Where a link comes or goes
+   * this is asked before and after, for a node may be a leaf on one side of the change only.
+   */
+  #forgetRoutes(from: GraphNode, to: GraphNode): void {
+    if (!from.isLeaf && !to.isLeaf) this.#routesVersion++
+  }
+}
+
+/** The networks a node is in, from the innermost to the public internet (undefined). */
+function networksAround(node: GraphNode): (GraphNode | undefined)[] {
+  const networks: (GraphNode | undefined)[] = []
+  for (let network = node.network; network; network = network.outside?.network) networks.push(network)
+  return [...networks, undefined]
+}

@@ -1,0 +1,76 @@
+/**
+ * The virtual internet that carries datagrams: the door of this room for the rest of the simulator.
+ *
+ * - `topology.ts` builds one in few words; `fabric.ts` is what it builds
+ * - `graph.ts`, `graph-node.ts`, `routes.ts`, `partitions.ts`: nodes, links, the way through, and what cuts it
+ * - `link.ts`, `link-options.ts`, `link-presets.ts`: what happens to a packet on a link
+ * - `nat.ts`, `nat-options.ts`, `nat-presets.ts`, `lan.ts`, `realm.ts`: address translation and private networks
+ * - `interface.ts`, `forwarder.ts`, `rules.ts`: sockets, packets under way, and rules that meddle with them
+ * - `names.ts`: look-ups; `addresses.ts`: addresses; `kinds.ts`: events and reasons for drops; `netstat.ts`: the state
+ *
+ * @module
+ */
+export {
+  AddressBook,
+  compareIpAddresses,
+  compareSocketAddresses,
+  type IpAddress,
+  parsePrefix,
+  type Prefix,
+  type SocketAddress,
+} from './addresses.ts'
+export {
+  type AttachOptions,
+  DEFAULT_LAN_PREFIX,
+  DEFAULT_PUBLIC_PREFIX,
+  Fabric,
+  type FabricOptions,
+  INTERNET,
+  type LanOptions,
+  type PlugOptions,
+} from './fabric.ts'
+export type { PacketCounters } from './forwarder.ts'
+export type { GraphNode, GraphNodeKind } from './graph-node.ts'
+export { type GraphPath, NetworkGraph, type NodeOptions } from './graph.ts'
+export { MAX_DATAGRAM_BYTES, type NetworkInterface, type Packet, type PacketHandler, type Socket } from './interface.ts'
+export { Drop, DROP_REASONS, type DropCode, type DropCounts, type DropReason, NetworkKind } from './kinds.ts'
+export type { Lan } from './lan.ts'
+export {
+  burstyLoss,
+  type GilbertElliott,
+  IPV4_OVERHEAD_BYTES,
+  IPV6_OVERHEAD_BYTES,
+  type JitterDistribution,
+  type LinkOptions,
+  type LinkSettings,
+  resolveLinkOptions,
+} from './link-options.ts'
+export {
+  type LinePair,
+  type LinkInput,
+  type LinkPreset,
+  type LinkPresetName,
+  linkPresets,
+  resolveLine,
+} from './link-presets.ts'
+export type { Link, LinkSnapshot } from './link.ts'
+export { type NameCallback, type NameLookup, NameService, type NameServiceOptions } from './names.ts'
+export {
+  NAT_BEHAVIOURS,
+  type NatBehaviour,
+  type NatOptions,
+  type NatPortAllocation,
+  type NatSettings,
+} from './nat-options.ts'
+export { natPreset, type NatPreset, type NatPresetName, natPresets } from './nat-presets.ts'
+export type { Nat, NatMappingSnapshot } from './nat.ts'
+export {
+  type InterfaceSnapshot,
+  type NatSnapshot,
+  netstat,
+  type NetworkSnapshot,
+  type SocketSnapshot,
+} from './netstat.ts'
+export type { Partition, PartitionDirection } from './partitions.ts'
+export type { LinkCrossing, LinkRule, LinkRuleGuard, LinkRules, LinkVerdict } from './rules.ts'
+export { Topology, type TopologyHostOptions, type TopologyLanOptions, type TopologyOptions } from './topology.ts'

@@ -1,0 +1,208 @@
+/**
+ * A host's network interface and its UDP sockets.
+ *
+ * @module
+ */
+import { invalidConfiguration } from '../../core/config.ts'
+import { P2PError } from '../../core/errors.ts'
+import type { AddressBook, IpAddress, SocketAddress } from './addresses.ts'
+import type { GraphNode } from './graph-node.ts'
+import { Attachment, type Realm } from './realm.ts'
+
+/** A datagram. A receiver may keep it. */
+export interface Packet {
+  /** As the receiver sees it: NATs on the way have changed it. */
+  readonly source: SocketAddress
+  /** As the receiver sees it: its own address. */
+  readonly destination: SocketAddress
+  /** The size of the UDP payload that `payload` stands for. */
+  readonly sizeBytes: number
+  /** Whatever the sender gave, by reference: nothing is copied or looked at on the way. */
+  readonly payload: unknown
+}
+
+/** Called, as an event of the receiving host, for each packet that arrives. */
+export type PacketHandler = (packet: Packet) => void
+
+/** @internal What takes an interface's packets. */
+export interface PacketSink {
+  send(
+    origin: NetworkInterface,
+    source: SocketAddress,
+    destination: SocketAddress,
+    payload: unknown,
+    sizeBytes: number,
+  ): void
+}
+
+/** The largest UDP payload over IPv4: 65535 bytes less the headers. */
+export const MAX_DATAGRAM_BYTES = 65_507
+const FIRST_EPHEMERAL_PORT = 49_152
+const EPHEMERAL_PORTS = 65_536 - FIRST_EPHEMERAL_PORT
+const MAX_SOCKETS = 16_384
+
+/** A bound UDP socket. */
+export class Socket implements Disposable {
+  readonly #iface: NetworkInterface
+  readonly #sink: PacketSink
+  readonly #book: AddressBook
+  /** The port it is bound to. */
+  readonly port: number
+  readonly #handler: PacketHandler
+  #localAddress: SocketAddress
+  #isClosed = false
+  /** @internal */
+  sentPackets = 0
+  /** @internal */
+  receivedPackets = 0
+
+  /** @internal */
+  constructor(iface: NetworkInterface, sink: PacketSink, book: AddressBook, port: number, handler: PacketHandler) {
+    this.#iface = iface
+    this.#sink = sink
+    this.#book = book
+    this.port = port
+    this.#handler = handler
+    this.#localAddress = book.socket(iface.ip, port)
+  }
+
+  /** Where it is bound; the IP address changes when the interface gets another. */
+  get localAddress(): SocketAddress {
+    const { ip } = this.#iface
+    if (this.#localAddress.ip !== ip) this.#localAddress = this.#book.socket(ip, this.port)
+    return this.#localAddress
+  }
+
+  get isClosed(): boolean {
+    return this.#isClosed
+  }
+
+  /**
+   * Sends a datagram. Like UDP it promises nothing: whatever goes wrong on the way is silent here, and counted there.
+   *
+   * @param destination - an address of this fabric's book (such as a packet's source), or `ip:port`
+   * @param payload - anything; it must not change any more
+   * @param sizeBytes - how large it is as UDP payload: a whole number 0..65507
+   * @throws P2PError `network` when the socket is closed, `invalid-configuration` for a bad size or address
+   */
+  send(destination: SocketAddress | string, payload: unknown, sizeBytes: number): void {
+    if (this.#isClosed) throw P2PError.of('network', `the socket ${this.#localAddress} is closed; bind another`, {})
+    if (!Number.isInteger(sizeBytes) || sizeBytes < 0 || sizeBytes > MAX_DATAGRAM_BYTES) {
+      throw invalidConfiguration('sizeBytes', sizeBytes, `must be a whole number from 0 to ${MAX_DATAGRAM_BYTES}`)
+    }
+    const to = typeof destination === 'string' ? this.#book.parse(destination) : destination
+    this.sentPackets++
+    this.#sink.send(this.#iface, this.localAddress, to, payload, sizeBytes)
+  }
+
+  /** Gives up the port; nothing is received any more. Packets under way still arrive elsewhere. */
+  close(): void {
+    if (this.#isClosed) return
+    this.#isClosed = true
+    this.#iface.release(this.port, this)
+  }
+
+  [Symbol.dispose](): void {
+    this.close()
+  }
+
+  /** @internal */
+  receive(packet: Packet): void {
+    this.receivedPackets++
+    this.#handler(packet)
+  }
+}
+
+/** An interface of a host: one node of the graph, one IP address at a time. */
+export class NetworkInterface {
+  /** The index of its host, under which its events are recorded. */
+  readonly host: number
+  /** Its node in the graph. */
+  readonly node: GraphNode
+  readonly #sink: PacketSink
+  readonly #book: AddressBook
+  readonly #sockets = new Map<number, Socket>()
+  /** The socket that received last, mostly the only one. */
+  #recent: Socket | undefined
+  #nextEphemeral = 0
+  /** Whether it is up. A host whose interface is down, as in flight mode, sends and receives nothing. */
+  isUp = true
+
+  /** @internal Its place in a realm. */
+  readonly attachment: Attachment
+
+  /** @internal */
+  constructor(sink: PacketSink, book: AddressBook, host: number, node: GraphNode, realm: Realm, ip: IpAddress) {
+    this.#sink = sink
+    this.#book = book
+    this.host = host
+    this.node = node
+    this.attachment = new Attachment(node, realm, ip, this)
+  }
+
+  /** The name of its node. */
+  get name(): string {
+    return this.node.name
+  }
+
+  /** Its address, in the network it is in. */
+  get ip(): IpAddress {
+    return this.attachment.ip
+  }
+
+  /**
+   * Binds a UDP socket.
+   *
+   * @param port - 1..65535, or 0 for a free one from 49152 up
+   * @throws P2PError `invalid-configuration` for a bad port, `network` when it is in use, `limit-exceeded` past 16384
+   */
+  bind(port: number, handler: PacketHandler): Socket {
+    if (!Number.isInteger(port) || port < 0 || port > 65_535) {
+      throw invalidConfiguration('port', port, 'must be a whole number from 0 to 65535')
+    }
+    if (this.#sockets.size >= MAX_SOCKETS) {
+      throw P2PError.of('limit-exceeded', `${this.name} has ${MAX_SOCKETS} sockets open; close some`, {
+        limit: 'sockets',
+        max: MAX_SOCKETS,
+      })
+    }
+    const free = port === 0 ? this.#freePort() : port
+    if (this.#sockets.has(free)) {
+      throw P2PError.of('network', `port ${free} of ${this.name} is in use; bind another, or 0 for any`, {})
+    }
+    const socket = new Socket(this, this.#sink, this.#book, free, handler)
+    this.#sockets.set(free, socket)
+    return socket
+  }
+
+  /** The open sockets, oldest first. */
+  sockets(): readonly Socket[] {
+    return [...this.#sockets.values()]
+  }
+
+  /** Closes all sockets, as the end of the host's process does. */
+  closeSockets(): void {
+    for (const socket of this.#sockets.values()) socket.close()
+  }
+
+  /** @internal */
+  socketAt(port: number): Socket | undefined {
+    if (this.#recent?.port !== port) this.#recent = this.#sockets.get(port)
+    return this.#recent
+  }
+
+  /** @internal */
+  release(port: number, socket: Socket): void {
+    if (this.#sockets.get(port) === socket) this.#sockets.delete(port)
+    this.#recent = undefined
+  }
+
+  #freePort(): number {
+    for (let i = 0; i < EPHEMERAL_PORTS; i++) {
+      const port = FIRST_EPHEMERAL_PORT + this.#nextEphemeral
+      this.#nextEphemeral = (this.#nextEphemeral + 1) % EPHEMERAL_PORTS
+      if (!this.#sockets.has(port)) return port
+    }
+    throw P2PError.of('limit-exceeded', `${this.name} has no free port left`, { limit: 'ports', max: EPHEMERAL_PORTS })
+  }
+}

@@ -1,0 +1,194 @@
+/**
+ * Links by names people know, for hosts and LANs: one way up to the network, one way down from it.
+ *
+ * The figures are typical values, rounded, after the published measurements that each preset names; where a report gives
+ * round trips, half goes each way. They are averages over regions and years, meant to be plausible, not to predict any
+ * one line: measure yours and give its figures where it matters. Jitter and loss of idle lines are the authors' estimates
+ * unless a source is named for them.
+ *
+ * @module
+ */
+import { invalidConfiguration } from '../../core/config.ts'
+import type { LinkOptions } from './link-options.ts'
+
+/** The presets' names. */
+export type LinkPresetName =
+  | 'lan'
+  | 'wifi'
+  | 'fibre'
+  | 'cable'
+  | 'dsl'
+  | '3g'
+  | '4g'
+  | '5g'
+  | 'satellite-geo'
+  | 'satellite-leo'
+  | 'transatlantic'
+
+/** A line, both ways. */
+export interface LinePair {
+  /** Towards the network. */
+  readonly up: LinkOptions
+  /** From the network. */
+  readonly down: LinkOptions
+}
+
+/** A line with a name. */
+export interface LinkPreset extends LinePair {
+  readonly name: LinkPresetName
+  /** Where the figures come from. */
+  readonly source: string
+}
+
+const MBIT = 1_000_000
+
+/** The presets, from the fastest to the slowest of each kind. */
+export const linkPresets: readonly LinkPreset[] = Object.freeze(
+  (
+    [
+      {
+        name: 'lan',
+        source: 'Gigabit Ethernet through one switch: a few tenths of a millisecond for a round trip.',
+        up: { latencyMs: 0.1, bandwidthBitsPerSecond: 1000 * MBIT },
+        down: { latencyMs: 0.1, bandwidthBitsPerSecond: 1000 * MBIT },
+      },
+      {
+        name: 'wifi',
+        source:
+          'Hop latency with a median of 3 ms and a long tail: Sui et al., "Characterizing and Improving WiFi Latency in ' +
+          'Large-Scale Operational Networks", MobiSys 2016 (a campus: its 90th percentile of 20 ms is more than a home ' +
+          'has). Rate: a home with 802.11ac at medium range.',
+        up: { latencyMs: 1, jitterMs: 1, jitterDistribution: 'long-tail', bandwidthBitsPerSecond: 100 * MBIT },
+        down: { latencyMs: 1, jitterMs: 1, jitterDistribution: 'long-tail', bandwidthBitsPerSecond: 100 * MBIT },
+      },
+      {
+        name: 'fibre',
+        source:
+          'Round trips of 12 to 15 ms: FCC, Measuring Broadband America, fixed broadband report 2016 (Verizon Fios). ' +
+          'Rate: a common tier.',
+        up: { latencyMs: 6, jitterMs: 0.5, bandwidthBitsPerSecond: 100 * MBIT },
+        down: { latencyMs: 6, jitterMs: 0.5, bandwidthBitsPerSecond: 300 * MBIT },
+      },
+      {
+        name: 'cable',
+        source:
+          'Between fibre and DSL, as in every report of the FCC, Measuring Broadband America (2011: fibre 24, cable 32, ' +
+          'DSL 49 ms on average; less since). Rate: a common tier, with cable’s narrow way up.',
+        up: { latencyMs: 10, jitterMs: 2, packetLoss: 0.0005, bandwidthBitsPerSecond: 20 * MBIT },
+        down: { latencyMs: 10, jitterMs: 2, packetLoss: 0.0005, bandwidthBitsPerSecond: 200 * MBIT },
+      },
+      {
+        name: 'dsl',
+        source:
+          'Round trips of 37 to 40 ms: FCC, Measuring Broadband America, fixed broadband report 2016 (Verizon). ' +
+          'Rate: ADSL2+ at medium distance.',
+        up: { latencyMs: 19, jitterMs: 2, packetLoss: 0.001, bandwidthBitsPerSecond: 1 * MBIT },
+        down: { latencyMs: 19, jitterMs: 2, packetLoss: 0.001, bandwidthBitsPerSecond: 16 * MBIT },
+      },
+      {
+        name: '5g',
+        source:
+          'Rate: global medians of 166 and 21 Mbit/s, Ookla, "Growing and Slowing: The State of 5G Worldwide in 2021". ' +
+          'Round trips of about 30 ms: typical of public speed tests of non-standalone networks.',
+        up: {
+          latencyMs: 15,
+          jitterMs: 3,
+          jitterDistribution: 'long-tail',
+          packetLoss: 0.0005,
+          bandwidthBitsPerSecond: 21 * MBIT,
+        },
+        down: {
+          latencyMs: 15,
+          jitterMs: 3,
+          jitterDistribution: 'long-tail',
+          packetLoss: 0.0005,
+          bandwidthBitsPerSecond: 166 * MBIT,
+        },
+      },
+      {
+        name: '4g',
+        source:
+          'Round trips of about 45 ms and tens of Mbit/s: typical of public speed tests (Ookla, Opensignal) about 2020.',
+        up: {
+          latencyMs: 22,
+          jitterMs: 5,
+          jitterDistribution: 'long-tail',
+          packetLoss: 0.001,
+          bandwidthBitsPerSecond: 10 * MBIT,
+        },
+        down: {
+          latencyMs: 22,
+          jitterMs: 5,
+          jitterDistribution: 'long-tail',
+          packetLoss: 0.001,
+          bandwidthBitsPerSecond: 35 * MBIT,
+        },
+      },
+      {
+        name: '3g',
+        source: 'HSPA: round trips of 100 ms and more, a few Mbit/s: typical of public speed tests about 2014.',
+        up: {
+          latencyMs: 50,
+          jitterMs: 20,
+          jitterDistribution: 'long-tail',
+          packetLoss: 0.005,
+          bandwidthBitsPerSecond: 1 * MBIT,
+        },
+        down: {
+          latencyMs: 50,
+          jitterMs: 20,
+          jitterDistribution: 'long-tail',
+          packetLoss: 0.005,
+          bandwidthBitsPerSecond: 4 * MBIT,
+        },
+      },
+      {
+        name: 'satellite-leo',
+        source:
+          'Round trips of 40 to 60 ms to European servers: Michel et al., "A First Look at Starlink Performance", IMC 2022. ' +
+          'Rate: medians of 87 and 14 Mbit/s, Ookla, United States, third quarter of 2021.',
+        up: { latencyMs: 25, jitterMs: 5, packetLoss: 0.002, bandwidthBitsPerSecond: 14 * MBIT },
+        down: { latencyMs: 25, jitterMs: 5, packetLoss: 0.002, bandwidthBitsPerSecond: 87 * MBIT },
+      },
+      {
+        name: 'satellite-geo',
+        source:
+          'Round trips of 600 ms at the least (Michel et al., IMC 2022). Rate: medians of about 19 and 3 Mbit/s, Ookla, ' +
+          'United States, third quarter of 2021 (HughesNet, Viasat).',
+        up: { latencyMs: 305, jitterMs: 10, packetLoss: 0.002, bandwidthBitsPerSecond: 3 * MBIT },
+        down: { latencyMs: 305, jitterMs: 10, packetLoss: 0.002, bandwidthBitsPerSecond: 19 * MBIT },
+      },
+      {
+        name: 'transatlantic',
+        source:
+          'London to New York: 5,570 km by the great circle are 56 ms for a round trip in glass; backbones publish 70 to ' +
+          '76 ms (such as Verizon’s IP latency statistics).',
+        up: { latencyMs: 36, jitterMs: 0.5, packetLoss: 0.0001, bandwidthBitsPerSecond: 10_000 * MBIT },
+        down: { latencyMs: 36, jitterMs: 0.5, packetLoss: 0.0001, bandwidthBitsPerSecond: 10_000 * MBIT },
+      },
+    ] satisfies LinkPreset[]
+  ).map((preset) => Object.freeze({ ...preset, up: Object.freeze(preset.up), down: Object.freeze(preset.down) })),
+)
+
+/** A line as people give it: a preset's name, the same options both ways, or each way's own. */
+export type LinkInput = LinkPresetName | LinkOptions | LinePair
+
+/**
+ * Both ways of a line.
+ *
+ * @throws P2PError `invalid-configuration` for an unknown name; options are checked where the link is made
+ */
+export function resolveLine(link: LinkInput): LinePair {
+  if (typeof link === 'string') {
+    const preset = linkPresets.find((preset) => preset.name === link)
+    if (preset) return preset
+    const names = linkPresets.map((preset) => preset.name).join(', ')
+    throw invalidConfiguration('link', link, `there is no such link preset; known are ${names}`)
+  }
+  if (typeof link !== 'object' || link === null) {
+    throw invalidConfiguration('link', link, 'must be the name of a preset, or link options')
+  }
+  if (!('up' in link) && !('down' in link)) return { up: link, down: link }
+  if ('up' in link && 'down' in link) return link
+  throw invalidConfiguration('link', link, 'must have both up and down, or neither')
+}

@@ -1,0 +1,255 @@
+/**
+ * A link in one direction: what happens to a packet that enters it. In this order: the queue in front of its rate, then
+ * loss, then latency and jitter.
+ *
+ * @module
+ */
+import type { Kernel, RandomStream } from '../kernel.ts'
+import type { GraphNode } from './graph-node.ts'
+import { Drop, DropCounter, type DropCounts } from './kinds.ts'
+import { type BurstSettings, type LinkOptions, type LinkSettings, resolveLinkOptions } from './link-options.ts'
+
+/** Bits and microseconds in a byte-second: size x this / rate is a transmission time in microseconds. */
+const BIT_MICROSECONDS = 8_000_000
+/** Half the range of the sum of twelve 16-bit numbers, and 2^16, which is that sum's standard deviation. */
+const TWELVE_HALVES = 393_210
+const SIXTEEN_BITS = 65_536
+
+/** A link as plain data. */
+export interface LinkSnapshot {
+  readonly from: string
+  readonly to: string
+  readonly isActive: boolean
+  /** Packets and bytes (headers included) that entered, dropped ones included. */
+  readonly sentPackets: number
+  readonly sentBytes: number
+  readonly dropped: DropCounts
+  /** What waits for the rate, the packet under way included. */
+  readonly queuedBytes: number
+}
+
+/** A directed link of a graph. Change it with {@link NetworkGraph.updateLink}. */
+export class Link {
+  readonly from: GraphNode
+  readonly to: GraphNode
+  /** `from>to`; its random streams are named after it. */
+  readonly name: string
+  readonly #kernel: Kernel
+  #options: LinkOptions
+  #settings: LinkSettings
+  /** Copies of settings, so that a packet touches as little memory as possible. */
+  #isPlain = false
+  #latencyUs = 0
+  #mtuBytes = 0
+  #plainLoss = 0
+  #lossRandom: RandomStream | undefined
+  #jitterRandom: RandomStream | undefined
+  /** The rate is taken until this time: whole microseconds, and a rest in 1/rate of one, so that nothing is rounded. */
+  #busyUs = 0
+  #busyRest = 0
+  #lastArrivalUs = 0
+  /** When it last went down and up, for packets whose way over it was computed before they got to it. */
+  #downSinceUs = Number.POSITIVE_INFINITY
+  #upSinceUs = 0
+  #inBadState = false
+  #sentPackets = 0
+  #sentBytes = 0
+  readonly #dropped = new DropCounter()
+
+  /** @internal */
+  constructor(kernel: Kernel, from: GraphNode, to: GraphNode, options: LinkOptions) {
+    this.#kernel = kernel
+    this.from = from
+    this.to = to
+    this.name = `${from.name}>${to.name}`
+    this.#settings = resolveLinkOptions(options, `link ${this.name}`)
+    this.#options = Object.freeze({ ...options })
+    this.#copySettings()
+    if (!this.#settings.isActive) this.#downSinceUs = 0
+  }
+
+  /** What it was made with, and changed to since. */
+  get options(): LinkOptions {
+    return this.#options
+  }
+
+  /** The same, checked and in microseconds. */
+  get settings(): LinkSettings {
+    return this.#settings
+  }
+
+  get isActive(): boolean {
+    return this.#settings.isActive
+  }
+
+  get latencyMs(): number {
+    return this.#settings.latencyUs / 1000
+  }
+
+  /** @internal Takes over `changes`; packets that have entered already keep their times. */
+  configure(changes: LinkOptions): void {
+    const options = Object.freeze({ ...this.#options, ...changes })
+    const settings = resolveLinkOptions(options, `link ${this.name}`)
+    // What the queue holds is a time at the old rate; at the new one the same bytes take another.
+    const now = this.#kernel.nowUs()
+    const queued = this.#queuedBytes(now)
+    const wasActive = this.#settings.isActive
+    const rate = settings.bandwidthBitsPerSecond
+    if (rate !== this.#settings.bandwidthBitsPerSecond) {
+      this.#busyUs = rate > 0 ? now + Math.ceil((queued * BIT_MICROSECONDS) / rate) : now
+      this.#busyRest = 0
+    }
+    this.#options = options
+    this.#settings = settings
+    this.#copySettings()
+    // Packets under way must not be overtaken by those for which the way has become shorter.
+    if (settings.keepOrder && this.#lastArrivalUs > now + settings.latencyUs) this.#isPlain = false
+    if (wasActive && !settings.isActive) this.#downSinceUs = now
+    if (!wasActive && settings.isActive) this.#upSinceUs = now
+  }
+
+  /** @internal It is no link of the graph any more. */
+  remove(): void {
+    if (this.#settings.isActive) this.configure({ isActive: false })
+  }
+
+  /**
+   * @internal Whether all it takes is a constant time and an independent chance of loss, so that nothing changes when a
+   * packet is put on it before its time.
+   */
+  get isPlain(): boolean {
+    return this.#isPlain
+  }
+
+  /** @internal Whether it was up at a time in the recent past; exact for its last change of each kind. */
+  wasActiveAt(atUs: number): boolean {
+    if (this.#settings.isActive) return atUs >= this.#upSinceUs || atUs < this.#downSinceUs
+    return atUs < this.#downSinceUs
+  }
+
+  /**
+   * A packet enters now. Returns after how many microseconds it comes out at the other end, or minus a
+   * {@link DropCode} when it never does.
+   *
+   * @param payloadBytes - the datagram, which the MTU bounds
+   * @param wireBytes - the datagram with its headers, which the rate carries
+   * @param aheadUs - in how many microseconds it really enters; other than 0 for plain links only
+   */
+  transmit(payloadBytes: number, wireBytes: number, aheadUs: number = 0): number {
+    this.#sentPackets++
+    this.#sentBytes += wireBytes
+    const now = this.#kernel.nowUs()
+    if (this.#isPlain) {
+      if (payloadBytes > this.#mtuBytes) return this.#drop(Drop['too-large'])
+      if (this.#plainLoss > 0 && this.#isLost(this.#plainLoss)) return this.#drop(Drop.loss)
+      const arrival = now + aheadUs + this.#latencyUs
+      if (arrival > this.#lastArrivalUs) this.#lastArrivalUs = arrival
+      return this.#latencyUs
+    }
+    const settings = this.#settings
+    if (!settings.isActive) return this.#drop(Drop['link-down'])
+    if (payloadBytes > settings.mtuBytes) return this.#drop(Drop['too-large'])
+    let arrival = now + settings.latencyUs
+    if (settings.bandwidthBitsPerSecond > 0) {
+      const departure = this.#enqueue(now, wireBytes, settings)
+      if (departure < 0) return this.#drop(Drop['queue-full'])
+      arrival = departure + settings.latencyUs
+    }
+    // Lost after the queue: a packet that gets lost on the way has used the rate all the same.
+    if (settings.packetLoss !== 0 && this.#isLost(settings.packetLoss)) return this.#drop(Drop.loss)
+    if (settings.jitterUs > 0) arrival = Math.max(now, arrival + this.#jitter(settings))
+    if (settings.keepOrder) {
+      if (arrival < this.#lastArrivalUs) arrival = this.#lastArrivalUs
+      else this.#lastArrivalUs = arrival
+    }
+    return arrival - now
+  }
+
+  /** Counters and queue as plain data. */
+  snapshot(): LinkSnapshot {
+    return {
+      from: this.from.name,
+      to: this.to.name,
+      isActive: this.isActive,
+      sentPackets: this.#sentPackets,
+      sentBytes: this.#sentBytes,
+      dropped: this.#dropped.snapshot(),
+      queuedBytes: Math.ceil(this.#queuedBytes(this.#kernel.nowUs())),
+    }
+  }
+
+  /** @internal Counts a packet that something outside the link dropped on it. */
+  countDrop(code: number): void {
+    this.#dropped.add(code)
+  }
+
+  #copySettings(): void {
+    const { isActive, bandwidthBitsPerSecond, jitterUs, packetLoss, latencyUs, mtuBytes } = this.#settings
+    this.#isPlain = isActive && bandwidthBitsPerSecond === 0 && jitterUs === 0 && typeof packetLoss === 'number'
+    this.#plainLoss = typeof packetLoss === 'number' ? packetLoss : 0
+    this.#latencyUs = latencyUs
+    this.#mtuBytes = mtuBytes
+  }
+
+  #drop(code: number): number {
+    this.#dropped.add(code)
+    return -code
+  }
+
+  /** When the packet has left the queue, rounded up; -1 when it does not fit. */
+  #enqueue(now: number, wireBytes: number, settings: LinkSettings): number {
+    const rate = settings.bandwidthBitsPerSecond
+    if (this.#busyUs < now) {
+      this.#busyUs = now
+      this.#busyRest = 0
+    }
+    if (this.#queuedBytes(now) + wireBytes > settings.queueBytes) return -1
+    const work = wireBytes * BIT_MICROSECONDS + this.#busyRest
+    const wholeUs = Math.floor(work / rate)
+    this.#busyUs += wholeUs
+    this.#busyRest = work - wholeUs * rate
+    return this.#busyRest > 0 ? this.#busyUs + 1 : this.#busyUs
+  }
+
+  #queuedBytes(now: number): number {
+    const rate = this.#settings.bandwidthBitsPerSecond
+    if (rate === 0 || this.#busyUs < now) return 0
+    return ((this.#busyUs - now) * rate + this.#busyRest) / BIT_MICROSECONDS
+  }
+
+  #isLost(model: number | BurstSettings): boolean {
+    if (model === 1) return true
+    const random = (this.#lossRandom ??= this.#kernel.random(`link/${this.name}/loss`))
+    if (typeof model === 'number') return random.nextFloat() < model
+    const { goodToBad, badToGood, lossInGood, lossInBad } = model
+    const changes = random.nextFloat() < (this.#inBadState ? badToGood : goodToBad)
+    if (changes) this.#inBadState = !this.#inBadState
+    const probability = this.#inBadState ? lossInBad : lossInGood
+    return probability === 1 || (probability > 0 && random.nextFloat() < probability)
+  }
+
+  #jitter(settings: LinkSettings): number {
+    const random = (this.#jitterRandom ??= this.#kernel.random(`link/${this.name}/jitter`))
+    const { jitterUs } = settings
+    switch (settings.jitterDistribution) {
+      case 'uniform':
+        return random.nextBelow(2 * jitterUs + 1) - jitterUs
+      case 'normal': {
+        // Irwin-Hall: the sum of twelve even draws is nearly normal, and exact arithmetic.
+        let sum = -TWELVE_HALVES
+        for (let i = 0; i < 6; i++) {
+          const draw = random.nextU32()
+          sum += (draw & 0xffff) + (draw >>> 16)
+        }
+        return Math.round((sum * jitterUs) / SIXTEEN_BITS)
+      }
+      case 'long-tail': {
+        // -log2 of an even draw, with log2 drawn straight between powers of two; its mean is 3/2 exactly.
+        const draw = random.nextU32()
+        const zeros = Math.clz32(draw)
+        const fraction = zeros >= 31 ? 0 : ((draw << (zeros + 1)) >>> 0) / 4_294_967_296
+        return Math.floor(((zeros + 1 - fraction) * jitterUs * 2) / 3)
+      }
+    }
+  }
+}

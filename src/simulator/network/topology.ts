@@ -1,0 +1,151 @@
+/**
+ * A virtual internet in few words: hosts, LANs, presets, and the default link for everything that says nothing else.
+ *
+ * @module
+ */
+import { invalidConfiguration } from '../../core/config.ts'
+import type { Kernel } from '../kernel.ts'
+import { Fabric } from './fabric.ts'
+import type { NetworkInterface } from './interface.ts'
+import type { Lan } from './lan.ts'
+import { type LinePair, type LinkInput, resolveLine } from './link-presets.ts'
+import type { NatOptions } from './nat-options.ts'
+import { type NatPresetName, natPreset } from './nat-presets.ts'
+
+/** Options of a {@link Topology}. */
+export interface TopologyOptions {
+  /** One-way latency from host to host over the default link, in milliseconds. @default 50 */
+  readonly defaultLatencyMs?: number | undefined
+  /** Probability that a packet is lost from host to host over the default link. @default 0.01 */
+  readonly defaultPacketLoss?: number | undefined
+  /** Where public addresses come from. @default '198.18.0.0/15' */
+  readonly publicPrefix?: string | undefined
+}
+
+/** Options of {@link Topology.lan}. */
+export interface TopologyLanOptions {
+  /** @default 'lan-1', 'lan-2' and so on */
+  readonly name?: string | undefined
+  /** The NAT at its edge: a preset's name, options, or `none`. @default 'home' */
+  readonly nat?: NatPresetName | 'none' | NatOptions | undefined
+  /** The line from its router to the network around. @default half of the default link */
+  readonly link?: LinkInput | undefined
+  /** The LAN it is behind, such as a provider's (`nat: 'cgnat'`). On the public internet when left out. */
+  readonly behind?: Lan | undefined
+  /** Its addresses. @default '192.168.1.0/24', or '100.64.0.0/10' (RFC 6598) for `cgnat` */
+  readonly prefix?: string | undefined
+  /** The outside address of its NAT. @default the next free one */
+  readonly ip?: string | undefined
+}
+
+/** Options of {@link Topology.host}. */
+export interface TopologyHostOptions {
+  /** The LAN it is in. Public when left out. */
+  readonly lan?: Lan | undefined
+  /** Its line. @default half of the default link when public, a quick wire in a LAN */
+  readonly link?: LinkInput | undefined
+  /** @default the next free one */
+  readonly ip?: string | undefined
+  /** Its index in the history. @default counted from 0 in the order of adding */
+  readonly host?: number | undefined
+}
+
+/**
+ * A wire in a LAN: 0.2 ms, all of it on the way to the host, so that packets that leave reach the router at once, which
+ * saves an event a packet and changes nothing that can be measured from outside.
+ */
+const LAN_WIRE: LinePair = Object.freeze({ up: Object.freeze({}), down: Object.freeze({ latencyMs: 0.2 }) })
+/** Shared address space between a provider's NAT and its customers' (RFC 6598). */
+const CGNAT_PREFIX = '100.64.0.0/10'
+
+/** The topology; see the module's comment. */
+export class Topology {
+  readonly fabric: Fabric
+  /** What a host or LAN without a line of its own is connected by: two of them make the default link. */
+  readonly defaultLine: LinePair
+  #lans = 0
+
+  /** @throws P2PError `invalid-configuration` */
+  constructor(kernel: Kernel, options: TopologyOptions = {}) {
+    this.fabric = new Fabric(kernel, { publicPrefix: options.publicPrefix })
+    this.defaultLine = halfLine(options.defaultLatencyMs ?? 50, options.defaultPacketLoss ?? 0.01)
+  }
+
+  /**
+   * Adds a LAN.
+   *
+   * @example
+   * ```ts
+   * const home = topology.lan({ nat: 'home', link: 'cable' })
+   * const provider = topology.lan({ nat: 'cgnat' })
+   * const flat = topology.lan({ nat: 'home', behind: provider })
+   * ```
+   * @throws P2PError `invalid-configuration`
+   */
+  lan(options: TopologyLanOptions = {}): Lan {
+    const { nat = 'home', link, behind, ip } = options
+    const name = options.name ?? this.#nextLanName()
+    const { up, down } = link === undefined ? this.defaultLine : resolveLine(link)
+    if (nat === 'none') {
+      for (const [field, value] of Object.entries({ prefix: options.prefix, ip })) {
+        if (value !== undefined) throw invalidConfiguration(field, value, `has no meaning for ${name}, without a NAT`)
+      }
+      return this.fabric.addLan(name, { lan: behind, up, down })
+    }
+    const prefix = options.prefix ?? (nat === 'cgnat' ? CGNAT_PREFIX : undefined)
+    const natOptions = typeof nat === 'string' ? natPreset(nat) : nat
+    return this.fabric.addLan(name, { lan: behind, nat: natOptions, prefix, ip, up, down })
+  }
+
+  /**
+   * Adds a host with one interface.
+   *
+   * @throws P2PError `invalid-configuration`
+   */
+  host(name: string, options: TopologyHostOptions = {}): NetworkInterface {
+    const { lan, ip, host } = options
+    return this.fabric.attach(name, { lan, ip, host, ...this.#hostLine(options) })
+  }
+
+  /**
+   * Moves a host to another network or line: it gets another address and keeps its sockets.
+   *
+   * @throws P2PError `invalid-configuration`
+   */
+  move(iface: NetworkInterface, options: Omit<TopologyHostOptions, 'host'>): void {
+    const { lan, ip } = options
+    this.fabric.move(iface, { lan, ip, ...this.#hostLine(options) })
+  }
+
+  #hostLine(options: TopologyHostOptions): LinePair {
+    if (options.link !== undefined) {
+      const { up, down } = resolveLine(options.link)
+      return { up, down }
+    }
+    return options.lan ? LAN_WIRE : this.defaultLine
+  }
+
+  #nextLanName(): string {
+    let name = ''
+    do name = `lan-${++this.#lans}`
+    while (this.fabric.graph.hasNode(name))
+    return name
+  }
+}
+
+/** Half of a link: up and down of two of these have its latency, to the microsecond, and its loss. */
+function halfLine(latencyMs: number, packetLoss: number): LinePair {
+  if (!(latencyMs >= 0 && latencyMs <= 3_600_000)) {
+    throw invalidConfiguration('defaultLatencyMs', latencyMs, 'must be milliseconds from 0 to 3600000')
+  }
+  if (!(packetLoss >= 0 && packetLoss <= 1)) {
+    throw invalidConfiguration('defaultPacketLoss', packetLoss, 'must be a probability from 0 to 1')
+  }
+  const totalUs = Math.round(latencyMs * 1000)
+  const upUs = Math.ceil(totalUs / 2)
+  const half = 1 - Math.sqrt(1 - packetLoss)
+  return Object.freeze({
+    up: Object.freeze({ latencyMs: upUs / 1000, packetLoss: half }),
+    down: Object.freeze({ latencyMs: (totalUs - upUs) / 1000, packetLoss: half }),
+  })
+}
