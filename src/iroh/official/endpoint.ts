@@ -115,10 +115,11 @@ export class OfficialEndpoint implements IrohEndpoint {
     for (const connection of this.#connections) connection.close(0, 'the node was closed')
     await new Promise<void>((resolve) => {
       const timer = runtime.setTimer(CLOSE_MS, resolve)
-      void raw.close().finally(() => {
+      const done = (): void => {
         timer.cancel()
         resolve()
-      })
+      }
+      raw.close().then(done, done)
     })
   }
 
