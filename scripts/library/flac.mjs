@@ -172,10 +172,11 @@ function linearPredictors(samples) {
   const most = Math.max(...LPC_ORDERS)
   if (samples.length <= most * 2) return []
   const middle = (samples.length - 1) / 2
-  const windowed = Float64Array.from(samples, (sample, index) => {
+  const windowed = new Float64Array(samples.length)
+  for (let index = 0; index < windowed.length; index++) {
     const x = (index - middle) / (middle + 1)
-    return sample * (1 - x * x) * (1 - x * x)
-  })
+    windowed[index] = samples[index] * (1 - x * x) * (1 - x * x)
+  }
   const correlation = Array.from({ length: most + 1 }, (_, lag) => {
     let sum = 0
     for (let index = lag; index < windowed.length; index++) sum += windowed[index] * windowed[index - lag]

@@ -148,12 +148,14 @@ function finish(mix, fade) {
 export function quantise(mix, bitDepth, seed) {
   const full = 2 ** (bitDepth - 1) - 1
   const dither = noise(seed)
-  return mix.map((channel) =>
-    Int32Array.from(channel, (value) => {
-      const rounded = Math.floor(value * full + (dither() + dither()) / 2 + 0.5)
-      return Math.max(-full - 1, Math.min(full, rounded))
-    }),
-  )
+  return mix.map((channel) => {
+    const samples = new Int32Array(channel.length)
+    for (let index = 0; index < samples.length; index++) {
+      const rounded = Math.floor(channel[index] * full + (dither() + dither()) / 2 + 0.5)
+      samples[index] = Math.max(-full - 1, Math.min(full, rounded))
+    }
+    return samples
+  })
 }
 
 /** Both channels as one. */
