@@ -4,7 +4,6 @@
  * @module
  */
 export { contentTypeOf } from './formats.ts'
-export type { AudioFormat } from './formats.ts'
 export { MusicLibrary } from './library.ts'
-export type { ScanOptions, ScanProgress } from './library.ts'
-export type { Album, Artist, Cover, SkippedFile, Track } from './model.ts'
+export type { ScanProgress } from './library.ts'
+export type { Album, Artist, Cover, Track } from './model.ts'
