@@ -1,10 +1,6 @@
 import { describe, expect, test } from 'vitest'
-import { testNodeId, testSigningKey } from '../../../src/core/keys.ts'
-import { randomStream } from '../../../src/simulator/random.ts'
-import { TransportConnection } from '../../../src/simulator/transport/connection.ts'
-import { Identity } from '../../../src/simulator/transport/identity.ts'
-import type { Packet } from '../../../src/simulator/transport/packet.ts'
-import { EXACT, Pair, Recorder, ROUTE } from './pair.ts'
+import { testNodeId } from '../../../src/core/keys.ts'
+import { EXACT, Pair } from './pair.ts'
 import type { Link } from './pair.ts'
 
 /** Loses the datagrams of one side that have these numbers, in the order of sending. */
