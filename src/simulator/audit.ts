@@ -8,8 +8,9 @@
 import type { Audit } from './kernel.ts'
 
 /**
- * What happened to the scheduler and the hosts. The numbers are part of the hash and are never used twice: 1..255 are
- * these, the network's and the transport's begin at 256 and are defined there. The comments name `a`, `b`, `c`, `d`.
+ * What happened. The numbers are part of the hash and are never used twice: 1..63 belong to the scheduler and the hosts,
+ * 64..127 to connections and streams; the network's begin at 256 and are defined there. The comments name `a`, `b`, `c`,
+ * `d`.
  */
 export const EventKind = {
   /** An event of the scheduler ran. */
@@ -32,6 +33,13 @@ export const EventKind = {
   operation: 9,
   /** A host was added: digest of its name. */
   hostAdded: 10,
+
+  /** A connection's handshake was done: digest of the peer, digest of the protocol. */
+  connectionOpened: 64,
+  /** A connection ended: digest of the peer, code. */
+  connectionClosed: 65,
+  /** Bytes of a stream were handed to the application: stream, digest, length. */
+  streamDelivered: 66,
 } as const
 
 /** Sees every record as it is made; for trace writers. It must not change anything. */
