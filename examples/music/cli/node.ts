@@ -1,0 +1,51 @@
+/**
+ * The node of a command: real, with the identity and the addresses that were asked for.
+ *
+ * @module
+ */
+import { DefaultP2P, SecretKey } from '@moosicbox/p2p'
+import type { P2PDiscovery } from '@moosicbox/p2p'
+import { UsageError } from '../errors.ts'
+import type { Backend } from './options.ts'
+
+/** What the commands have in common. */
+export interface NodeChoices {
+  readonly command: string
+  readonly backend: Backend
+  readonly key: string | undefined
+  readonly loopback: boolean
+  readonly port?: number
+  readonly discovery?: readonly P2PDiscovery[]
+}
+
+/**
+ * Creates the node.
+ *
+ * @throws UsageError on the simulator, and P2PError for keys and ports that cannot be used
+ */
+export async function createNode({
+  command,
+  backend,
+  key,
+  loopback,
+  port = 0,
+  discovery = [],
+}: NodeChoices): Promise<DefaultP2P> {
+  if (backend !== 'iroh') {
+    throw new UsageError(
+      `${command} needs a real network: the simulator is a world inside one process, which no other program can reach. ` +
+        'Take --backend iroh, or play the story: npm start',
+    )
+  }
+  const secretKey = key === undefined ? undefined : await SecretKey.loadOrCreate(key)
+  const hosts = loopback ? ['127.0.0.1', '[::1]'] : ['0.0.0.0', '[::]']
+  const p2p = await DefaultP2P.create({
+    secretKey,
+    discovery,
+    relay: loopback ? 'disabled' : 'default',
+    bind: hosts.map((host) => `${host}:${port}`),
+  })
+  if (p2p.backend !== 'simulator') return p2p
+  await p2p.close()
+  throw new UsageError(`${command} was started on the simulator: start it as \`node scripts/start.mjs ${command} …\``)
+}

@@ -1,0 +1,104 @@
+/**
+ * `play`: a player in a terminal, for any audio program behind a pipe.
+ *
+ * @module
+ */
+import { mkdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { P2PAddress } from '@moosicbox/p2p'
+import type { DefaultP2P, NodeId } from '@moosicbox/p2p'
+import { StaticDiscovery } from '@moosicbox/p2p/discovery'
+import { explain, MusicError } from '../errors.ts'
+import { fileName } from '../format.ts'
+import type { Track } from '../media/index.ts'
+import type { MusicClient } from '../music-client.ts'
+import { Player } from '../player.ts'
+import type { Reporter } from '../report.ts'
+import { describeAlbum, describeTrack, show } from '../report-screen.ts'
+import type { Screen } from '../screen.ts'
+import { stream } from '../streaming.ts'
+import { createNode } from './node.ts'
+import type { PlayCommand } from './options.ts'
+import { cannotWrite, FileSink, nowhere, standardOutput } from './sink.ts'
+import type { Sink } from './sink.ts'
+
+/** Plays what was asked for; `signal` ends it early. */
+export async function play(command: PlayCommand, screen: Screen, signal: AbortSignal): Promise<void> {
+  const { names } = command
+  const discovery = names === undefined ? [] : [new StaticDiscovery({}, { file: names })]
+  await using p2p = await createNode({ ...command, discovery })
+  screen.line(`MoosicBox player, backend ${p2p.backend}`)
+  const report: Reporter = (news) => show(screen, news)
+  const player = await Player.connect(p2p, await find(p2p, command, signal), { report, signal })
+  if (command.list) {
+    await list(player.client, screen)
+  } else {
+    for (const track of await choose(player.client, command)) await playTrack(player, track, command, screen)
+  }
+  await player.close()
+}
+
+/** The server behind a ticket, a node id, or a name. */
+async function find(
+  p2p: DefaultP2P,
+  { server, names }: PlayCommand,
+  signal: AbortSignal,
+): Promise<NodeId | P2PAddress> {
+  try {
+    return P2PAddress.parse(server)
+  } catch (error) {
+    if (names !== undefined) return p2p.discover(server, { signal })
+    throw new MusicError(`${explain(error)}. To look up a name, say in which file: --names FILE`, { cause: error })
+  }
+}
+
+async function list(client: MusicClient, screen: Screen): Promise<void> {
+  for (let offset = 0; ;) {
+    const page = await client.albums(offset)
+    for (const album of page.items) {
+      screen.fact(`album ${album.id}`, describeAlbum(album))
+      for (const track of await client.tracks(album.trackIds)) screen.fact(`  track ${track.id}`, describeTrack(track))
+    }
+    offset += page.items.length
+    if (offset >= page.total || page.items.length === 0) return
+  }
+}
+
+async function choose(client: MusicClient, { track, album }: PlayCommand): Promise<readonly Track[]> {
+  if (track !== undefined) {
+    const found = await client.tracks([track])
+    if (found.length === 0) throw new MusicError(`the server has no track ${track}: --list shows what it has`)
+    return found
+  }
+  if (album !== undefined) return client.tracks((await client.album(album)).trackIds)
+  const [first] = (await client.albums()).items
+  if (!first) throw new MusicError('the server has no music')
+  return client.tracks(first.trackIds.slice(0, 1))
+}
+
+async function playTrack(player: Player, track: Track, command: PlayCommand, screen: Screen): Promise<void> {
+  const path = await outputOf(track, command)
+  const sink: Sink = command.stdout ? standardOutput : path === undefined ? nowhere : await FileSink.open(path)
+  try {
+    await stream(player, track, (bytes, signal) => sink.write(bytes, signal))
+    await sink.finish()
+  } catch (error) {
+    screen.endProgress()
+    await sink.abandon()
+    throw error
+  }
+  if (path !== undefined) screen.fact('Stored', path)
+}
+
+/** The file for a track: `--output` itself, or one in that folder when it is for an album. */
+async function outputOf(track: Track, { output, album }: PlayCommand): Promise<string | undefined> {
+  if (output === undefined || album === undefined) return output
+  try {
+    await mkdir(output, { recursive: true })
+  } catch (error) {
+    throw cannotWrite(output, error)
+  }
+  const disc = track.disc === undefined ? '' : `${track.disc}-`
+  const number = `${disc}${String(track.number).padStart(2, '0')}`
+  return join(output, `${fileName(`${number} ${track.title}`)}.${track.format.toLowerCase()}`)
+}

@@ -1,0 +1,79 @@
+/**
+ * `serve`: a music server in a terminal.
+ *
+ * @module
+ */
+import { NodeId } from '@moosicbox/p2p'
+import type { DefaultP2P } from '@moosicbox/p2p'
+import { StaticDiscovery } from '@moosicbox/p2p/discovery'
+import { explain, UsageError } from '../errors.ts'
+import { count, printable } from '../format.ts'
+import { MusicLibrary } from '../media/index.ts'
+import type { Screen } from '../screen.ts'
+import { serveMusic } from '../server.ts'
+import { createNode } from './node.ts'
+import type { ServeCommand } from './options.ts'
+
+/** Files that could not be read, and are named; of more, the number. */
+const MAX_SKIPPED = 10
+
+/** Serves until `signal` fires. */
+export async function serve(command: ServeCommand, folder: string, screen: Screen, signal: AbortSignal): Promise<void> {
+  const friends = command.allow.map((text) => parseFriend(text))
+  const { name, names } = command
+  const discovery = names === undefined ? undefined : new StaticDiscovery({}, { file: names, writable: true })
+  await using p2p = await createNode({ ...command, discovery: discovery ? [discovery] : [] })
+  screen.line(`MoosicBox music server, backend ${p2p.backend}`)
+  const library = await MusicLibrary.scan(folder, { runtime: p2p.runtime, signal })
+  describe(library, screen)
+  await serveMusic(p2p, library, {
+    authorize: (peer) => friends.length === 0 || friends.some((friend) => friend.equals(peer)),
+    onController: (peer, here) => screen.fact('Player', `${peer.fmtShort()} ${here ? 'is here' : 'has left'}`),
+    onError: (error) => screen.fact('Error', explain(error)),
+  })
+  if (name !== undefined) await p2p.register(name, { signal })
+  invite(p2p, command, screen)
+  await fired(signal)
+}
+
+async function fired(signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return
+  await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }))
+}
+
+function parseFriend(text: string): NodeId {
+  try {
+    return NodeId.parse(text)
+  } catch (error) {
+    throw new UsageError(`--allow: ${explain(error)}`)
+  }
+}
+
+function describe({ folder, artists, albums, tracks, skipped }: MusicLibrary, screen: Screen): void {
+  const what = `${count(artists.length, 'artist')}, ${count(albums.length, 'album')}, ${count(tracks.length, 'track')}`
+  screen.fact('Library', `${folder}: ${what}`)
+  for (const { path, reason } of skipped.slice(0, MAX_SKIPPED)) screen.fact('Skipped', `${path}: ${reason}`)
+  if (skipped.length > MAX_SKIPPED) screen.fact('', `and ${count(skipped.length - MAX_SKIPPED, 'more file')}`)
+}
+
+/** How to reach it, as the command for the other terminal. */
+function invite(p2p: DefaultP2P, { loopback, name, names }: ServeCommand, screen: Screen): void {
+  const address = p2p.address()
+  const ticket = address.toTicket()
+  const local = loopback ? ' --loopback' : ''
+  screen.fact('Node id', p2p.localNodeId().toString())
+  screen.fact('Addresses', [...address.direct, ...address.relays].join(', '))
+  screen.fact('Ticket', ticket)
+  screen.line()
+  screen.line('In another terminal:')
+  screen.line(`  npm start -- play ${ticket}${local}`)
+  screen.line(`  node scripts/start.mjs play ${ticket}${local} --stdout | mpv -`)
+  if (name !== undefined && names !== undefined) {
+    screen.line(`  npm start -- play ${quoted(name)} --names ${quoted(names)}${local}`)
+  }
+  screen.line('Ctrl-C ends it; a second one at once.')
+}
+
+function quoted(text: string): string {
+  return /^[\w./@:-]+$/.test(text) ? text : `'${printable(text).replaceAll("'", "'\\''")}'`
+}

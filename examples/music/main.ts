@@ -1,0 +1,67 @@
+/**
+ * The program: `npm start`, `npm start -- serve …`, `npm start -- play …`.
+ *
+ * @module
+ */
+import { fileURLToPath } from 'node:url'
+import { P2PError } from '@moosicbox/p2p'
+import { INTERRUPTED, interruptSignal } from './cli/interrupt.ts'
+import { HELP, parseCommand } from './cli/options.ts'
+import type { Command } from './cli/options.ts'
+import { play } from './cli/play.ts'
+import { serve } from './cli/serve.ts'
+import { ReaderGone } from './cli/sink.ts'
+import { explain, UsageError } from './errors.ts'
+import { Screen } from './screen.ts'
+import { tellStory } from './story/story.ts'
+
+/** The music that comes along; this file runs as build/examples/music/main.js. */
+const LIBRARY = fileURLToPath(new URL('../../../examples/music/library', import.meta.url))
+
+const USAGE_ERROR = 2
+
+async function run(command: Command, screen: Screen, signal: AbortSignal): Promise<void> {
+  switch (command.command) {
+    case 'help':
+      process.stdout.write(HELP)
+      break
+    case 'story':
+      await tellStory(command, command.library ?? LIBRARY, screen, signal)
+      break
+    case 'serve':
+      await serve(command, command.library ?? LIBRARY, screen, signal)
+      break
+    case 'play':
+      await play(command, screen, signal)
+      break
+  }
+}
+
+async function main(): Promise<number> {
+  let screen = new Screen(process.stderr)
+  try {
+    const command = parseCommand(process.argv.slice(2))
+    // With audio on standard output, words go elsewhere.
+    if (command.command !== 'play' || !command.stdout) screen = new Screen(process.stdout)
+    const signal = interruptSignal(() => screen.line('Ending; once more to end at once.'))
+    await run(command, screen, signal)
+    return 0
+  } catch (error) {
+    screen.endProgress()
+    if (error instanceof ReaderGone) {
+      screen.line('The reader of standard output has ended.')
+      return 0
+    }
+    if (P2PError.is(error, 'aborted')) return INTERRUPTED
+    process.stderr.write(`error: ${explain(error)}\n`)
+    if (!(error instanceof UsageError)) return 1
+    process.stderr.write('npm start -- --help shows what can be asked for.\n')
+    return USAGE_ERROR
+  }
+}
+
+// Whoever reads the text may leave early, as `head` does. What goes wrong with audio, its own write reports.
+process.stdout.on('error', () => {})
+const code = await main()
+// Everything said so far goes out first; what is left behind then, such as a pipe that nobody reads, holds nothing up.
+process.stdout.write('', () => process.exit(code))

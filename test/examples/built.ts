@@ -1,0 +1,94 @@
+/**
+ * The built example, as its users start it.
+ *
+ * @module
+ */
+import { execFileSync, spawn } from 'node:child_process'
+import type { ChildProcess } from 'node:child_process'
+import { readdirSync, statSync } from 'node:fs'
+import { join } from 'node:path'
+
+export const ROOT: string = join(import.meta.dirname, '../..')
+export const LIBRARY: string = join(ROOT, 'examples/music/library')
+
+/** Builds the package and the examples unless that was done since the last change, as `npm test` does before. */
+export function build(): void {
+  const newest = Math.max(...['src', 'examples'].map((folder) => newestIn(join(ROOT, folder))))
+  const built = statSync(join(ROOT, 'build/examples/music/main.js'), { throwIfNoEntry: false })?.mtimeMs ?? 0
+  if (built > newest) return
+  for (const project of ['tsconfig.json', 'tsconfig.examples.json']) {
+    execFileSync(process.execPath, [join(ROOT, 'node_modules/typescript/bin/tsc'), '-p', project], { cwd: ROOT })
+  }
+}
+
+function newestIn(folder: string): number {
+  const files = readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith('.ts'))
+  return Math.max(...files.map((file) => statSync(join(folder, file)).mtimeMs))
+}
+
+/** How a program ended. */
+export interface Ended {
+  readonly code: number | null
+  readonly stdout: Buffer
+  readonly stderr: string
+}
+
+/** A running `start.mjs`, and everything it has said. */
+export class Program {
+  readonly process: ChildProcess
+  readonly ended: Promise<Ended>
+  readonly #stdout: Buffer[] = []
+  #stderr = ''
+  #said: (() => void) | undefined
+
+  constructor(args: readonly string[], options: { readonly cwd?: string; readonly readStdout?: boolean } = {}) {
+    this.process = spawn(process.execPath, [join(ROOT, 'scripts/start.mjs'), ...args], {
+      cwd: options.cwd ?? ROOT,
+      stdio: ['ignore', 'pipe', 'pipe'],
+    })
+    if (options.readStdout !== false) this.process.stdout?.on('data', (chunk: Buffer) => this.#heard(chunk))
+    this.process.stderr?.on('data', (chunk: Buffer) => {
+      this.#stderr += chunk.toString()
+      this.#said?.()
+    })
+    this.ended = new Promise((resolve) => {
+      this.process.once('close', (code) => {
+        resolve({ code, stdout: Buffer.concat(this.#stdout), stderr: this.#stderr })
+        this.#said?.()
+      })
+    })
+  }
+
+  /** What it has said so far. */
+  get text(): string {
+    return Buffer.concat(this.#stdout).toString() + this.#stderr
+  }
+
+  /** The first match of `pattern` in what it says; fails when it ends without. */
+  async says(pattern: RegExp): Promise<RegExpExecArray> {
+    for (;;) {
+      const match = pattern.exec(this.text)
+      if (match) return match
+      if (this.process.exitCode !== null) throw new Error(`ended without saying ${pattern}:\n${this.text}`)
+      await new Promise<void>((resolve) => {
+        this.#said = resolve
+      })
+    }
+  }
+
+  /** Ctrl-C; how it ends then. */
+  interrupt(): Promise<Ended> {
+    this.process.kill('SIGINT')
+    return this.ended
+  }
+
+  #heard(chunk: Buffer): void {
+    this.#stdout.push(chunk)
+    this.#said?.()
+  }
+}
+
+/** Runs the program to its end. */
+export function run(...args: readonly string[]): Promise<Ended> {
+  return new Program(args).ended
+}
