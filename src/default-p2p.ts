@@ -8,7 +8,14 @@ import type { P2PAddress } from './core/address.ts'
 import type { NodeId } from './core/node-id.ts'
 import type { CreateOptions } from './core/system.ts'
 import { fetch, request, serve } from './router/index.ts'
-import type { P2PApp, P2PClientRequest, P2PClientResponse, P2PFetchInit, P2PServer, ServeOptions } from './router/index.ts'
+import type {
+  P2PApp,
+  P2PClientRequest,
+  P2PClientResponse,
+  P2PFetchInit,
+  P2PServer,
+  ServeOptions,
+} from './router/index.ts'
 
 const SIMULATED_PRODUCTION =
   'NODE_ENV is production, but peers are simulated: no packet leaves this process. ' +

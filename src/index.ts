@@ -7,7 +7,14 @@
 export { P2PAddress } from './core/address.ts'
 export { DEFAULT_LIMITS, parseDuration, parseSeed, parseSimulatorConfig } from './core/config.ts'
 export type { P2PLimits, SimulatorConfig } from './core/config.ts'
-export type { CloseInfo, ConnectionStats, P2PConnection, P2PPath, StreamKind, StreamOptions } from './core/connection.ts'
+export type {
+  CloseInfo,
+  ConnectionStats,
+  P2PConnection,
+  P2PPath,
+  StreamKind,
+  StreamOptions,
+} from './core/connection.ts'
 export { P2PError } from './core/errors.ts'
 export type { P2PErrorCode, P2PErrorFields, P2PErrorOf } from './core/errors.ts'
 export { SigningKey, testNodeId, testSigningKey, verifySignature } from './core/keys.ts'
@@ -27,3 +34,38 @@ export type {
   RegisterOptions,
 } from './core/system.ts'
 export { DefaultP2P } from './default-p2p.ts'
+export {
+  P2P_HOST,
+  P2PBody,
+  P2PClientResponse,
+  P2PHeaders,
+  P2PRequest,
+  P2PResponse,
+  P2PRouter,
+  REQUEST_CODE,
+  fetch,
+  request,
+  serve,
+} from './router/index.ts'
+export type {
+  FileOptions,
+  P2PApp,
+  P2PClientRequest,
+  P2PFetchApp,
+  P2PFetchInit,
+  P2PHandler,
+  P2PHeadersInit,
+  P2PMiddleware,
+  P2PParams,
+  P2PQueryInit,
+  P2PRequestBody,
+  P2PRequestInit,
+  P2PResponseBody,
+  P2PResponseInit,
+  P2PServer,
+  P2PService,
+  ServeOptions,
+  ServerErrorContext,
+  ServerLimits,
+} from './router/index.ts'
+export { RealRuntime, realRuntime, SecretKey } from './runtime/index.ts'
