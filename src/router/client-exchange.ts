@@ -99,11 +99,11 @@ export class ClientExchange {
     }
   }
 
-  /** False when the connection was stale, nothing had left, and another may be tried. */
+  /** False when nothing can have happened over there, and another connection may be tried. */
   async #attempt(connection: P2PConnection, mayRetry: boolean): Promise<boolean> {
     const rest = this.#rest
     const { maxHeaderBytes } = this.#peer.limits
-    const repeatable = IDEMPOTENT.has(this.#request.method) && (rest === undefined || rest instanceof Uint8Array)
+    const repeatable = rest === undefined || rest instanceof Uint8Array
     let stream
     try {
       stream = await connection.openStream({ kind: 'request' })
@@ -118,8 +118,7 @@ export class ClientExchange {
       if (!this.#over) this.#answered(stream, answer, connection)
       return true
     } catch (error) {
-      const stale = mayRetry && repeatable && !this.#sent
-      if (stale && !this.#over && P2PError.is(error, 'connection-closed')) {
+      if (mayRetry && repeatable && !this.#over && this.#neverReached(error, connection)) {
         this.#headTimer?.cancel()
         return false
       }
@@ -129,6 +128,15 @@ export class ClientExchange {
       }
       throw error
     }
+  }
+
+  /** Whether the request went to a connection just lost, or a server just closed, and nobody looked at it. */
+  #neverReached(error: unknown, connection: P2PConnection): boolean {
+    if (P2PError.is(error, 'stream-reset') && error.streamCode === REQUEST_CODE.closing) {
+      this.#peer.retire(connection)
+      return true
+    }
+    return P2PError.is(error, 'connection-closed') && !this.#sent && IDEMPOTENT.has(this.#request.method)
   }
 
   /** Failures to send are not told from here: whether the peer answered nonetheless is what counts. */

@@ -17,12 +17,14 @@ export const REQUEST_CODE = {
   malformed: 2,
   /** The head or the body is over this side's limit. */
   tooLarge: 3,
-  /** Not looked at: too many requests in flight, or the server is closing. Safe to send again. */
+  /** Not looked at, as too many requests are in flight. Safe to send again, later. */
   refused: 4,
   /** This side failed after it had sent the head. */
   internal: 5,
   /** The other side took too long: to send its head, or to send or take more of a body. */
   timeout: 6,
+  /** Not looked at, as the server has closed. Safe to send again, on another connection. */
+  closing: 7,
 } as const
 
 const MEANINGS: Readonly<Record<number, string>> = {
@@ -40,10 +42,10 @@ export function explainStreamError(error: unknown, what: string, node: string): 
     const code = error.streamCode
     const options = { cause: error }
     if (code === REQUEST_CODE.refused) {
-      const why = 'it has too many requests in flight, or is closing; try again later'
+      const why = 'it has too many requests of this node in flight; try again later'
       return P2PError.of('refused', `${node} refused ${what}: ${why}`, { node }, options)
     }
-    if (code === LIBRARY_CODE.unclaimed) {
+    if (code === REQUEST_CODE.closing || code === LIBRARY_CODE.unclaimed) {
       return P2PError.of('refused', `${node} refused ${what}: it serves no requests`, { node }, options)
     }
     const meaning = MEANINGS[code] ?? 'it did not say why'

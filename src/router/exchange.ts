@@ -235,7 +235,7 @@ export class Exchange {
     sent += chunk?.length ?? 0
     if (this.#over) return
     await this.#write(encodeResponse(response, maxHeaderBytes, chunk))
-    while (chunk && sent !== announced) {
+    while (chunk) {
       chunk = await producer.next()
       if (this.#over) return
       if (!chunk || chunk.length === 0) continue
@@ -244,8 +244,6 @@ export class Exchange {
       await this.#write(chunk)
     }
     if (announced !== undefined) checkLength(announced, sent, false)
-    // Ends a source that has more to do behind its last byte.
-    if (chunk) producer.cancel(undefined)
     this.#producer = undefined
   }
 

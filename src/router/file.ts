@@ -149,7 +149,11 @@ function evaluate(
     return 304
   }
   // RFC 9110, 14.2: ranges are for GET alone.
-  if (method !== 'GET' || !ifRangeHolds(headers.get('if-range'), etag, modifiedMs, runtime)) return undefined
+  if (
+    method !== 'GET' ||
+    !ifRangeHolds(headers.get('if-range'), etag, modifiedMs, runtime.wallClockMs() - file.modifiedMs)
+  )
+    return undefined
   const range = parseRange(headers.get('range'), file.sizeBytes)
   return range === 'unsatisfiable' ? 416 : range
 }
@@ -163,8 +167,8 @@ function listHas(list: string, etag: string, weak: boolean): boolean {
 }
 
 /** RFC 9110, 13.1.5: only what has not changed for certain may be continued; a date says so only when it is a second old. */
-function ifRangeHolds(header: string | undefined, etag: string, modifiedMs: number, runtime: Runtime): boolean {
+function ifRangeHolds(header: string | undefined, etag: string, modifiedMs: number, ageMs: number): boolean {
   if (header === undefined) return true
   if (header.startsWith('"')) return header === etag
-  return parseHttpDate(header) === modifiedMs && runtime.wallClockMs() - modifiedMs >= 1000
+  return parseHttpDate(header) === modifiedMs && ageMs >= 1000
 }

@@ -91,7 +91,8 @@ export class IncomingBody implements ByteSource {
       this.#fetch()
       return Promise.resolve(chunk)
     }
-    if (this.#state === 'ended') return Promise.resolve(undefined)
+    // The announced length is as good as the end, which may still be on its way.
+    if (this.#state === 'ended' || this.#complete) return Promise.resolve(undefined)
     if (this.#state !== 'open') return Promise.reject(this.#state)
     if (this.#reader) {
       const message = `a read of ${this.#options.what} is under way: await it before the next`
@@ -114,6 +115,11 @@ export class IncomingBody implements ByteSource {
     this.#settle()
     this.#drop()
     this.#options.stream.stop(code)
+  }
+
+  /** Whether as many bytes as announced have arrived. */
+  get #complete(): boolean {
+    return this.#receivedBytes === this.#options.expectedBytes
   }
 
   #accept(chunk: Uint8Array): void {
@@ -163,6 +169,10 @@ export class IncomingBody implements ByteSource {
       this.#fail(P2PError.of('protocol', message, {}))
       return
     }
+    this.#end()
+  }
+
+  #end(): void {
     this.#state = 'ended'
     this.#settle()
     this.#options.onEnd()
@@ -170,6 +180,10 @@ export class IncomingBody implements ByteSource {
 
   /** What arrived before is dropped: a body that is cut short is not to be taken for a whole one. */
   #fail(error: P2PError, code?: number): void {
+    if (this.#complete) {
+      this.#end()
+      return
+    }
     this.#state = error
     this.#settle()
     this.#drop()

@@ -34,6 +34,8 @@ export class PooledPeer {
   #target: P2PNodeId | P2PAddress
   #connection: P2PConnection | undefined
   #connecting: Connecting | undefined
+  /** Connections that take no more requests, with answers still to come. */
+  readonly #retired = new Set<P2PConnection>()
   #inFlight = 0
   #idleSinceMs = 0
   #timer: RuntimeTimer | undefined
@@ -92,6 +94,13 @@ export class PooledPeer {
     return this.#connection?.isConnected() === true ? this.#connection : undefined
   }
 
+  /** Sends no more requests over a connection; it ends once nothing is in flight. */
+  retire(connection: P2PConnection): void {
+    if (this.#connection !== connection) return
+    this.#connection = undefined
+    this.#retired.add(connection)
+  }
+
   /** A connection; those who ask while one is being made share it. @throws P2PError as `P2PSystem.connect` */
   connect(): Promise<P2PConnection> {
     const connecting = (this.#connecting ??= this.#startConnecting())
@@ -116,6 +125,7 @@ export class PooledPeer {
     this.#connecting?.giveUp.abort()
     const connection = this.#connection
     this.#connection = undefined
+    this.#endRetired()
     await connection?.end()
   }
 
@@ -154,7 +164,13 @@ export class PooledPeer {
     if (this.#inFlight === 0) this.#idle()
   }
 
+  #endRetired(): void {
+    for (const connection of this.#retired) connection.end().catch(() => {})
+    this.#retired.clear()
+  }
+
   #idle(): void {
+    this.#endRetired()
     if (!this.#connection) {
       if (!this.#connecting) this.#unused()
       return

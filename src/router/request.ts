@@ -6,6 +6,7 @@
 import type { P2PNodeId } from '../core/node-id.ts'
 import type { Runtime } from '../core/runtime.ts'
 import { P2PBody, bytesSource } from './body.ts'
+import { isTarget } from './codec.ts'
 import type { P2PHeadersInit } from './headers.ts'
 import { P2PHeaders } from './headers.ts'
 import type { P2PQueryInit } from './target.ts'
@@ -76,7 +77,8 @@ export class P2PRequest {
 
   constructor(init: P2PRequestInit) {
     this.method = init.method?.toUpperCase() ?? 'GET'
-    this.target = buildTarget(init.path, init.query)
+    // What can be a target stays as it was sent, percent signs and all.
+    this.target = init.query === undefined && isTarget(init.path) ? init.path : buildTarget(init.path, init.query)
     const mark = this.target.indexOf('?')
     this.path = mark < 0 ? this.target : this.target.slice(0, mark)
     this.headers = init.headers instanceof P2PHeaders ? init.headers : new P2PHeaders(init.headers)

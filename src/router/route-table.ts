@@ -61,12 +61,8 @@ export class RouteTable<T> {
 
   /** The methods that there are routes for at a path, in the order of their first registration. */
   allowed(path: string): string[] {
-    const methods: string[] = []
-    for (const method of this.#methods) {
-      if (!findRoute(this.#rou3, method, path)) continue
-      methods.push(method)
-      if (method === 'GET' && !this.#methods.has('HEAD')) methods.push('HEAD')
-    }
+    const methods = [...this.#methods].filter((method) => findRoute(this.#rou3, method, path))
+    if (methods.includes('GET') && !methods.includes('HEAD')) methods.push('HEAD')
     return methods
   }
 

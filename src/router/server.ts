@@ -159,8 +159,8 @@ class Server implements P2PServer {
     } catch {
       // The listener is closed, by `close` or with its node.
     }
-    // Services must be stopped although nobody may ever call `close`; what they throw is for who does.
-    this.close({ graceful: false }).catch(() => {})
+    // With its node gone, services must be stopped although nobody may ever call `close`; what they throw is for who does.
+    if (!this.#closing) this.close({ graceful: false }).catch(() => {})
   }
 
   async #serveConnection(connection: P2PConnection): Promise<void> {
@@ -186,8 +186,9 @@ class Server implements P2PServer {
     const { connection, peer, exchanges } = connected
     if (this.#closing || peer.inFlight >= this.#maxInFlight) {
       this.#refused++
-      stream.reset(REQUEST_CODE.refused)
-      stream.stop(REQUEST_CODE.refused)
+      const code = this.#closing ? REQUEST_CODE.closing : REQUEST_CODE.refused
+      stream.reset(code)
+      stream.stop(code)
       return
     }
     peer.inFlight++

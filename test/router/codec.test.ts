@@ -1,0 +1,292 @@
+import * as fc from 'fast-check'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, expect, test } from 'vitest'
+import { fromHex, toHex } from '../../src/core/encoding.ts'
+import { P2PError } from '../../src/core/errors.ts'
+import type { P2PReceiveStream } from '../../src/core/stream.ts'
+import {
+  contentLength,
+  decodeRequestHead,
+  decodeResponseHead,
+  encodeRequest,
+  encodeResponse,
+  FIELD_NAMES,
+  HOP_FIELDS,
+  METHODS,
+} from '../../src/router/codec.ts'
+import { readHead } from '../../src/router/head-reader.ts'
+import { P2PHeaders } from '../../src/router/headers.ts'
+
+type Pairs = readonly (readonly [string, string])[]
+
+interface Vector {
+  readonly name: string
+  readonly kind: 'request' | 'response'
+  readonly method: string
+  readonly target: string
+  readonly status: number
+  readonly headers: Pairs
+  readonly body: string
+  readonly bytes: string
+  readonly code: string
+}
+
+function vectors(file: 'heads' | 'malformed'): Vector[] {
+  const text = readFileSync(join(import.meta.dirname, `vectors/${file}.json`), 'utf8')
+  return (JSON.parse(text) as Record<string, Vector[]>)[file] ?? []
+}
+
+const hex = (text: string): Uint8Array => {
+  const bytes = fromHex(text)
+  if (!bytes) throw new Error(`not hex: ${text}`)
+  return bytes
+}
+
+const MAX = 16_384
+
+/** A stream that yields `chunks`; it counts the bytes that were asked for. */
+function stream(chunks: Uint8Array[]): P2PReceiveStream {
+  const left = chunks.filter((chunk) => chunk.length > 0)
+  return { read: () => Promise.resolve(left.shift()) } as unknown as P2PReceiveStream
+}
+
+function encode(vector: Vector): Uint8Array {
+  const headers = new P2PHeaders(vector.headers)
+  const body = hex(vector.body)
+  return vector.kind === 'request'
+    ? encodeRequest({ method: vector.method, target: vector.target, headers }, MAX, body)
+    : encodeResponse({ status: vector.status, headers }, MAX, body)
+}
+
+/** Cuts `bytes` into pieces of the given sizes, over and over. */
+function cut(bytes: Uint8Array, sizes: readonly number[]): Uint8Array[] {
+  const pieces: Uint8Array[] = []
+  for (let offset = 0, i = 0; offset < bytes.length; i++) {
+    const size = sizes[i % sizes.length] ?? 1
+    pieces.push(bytes.subarray(offset, offset + size))
+    offset += size
+  }
+  return pieces
+}
+
+describe('the encoding', () => {
+  test.each(vectors('heads'))('$name', async (vector) => {
+    expect(toHex(encode(vector))).toBe(vector.bytes)
+    const { head, rest } = await readHead(stream([hex(vector.bytes)]), MAX)
+    expect(toHex(rest)).toBe(vector.body)
+    if (vector.kind === 'request') {
+      const decoded = decodeRequestHead(head)
+      expect(decoded).toMatchObject({ method: vector.method, target: vector.target })
+      expect([...decoded.headers]).toEqual(vector.headers)
+    } else {
+      const decoded = decodeResponseHead(head)
+      expect(decoded.status).toBe(vector.status)
+      expect([...decoded.headers]).toEqual(vector.headers)
+    }
+  })
+
+  test.each(vectors('malformed'))('refuses $name', async ({ kind, bytes, code }) => {
+    const decode = kind === 'request' ? decodeRequestHead : decodeResponseHead
+    const result = readHead(stream([hex(bytes)]), MAX).then(({ head }) => decode(head))
+    await expect(result).rejects.toMatchObject({ code })
+  })
+
+  test('its tables are part of the protocol', () => {
+    // Changing either is a new version of the protocol: append nothing, reorder nothing.
+    expect(METHODS).toHaveLength(7)
+    expect(FIELD_NAMES).toHaveLength(40)
+    expect(FIELD_NAMES).toEqual([...FIELD_NAMES].sort())
+    expect(FIELD_NAMES.filter((name) => HOP_FIELDS.has(name))).toEqual([])
+  })
+})
+
+const method = fc.oneof(fc.constantFrom(...METHODS), fc.stringMatching(/^[A-Z][A-Z0-9_-]{0,31}$/))
+const target = fc
+  .string({ unit: 'grapheme', maxLength: 200 })
+  // oxlint-disable-next-line no-control-regex -- these are what a target cannot have
+  .map((text) => `/${text.replace(/[\x00-\x20\x7f#]/g, '')}`)
+const name = fc
+  .oneof(fc.constantFrom(...FIELD_NAMES), fc.stringMatching(/^[!#$%&'*+.^_`|~0-9a-z-]{1,20}$/))
+  .filter((text) => !HOP_FIELDS.has(text) && text !== 'content-length')
+const value = fc.stringMatching(/^[\t\x20-\x7e\x80-\xff]{0,40}$/).map((text) => text.trim())
+const headers = fc.array(fc.tuple(name, value), { maxLength: 40 })
+
+describe('the codec', () => {
+  test('brings every request back, however its bytes are cut', async () => {
+    const body = fc.uint8Array({ maxLength: 300 })
+    const sizes = fc.array(fc.integer({ min: 1, max: 50 }), { minLength: 1, maxLength: 8 })
+    await fc.assert(
+      fc.asyncProperty(method, target, headers, body, sizes, async (method, target, pairs, body, sizes) => {
+        const bytes = encodeRequest({ method, target, headers: new P2PHeaders(pairs) }, MAX, body)
+        const { head, rest } = await readHead(stream(cut(bytes, sizes)), MAX)
+        const decoded = decodeRequestHead(head)
+        expect([decoded.method, decoded.target, [...decoded.headers]]).toEqual([method, target, pairs])
+        // What came with the head is the beginning of the body.
+        expect(toHex(body).startsWith(toHex(rest))).toBe(true)
+        const inOne = await readHead(stream([bytes]), MAX)
+        expect(toHex(inOne.rest)).toBe(toHex(body))
+      }),
+    )
+  })
+
+  test('brings every answer back', () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 200, max: 599 }), headers, (status, pairs) => {
+        const bytes = encodeResponse({ status, headers: new P2PHeaders(pairs) }, MAX)
+        const skip = bytes.length > 64 ? 2 : 1
+        const decoded = decodeResponseHead(bytes.subarray(skip))
+        expect([decoded.status, [...decoded.headers]]).toEqual([status, pairs])
+      }),
+    )
+  })
+
+  test('takes garbage for an error, and nothing in two ways', () => {
+    // Valid heads, damaged: more of the decoder is reached than by noise alone.
+    const damaged = fc
+      .tuple(
+        method,
+        target,
+        headers,
+        fc.array(fc.tuple(fc.nat(), fc.nat(255)), { maxLength: 2 }),
+        fc.constantFrom(0, 0, 0, 1, 5),
+      )
+      .map(([method, target, pairs, changes, missing]) => {
+        const bytes = encodeRequest({ method, target, headers: new P2PHeaders(pairs) }, MAX).slice()
+        for (const [at, byte] of changes) bytes[at % bytes.length] = byte
+        return bytes.subarray(bytes.length > 64 ? 2 : 1, bytes.length - missing)
+      })
+    let taken = 0
+    fc.assert(
+      fc.property(fc.oneof(damaged, fc.uint8Array({ maxLength: 100 })), (bytes) => {
+        for (const decode of [decodeRequestHead, decodeResponseHead]) {
+          let decoded
+          try {
+            decoded = decode(bytes)
+          } catch (error) {
+            expect(P2PError.is(error, 'protocol')).toBe(true)
+            continue
+          }
+          taken++
+          const again =
+            'method' in decoded
+              ? encodeRequest(decoded, 1e9)
+              : encodeResponse(decoded as { status: number; headers: P2PHeaders }, 1e9)
+          expect(toHex(again)).toMatch(new RegExp(`${toHex(bytes)}$`))
+        }
+      }),
+      { numRuns: 3000 },
+    )
+    expect(taken).toBeGreaterThan(100)
+  })
+
+  test('reading a head from any bytes ends with a head or an error, never with more than its limit', async () => {
+    const chunks = fc.array(fc.uint8Array({ minLength: 1, maxLength: 40 }), { maxLength: 10 })
+    await fc.assert(
+      fc.asyncProperty(chunks, fc.integer({ min: 1, max: 100 }), async (chunks, max) => {
+        try {
+          const { head } = await readHead(stream(chunks), max)
+          expect(head.length).toBeLessThanOrEqual(max)
+          expect(head.length).toBeGreaterThan(0)
+        } catch (error) {
+          expect(P2PError.is(error, 'protocol') || P2PError.is(error, 'limit-exceeded')).toBe(true)
+        }
+      }),
+      { numRuns: 1000 },
+    )
+  })
+
+  test('a claim of gigabytes is refused at its first bytes', async () => {
+    for (const bytes of [[0xff], [0xc0, 0], [0xbf, 0xff, 0xff, 0xff]]) {
+      let reads = 0
+      const endless = { read: () => Promise.resolve(reads++ === 0 ? Uint8Array.from(bytes) : new Promise(() => {})) }
+      await expect(readHead(endless as unknown as P2PReceiveStream, MAX)).rejects.toMatchObject({
+        code: 'limit-exceeded',
+        limit: 'maxHeaderBytes',
+        max: MAX,
+      })
+      expect(reads).toBe(1)
+    }
+  })
+
+  test('refuses to send heads that nobody would take', () => {
+    const request =
+      (headers: P2PHeaders): (() => unknown) =>
+      () =>
+        encodeRequest({ method: 'GET', target: '/', headers }, 100)
+    expect(request(new P2PHeaders({ a: 'x'.repeat(100) }))).toThrow(/at most 100/)
+    expect(request(new P2PHeaders(Array.from({ length: 257 }, () => ['a', ''])))).toThrow(/256/)
+    expect(request(new P2PHeaders({ 'content-length': '1, 1' }))).toThrow(/content-length/)
+    expect(
+      request(
+        new P2PHeaders([
+          ['content-length', '1'],
+          ['content-length', '1'],
+        ]),
+      ),
+    ).toThrow(/content-length/)
+  })
+
+  test('leaves out what belongs to a hop of HTTP/1.1', () => {
+    const headers = new P2PHeaders({ connection: 'close', vary: 'a', 'transfer-encoding': 'chunked' })
+    const bytes = encodeRequest({ method: 'GET', target: '/', headers }, MAX)
+    expect([...decodeRequestHead(bytes.subarray(1)).headers]).toEqual([['vary', 'a']])
+  })
+
+  test('knows the length that is announced', () => {
+    expect(contentLength(new P2PHeaders())).toBeUndefined()
+    expect(contentLength(new P2PHeaders({ 'content-length': '12' }))).toBe(12)
+  })
+})
+
+describe('headers', () => {
+  test('are found in any case, keep their order and repeat', () => {
+    const headers = new P2PHeaders([
+      ['Vary', 'a'],
+      ['X-One', ' padded\t'],
+      ['vary', 'b'],
+    ])
+    expect(headers.get('VARY')).toBe('a, b')
+    expect(headers.getAll('vary')).toEqual(['a', 'b'])
+    expect(headers.get('x-one')).toBe('padded')
+    expect(headers.get('none')).toBeUndefined()
+    expect([...headers]).toEqual([
+      ['vary', 'a'],
+      ['x-one', 'padded'],
+      ['vary', 'b'],
+    ])
+    headers.set('Vary', 'c')
+    expect([...headers]).toEqual([
+      ['vary', 'c'],
+      ['x-one', 'padded'],
+    ])
+    headers.set('new', '1').setDefault('new', '2').setDefault('other', '3')
+    expect(headers.toJSON()).toEqual({ vary: 'c', 'x-one': 'padded', new: '1', other: '3' })
+    expect([headers.delete('VARY'), headers.delete('vary'), headers.has('vary'), headers.size]).toEqual([
+      true,
+      false,
+      false,
+      3,
+    ])
+  })
+
+  test('are made from what there is, as copies', () => {
+    const first = new P2PHeaders(new Headers({ 'X-A': '1' }))
+    const second = new P2PHeaders(first).append('x-b', '2')
+    expect([...first]).toEqual([['x-a', '1']])
+    expect(second.size).toBe(2)
+    expect(new P2PHeaders({ a: ['1', '2'], b: undefined, c: '' }).toJSON()).toEqual({ a: '1, 2', c: '' })
+  })
+
+  test.each(['', 'a b', 'a:', 'ä', 'a\n'])('refuse the name %j', (name) => {
+    expect(() => new P2PHeaders().set(name, 'x')).toThrow(
+      expect.objectContaining({ code: 'invalid-configuration' }) as Error,
+    )
+  })
+
+  test.each(['a\nb', 'a\rb', 'a\0b', '\x7f', 'ā', '😀'])('refuse the value %j', (value) => {
+    expect(() => new P2PHeaders().append('a', value)).toThrow(
+      expect.objectContaining({ code: 'invalid-configuration' }) as Error,
+    )
+  })
+})
