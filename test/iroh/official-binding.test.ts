@@ -4,10 +4,34 @@
  *
  * @module
  */
+import { spawnSync } from 'node:child_process'
 import * as iroh from '@number0/iroh'
 import { describe, expect, test } from 'vitest'
 import { acceptRaw, addressOf, ALPN, bytesOf, collectGarbage, rawEndpoint, rawPair, within } from './raw-binding.ts'
 import type { RawPair } from './raw-binding.ts'
+
+/** A network of its own, with a default route that leads nowhere; `$1` is run by Node in it. */
+const NETWORK = `
+  set -e
+  ip link set lo up
+  ip link add out type veth peer name nowhere
+  ip addr add 10.9.0.1/24 dev out
+  ip link set out up && ip link set nowhere up
+  ip route add default via 10.9.0.2
+  exec "$0" --input-type=module -e "$1"
+`
+
+/** What Node prints in such a network, undefined where this machine does not let us have one. */
+function runInNetwork(script: string): string | undefined {
+  const { status, stdout } = spawnSync('unshare', ['-Urn', 'sh', '-c', NETWORK, process.execPath, script], {
+    cwd: import.meta.dirname,
+    encoding: 'utf8',
+    timeout: 20_000,
+  })
+  return status === 0 ? stdout : undefined
+}
+
+const HAS_NETWORKS = runInNetwork('') !== undefined
 
 /** Long enough for anything on loopback, short enough for what never comes. */
 const NEVER_MS = 150
@@ -319,5 +343,30 @@ describe('binding', () => {
     const port = endpoint.boundSockets().find((socket) => socket.startsWith('127.')) ?? ''
     await expect(bound(port, '[::1]:0')).rejects.toThrow(/Address already in use/)
     await endpoint.close()
+  })
+})
+
+describe('keeping to loopback', () => {
+  test.skipIf(!HAS_NETWORKS)('fails by one packet: each endpoint looks for the router by multicast', () => {
+    const output = runInNetwork(`
+      import * as iroh from '@number0/iroh'
+      import { createSocket } from 'node:dgram'
+      const heard = []
+      const ear = createSocket({ type: 'udp4', reuseAddr: true })
+      ear.on('message', (message) => heard.push(String(message).split(' ')[0]))
+      await new Promise((resolve) => ear.bind(1900, resolve))
+      ear.addMembership('239.255.255.250', '10.9.0.1')
+      const builder = iroh.Endpoint.builder()
+      iroh.presetMinimal(builder)
+      builder.relayMode(iroh.RelayMode.disabled())
+      builder.bindAddr('127.0.0.1:0')
+      builder.bindAddr('[::1]:0')
+      const endpoint = await builder.bind()
+      await new Promise((resolve) => setTimeout(resolve, 1500))
+      console.log(JSON.stringify(heard))
+      await endpoint.close()
+      process.exit()
+    `)
+    expect(JSON.parse(output ?? '')).toEqual(['M-SEARCH'])
   })
 })

@@ -35,31 +35,38 @@ async function open(settings: DoorSettings, official: Official): Promise<IrohEnd
     throw invalidConfiguration('limits.idleTimeoutMs', idleTimeoutMs, `on iroh it is at least ${MIN_IDLE_MS}`)
   }
   const codec = new ByteCodec(official)
-  const bind = settings.bind && completeFamilies(settings.bind)
-  const bindAll = async (addresses: readonly string[] | undefined): Promise<iroh.Endpoint> => {
+  const bindTo = async (addresses: readonly string[]): Promise<iroh.Endpoint> => {
     const builder = official.Endpoint.builder()
     setRelays(official, builder, relay)
     builder.secretKey(codec.encode(secretKey.secretBytes()))
-    for (const address of addresses ?? []) builder.bindAddr(address)
+    for (const address of addresses) builder.bindAddr(address)
     return builder.bind()
   }
+  const bind = settings.bind && completeFamilies(settings.bind)
+  const loopbackOnly = bind?.every(isLoopback) ?? false
   let raw: iroh.Endpoint
+  let bound: readonly string[]
   try {
-    raw = await bindAll(bind).catch(async (error: unknown) => {
-      // Without IPv6 there is nothing to keep closed.
-      if (bind === undefined || settings.bind?.includes(LOOPBACK_IPV6) || !lacksIpv6(error)) throw error
-      return bindAll(bind.filter((address) => address !== LOOPBACK_IPV6))
-    })
+    raw = await bindTo(bind ?? [])
+    bound = raw.boundSockets()
   } catch (error) {
-    throw bindError(error, settings.bind ?? [])
+    const ipv4 = bind?.filter(isIpv4)
+    if (!ipv4 || !bind?.some((address) => isLoopback(address) && !isIpv4(address)) || !lacksIpv6(error)) {
+      throw bindError(error, settings.bind ?? [])
+    }
+    // A machine without IPv6, as many containers are. What the binding then opens instead, nothing can reach.
+    raw = await bindTo(ipv4).catch((again: unknown) => Promise.reject(bindError(again, settings.bind ?? [])))
+    bound = raw.boundSockets().filter(isIpv4)
   }
-  if (settings.bind?.every(isLoopback) && !raw.boundSockets().every(isLoopback)) {
+  if (loopbackOnly && ![...bound, ...raw.addr().directAddresses()].every(isLoopback)) {
     await raw.close()
-    throw P2PError.of('network', `cannot keep to ${settings.bind.join(' and ')}: iroh opened other sockets too`, {})
+    throw P2PError.of('network', `cannot keep to ${bind?.join(' and ')}: iroh opened other sockets too`, {})
   }
   return new OfficialEndpoint({
     official,
     raw,
+    bound,
+    loopbackOnly,
     nodeId: secretKey.nodeId,
     codec,
     runtime,

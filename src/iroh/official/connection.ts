@@ -137,7 +137,7 @@ export class OfficialConnection implements IrohCarrierConnection, StreamHost {
   }
 
   #close(code: number, close: CarrierClose): void {
-    if (this.#local || this.#over) return
+    if (this.#local || this.#raw.closeReason() !== null) return
     this.#local = close
     this.#raw.close(BigInt(code), this.codec.encodeText(close.reason))
   }

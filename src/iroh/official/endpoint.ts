@@ -14,7 +14,7 @@ import type { IrohEndpoint } from '../binding.ts'
 import type { ByteCodec } from './bytes.ts'
 import { OfficialConnection } from './connection.ts'
 import type { ConnectionHost } from './connection.ts'
-import { connectError, noRoute } from './errors.ts'
+import { closeError, connectError, noRoute, NODE_CLOSED } from './errors.ts'
 import type { Official } from './load.ts'
 
 /** The binding needs up to 3 s to close while an attempt to connect is under way. */
@@ -29,6 +29,9 @@ const ONLINE_POLL_MS = 25
 export interface OfficialEndpointOptions {
   readonly official: Official
   readonly raw: iroh.Endpoint
+  /** The sockets that count: without IPv6 the binding opens one that nothing can reach. */
+  readonly bound: readonly string[]
+  readonly loopbackOnly: boolean
   readonly nodeId: NodeId
   readonly codec: ByteCodec
   readonly runtime: Runtime
@@ -42,31 +45,34 @@ export interface OfficialEndpointOptions {
 export class OfficialEndpoint implements IrohEndpoint {
   readonly capabilities: CarrierCapabilities = { abortsBlockedStreams: false, confirmsDelivery: true }
   onIncoming: (connection: CarrierConnection) => void = (connection) => connection.close(0, 'nobody listens')
-  readonly #options: OfficialEndpointOptions
+  readonly #options: Omit<OfficialEndpointOptions, 'raw'>
   readonly #connectionHost: ConnectionHost
-  readonly #bound: readonly string[]
-  readonly #loopbackOnly: boolean
+  /** The binding keeps its sockets after `close` until this is garbage-collected, so it is let go then. */
+  #raw: iroh.Endpoint | undefined
+  #lastAddress: P2PAddress
   readonly #connections = new Set<OfficialConnection>()
   #handshakes = 0
   #serves = false
   #closing: Promise<void> | undefined
 
-  constructor(options: OfficialEndpointOptions) {
+  constructor({ raw, ...options }: OfficialEndpointOptions) {
     this.#options = options
+    this.#raw = raw
+    this.#lastAddress = new P2PAddress(options.nodeId, [])
     const { codec, runtime, idleTimeoutMs } = options
     this.#connectionHost = { codec, runtime, idleTimeoutMs }
-    this.#bound = options.raw.boundSockets()
-    this.#loopbackOnly = this.#bound.every(isLoopback)
-    void this.#acceptAll()
+    void this.#acceptAll(raw)
   }
 
   async connect(target: CarrierTarget): Promise<CarrierConnection> {
-    const { official, raw, codec, runtime } = this.#options
+    const { official, codec, runtime, loopbackOnly } = this.#options
     const { address, alpn, signal } = target
     if (signal.aborted) throw P2PError.aborted(signal, 'connect')
+    const raw = this.#raw
+    if (!raw || this.#closing) throw closeError(NODE_CLOSED)
     const node = address.id.fmtShort()
     // Packets to other machines would not leave a loopback socket, but the binding would try.
-    const direct = address.direct.filter((remote) => !this.#loopbackOnly || isLoopback(remote))
+    const direct = address.direct.filter((remote) => !loopbackOnly || isLoopback(remote))
     const relay = this.#options.relays ? address.relays[0] : undefined
     if (direct.length === 0 && relay === undefined && !this.#options.looksUp) throw noRoute(node)
     const startedMs = runtime.now()
@@ -81,46 +87,51 @@ export class OfficialEndpoint implements IrohEndpoint {
 
   setAlpns(alpns: readonly string[]): void {
     this.#serves = alpns.length > 0
-    this.#options.raw.setAlpns(alpns.map((alpn) => this.#options.codec.encodeText(alpn)))
+    this.#raw?.setAlpns(alpns.map((alpn) => this.#options.codec.encodeText(alpn)))
   }
 
   address(): P2PAddress {
-    const address = this.#options.raw.addr()
-    const relay = address.relayUrl()
-    // Link-local addresses carry the name of an interface here, which means nothing elsewhere.
-    const direct = address.directAddresses().filter((text) => parseSocketAddress(text) !== undefined)
-    return new P2PAddress(this.#options.nodeId, direct, relay === null ? [] : [relay])
+    const address = this.#raw?.addr()
+    if (address) {
+      const relay = address.relayUrl()
+      // Link-local addresses carry the name of an interface here, which means nothing elsewhere.
+      const direct = address.directAddresses().filter((text) => parseSocketAddress(text) !== undefined)
+      this.#lastAddress = new P2PAddress(this.#options.nodeId, direct, relay === null ? [] : [relay])
+    }
+    return this.#lastAddress
   }
 
   boundAddresses(): readonly string[] {
-    return this.#bound
+    return this.#options.bound
   }
 
   async online(timeoutMs: number): Promise<boolean> {
-    const { raw, runtime, relays } = this.#options
+    const { runtime, relays } = this.#options
     // The binding's own `online()` never settles while there is no relay, and keeps the process alive with it.
     for (const startMs = runtime.now(); ; await runtime.sleep(ONLINE_POLL_MS)) {
-      if (raw.addr().relayUrl() !== null) return true
+      if (this.address().relays.length > 0) return true
       if (!relays || this.#closing || runtime.now() - startMs >= timeoutMs) return false
     }
   }
 
   async close(): Promise<void> {
-    this.#closing ??= this.#close()
+    const raw = this.#raw
+    if (raw) this.#closing ??= this.#close(raw)
     return this.#closing
   }
 
-  async #close(): Promise<void> {
-    const { raw, runtime } = this.#options
-    for (const connection of this.#connections) connection.close(0, 'the node was closed')
+  async #close(raw: iroh.Endpoint): Promise<void> {
+    this.address()
+    for (const connection of this.#connections) connection.close(NODE_CLOSED.closeCode, NODE_CLOSED.reason)
     await new Promise<void>((resolve) => {
-      const timer = runtime.setTimer(CLOSE_MS, resolve)
+      const timer = this.#options.runtime.setTimer(CLOSE_MS, resolve)
       const done = (): void => {
         timer.cancel()
         resolve()
       }
       raw.close().then(done, done)
     })
+    this.#raw = undefined
   }
 
   /** The binding's connection as ours, held until it is over. */
@@ -132,9 +143,9 @@ export class OfficialEndpoint implements IrohEndpoint {
   }
 
   /** Runs from the start, also when nothing is served: a peer whose attempt nobody takes up would wait for 30 s. */
-  async #acceptAll(): Promise<void> {
+  async #acceptAll(raw: iroh.Endpoint): Promise<void> {
     for (;;) {
-      const incoming = await this.#options.raw.acceptNext()
+      const incoming = await raw.acceptNext()
       if (!incoming) return
       void this.#handshake(incoming)
     }

@@ -9,6 +9,9 @@ import { P2PError } from '../../core/errors.ts'
 
 const TIMED_OUT = 'timed out: no sign of life from the peer'
 
+/** The end of all connections of a node that is closed. */
+export const NODE_CLOSED: CarrierClose = { closeCode: 0, reason: 'the node was closed', by: 'local' }
+
 /** The text before Rust's backtrace. */
 function headOf(error: unknown): string {
   const message = error instanceof Error ? error.message : String(error)
@@ -27,10 +30,11 @@ function parsePeerClose(text: string): CarrierClose | undefined {
  * How a connection ended.
  *
  * @param text what `closed()` or `closeReason()` said
- * @param local how this side has closed it, if it has
+ * @param local how this side has closed it, if it was the first to; the text may then tell of the consequences only
  */
 export function parseClose(text: string, local: CarrierClose | undefined): CarrierClose {
-  if (text === 'closed') return local ?? { closeCode: 0, reason: 'the node was closed', by: 'local' }
+  if (local) return local
+  if (text === 'closed') return NODE_CLOSED
   const close = parsePeerClose(text)
   if (close) return close
   const reason =
@@ -106,7 +110,7 @@ export function connectError(error: unknown, node: string, alpn: string, afterMs
     return P2PError.of('timeout', message, { afterMs }, options)
   }
   if (/(?:^|\n\s*)(?:Endpoint is closed|closed$)/.test(head)) {
-    return closeError({ closeCode: 0, reason: 'the node was closed', by: 'local' }, error)
+    return closeError(NODE_CLOSED, error)
   }
   // RFC 8446 alert 48, unknown_ca: the key is not the one that was dialled.
   if (head.includes('handshake failed: error 48:')) {
