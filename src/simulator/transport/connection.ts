@@ -118,6 +118,10 @@ export class TransportConnection {
     this.#granularityUs = config.timerGranularityUs
   }
 
+  get role(): 'client' | 'server' {
+    return this.#core.role
+  }
+
   get state(): ConnectionState {
     return this.#core.state
   }
@@ -213,6 +217,11 @@ export class TransportConnection {
   /** Ends the connection; the peer is told the code (0..2^53-1) and as much of the reason as fits. */
   close(code: number, reason: string, nowUs: number): void {
     this.#core.close('local', true, code, reason, nowUs)
+  }
+
+  /** Whether frames about streams wait to be sent, as after a `read` that freed enough of the peer's credit. */
+  get hasNews(): boolean {
+    return !this.#core.streams.controls.isEmpty
   }
 
   /** Whether no stream is open in either direction. */

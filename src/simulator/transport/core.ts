@@ -33,6 +33,8 @@ export interface TransportClose {
   readonly application: boolean
   readonly code: number
   readonly reason: string
+  /** How long the peer had been silent, where that is why. */
+  readonly afterUs?: number
 }
 
 /** What a connection's user is told. It must not call back from inside. */
@@ -239,7 +241,7 @@ export class ConnectionCore implements RecoveryHost {
     this.state = 'drained'
     this.#stopTimers()
     const reason = `no sign of life from the peer for ${this.idleTimeoutUs / 1_000_000} s`
-    this.sink.onClosed({ by: 'transport', application: false, code: 0, reason })
+    this.sink.onClosed({ by: 'transport', application: false, code: 0, reason, afterUs: this.idleTimeoutUs })
   }
 
   /** Forgets everything at once, and tells nobody. */

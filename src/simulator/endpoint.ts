@@ -1,0 +1,381 @@
+/**
+ * One node's place on the virtual internet: a UDP socket, the connections over it, and the look-up of peers.
+ *
+ * @module
+ */
+import { P2PAddress } from '../core/address.ts'
+import type { CarrierCapabilities, CarrierConnection, CarrierEndpoint, CarrierTarget } from '../core/carrier.ts'
+import { P2PError } from '../core/errors.ts'
+import type { SigningKey } from '../core/keys.ts'
+import type { NodeId } from '../core/node-id.ts'
+import type { Kernel, KernelEvent, RandomStream } from './kernel.ts'
+import { SimConnection } from './sim-connection.ts'
+import type { ConnectionHost } from './sim-connection.ts'
+import { deferred } from './sim-stream.ts'
+import type { Deferred } from './sim-stream.ts'
+import type { TransportConfig } from './transport/config.ts'
+import { TransportConnection } from './transport/connection.ts'
+import type { TransportClose } from './transport/core.ts'
+import { TransportErrorCode } from './transport/frames.ts'
+import { Identity } from './transport/identity.ts'
+import { INITIAL, Packet } from './transport/packet.ts'
+import type { Route } from './transport/path.ts'
+
+/** The address of a socket: equal ones of one network are the same object. */
+export interface DatagramAddress {
+  /** `ip:port` */
+  toString(): string
+}
+
+/** A datagram that has arrived. */
+export interface ReceivedDatagram {
+  readonly source: DatagramAddress
+  readonly payload: unknown
+}
+
+/** A bound UDP socket. */
+export interface DatagramSocket {
+  readonly localAddress: DatagramAddress
+  /** `sizeBytes` is the UDP payload that the object stands for. */
+  send(destination: DatagramAddress | string, payload: unknown, sizeBytes: number): void
+  close(): void
+}
+
+/** What sockets are bound on: a network interface of the fabric. */
+export interface DatagramInterface {
+  /** @param port 0 for any */
+  bind(port: number, handler: (datagram: ReceivedDatagram) => void): DatagramSocket
+}
+
+/** Finds where a node can be reached; undefined when nobody knows. */
+export type AddressLookup = (id: NodeId) => P2PAddress | undefined | Promise<P2PAddress | undefined>
+
+/** Options of a {@link SimEndpoint}. */
+export interface SimEndpointOptions {
+  readonly kernel: Kernel
+  /** The index of the host, for the history and for waking its code. */
+  readonly host: number
+  /** The name of the host, for its random numbers. */
+  readonly name: string
+  readonly key: SigningKey
+  readonly network: DatagramInterface
+  /** The port to bind. @default 0, which is any */
+  readonly port?: number | undefined
+  /** Asked for the addresses of a peer when there are none in what is to be connected to. */
+  readonly lookup?: AddressLookup | undefined
+  readonly transport?: Partial<TransportConfig> | undefined
+}
+
+/** Inbound handshakes under way at a time; more are ignored, as an overloaded node would. */
+const MAX_INBOUND_HANDSHAKES = 1_024
+/** How long `close` waits for peers to learn of it. */
+const CLOSE_WAIT_US = 3_000_000
+
+/** Routes are told apart by identity, so that one address must be one object. */
+interface SocketRoute extends Route {
+  destination: DatagramAddress | string
+}
+
+interface Attempt {
+  readonly connected: Deferred<CarrierConnection>
+  readonly peer: NodeId
+  readonly alpn: string
+  /** Places tried where somebody else has answered. */
+  impostors: number
+  readonly candidates: number
+  readonly cleanUp: () => void
+}
+
+/** The endpoint; see the module's comment. */
+export class SimEndpoint implements CarrierEndpoint, ConnectionHost {
+  readonly capabilities: CarrierCapabilities = { abortsBlockedStreams: true, confirmsDelivery: true }
+  readonly kernel: Kernel
+  readonly host: number
+  /** Called for every inbound connection once its handshake is done. */
+  onIncoming: (connection: CarrierConnection) => void = () => {}
+  readonly #options: SimEndpointOptions
+  readonly #identity: Identity
+  readonly #id: NodeId
+  readonly #socket: DatagramSocket
+  readonly #random: RandomStream
+  /** By every connection id that their packets may carry. */
+  readonly #connections = new Map<number, SimConnection>()
+  readonly #ids = new Map<SimConnection, number[]>()
+  readonly #attempts = new Map<SimConnection, Attempt>()
+  readonly #inbound = new Set<SimConnection>()
+  readonly #routes = new Map<string, SocketRoute>()
+  readonly #routesByAddress = new WeakMap<DatagramAddress, SocketRoute>()
+  #alpns: readonly string[] = []
+  #state: 'open' | 'closing' | 'closed' = 'open'
+  #closed: Deferred<void> | undefined
+  #closeTimer: KernelEvent | undefined
+
+  /** @throws P2PError `network` when the port is in use */
+  constructor(options: SimEndpointOptions) {
+    this.#options = options
+    this.kernel = options.kernel
+    this.host = options.host
+    this.#identity = Identity.of(options.key)
+    this.#id = options.key.nodeId
+    this.#random = options.kernel.random(`transport/${options.name}`)
+    this.#socket = options.network.bind(options.port ?? 0, (datagram) => this.#receive(datagram))
+  }
+
+  async connect(target: CarrierTarget): Promise<CarrierConnection> {
+    const { signal, alpn } = target
+    this.#checkOpen()
+    if (signal.aborted) throw P2PError.aborted(signal, 'connect')
+    const address = await this.#resolve(target.address)
+    if (signal.aborted) throw P2PError.aborted(signal, 'connect')
+    this.#checkOpen()
+    const routes = address.direct.map((text) => this.#route(text))
+    if (routes.length === 0) throw noRoute(address.id)
+    const localId = this.#newId()
+    const remoteId = this.#newId()
+    const connection = new SimConnection(
+      this,
+      (sink) =>
+        new TransportConnection({
+          role: 'client',
+          identity: this.#identity,
+          peer: address.id,
+          localId,
+          remoteId,
+          alpns: [alpn],
+          routes,
+          sink,
+          ...this.#common(),
+        }),
+    )
+    this.#register(connection, [localId])
+    const connected = deferred<CarrierConnection>()
+    const onAbort = (): void => {
+      // Whatever it answers now, nobody waits for it any more.
+      this.#attempts.delete(connection)
+      connection.close(0, '')
+      connected.reject(P2PError.aborted(signal, 'connect'))
+    }
+    signal.addEventListener('abort', onAbort, { once: true })
+    this.#attempts.set(connection, {
+      connected,
+      peer: address.id,
+      alpn,
+      impostors: 0,
+      candidates: routes.length,
+      cleanUp: () => signal.removeEventListener('abort', onAbort),
+    })
+    return connected.promise
+  }
+
+  setAlpns(alpns: readonly string[]): void {
+    this.#alpns = alpns.slice()
+  }
+
+  address(): P2PAddress {
+    return new P2PAddress(this.#id, this.boundAddresses())
+  }
+
+  boundAddresses(): readonly string[] {
+    return [this.#socket.localAddress.toString()]
+  }
+
+  /** Closes every connection, and waits up to 3 s until the peers have heard of it. */
+  close(): Promise<void> {
+    if (this.#closed) return this.#closed.promise
+    this.#closed = deferred<void>()
+    if (this.#state === 'closed') {
+      this.#closed.resolve()
+      return this.#closed.promise
+    }
+    this.#state = 'closing'
+    for (const connection of this.#ids.keys()) connection.close(0, 'the node was closed')
+    this.#closeTimer = this.kernel.schedule(CLOSE_WAIT_US, () => this.#finishClose())
+    this.kernel.schedule(0, () => this.#checkClosed())
+    return this.#closed.promise
+  }
+
+  /** The host has lost its power: nothing is sent, and nobody who waits hears anything. */
+  destroy(): void {
+    if (this.#state === 'closed') return
+    this.#state = 'closed'
+    this.#closeTimer?.cancel()
+    for (const connection of this.#ids.keys()) connection.destroy()
+    for (const attempt of this.#attempts.values()) attempt.cleanUp()
+    this.#forgetAll()
+    this.#socket.close()
+  }
+
+  transmit(route: Route, packet: Packet): void {
+    if (this.#state === 'closed') return
+    this.#socket.send((route as SocketRoute).destination, packet, packet.datagramBytes)
+  }
+
+  onConnected(connection: SimConnection): void {
+    const attempt = this.#attempts.get(connection)
+    this.#inbound.delete(connection)
+    this.kernel.woke(this.host)
+    if (attempt) {
+      this.#attempts.delete(connection)
+      attempt.cleanUp()
+      attempt.connected.resolve(connection)
+    } else if (connection.transport.role === 'server' && this.#state === 'open') {
+      this.onIncoming(connection)
+    }
+  }
+
+  onFailed(connection: SimConnection, close: TransportClose): void {
+    this.#inbound.delete(connection)
+    const attempt = this.#attempts.get(connection)
+    if (!attempt) return
+    this.#attempts.delete(connection)
+    attempt.cleanUp()
+    this.kernel.woke(this.host)
+    attempt.connected.reject(connectError(attempt, close))
+  }
+
+  onImpostor(connection: SimConnection): void {
+    const attempt = this.#attempts.get(connection)
+    if (!attempt || ++attempt.impostors < attempt.candidates) return
+    this.#attempts.delete(connection)
+    attempt.cleanUp()
+    this.kernel.woke(this.host)
+    const peer = attempt.peer.fmtShort()
+    const message = `somebody else answers where ${peer} should be: its address is out of date, or taken over`
+    attempt.connected.reject(P2PError.of('connection-failed', message, {}))
+    // From inside the transport's own call it cannot be closed.
+    this.kernel.schedule(0, () => connection.close(0, ''))
+  }
+
+  onDrained(connection: SimConnection): void {
+    for (const id of this.#ids.get(connection) ?? []) this.#connections.delete(id)
+    this.#ids.delete(connection)
+    this.#inbound.delete(connection)
+    this.#checkClosed()
+  }
+
+  #receive({ source, payload }: ReceivedDatagram): void {
+    if (this.#state === 'closed' || !Packet.is(payload)) return
+    const known = this.#connections.get(payload.destinationId)
+    if (known) known.receive(payload, this.#routeOf(source))
+    else if (payload.kind === INITIAL) this.#accept(payload, source)
+    if (this.#state === 'closing') this.kernel.schedule(0, () => this.#checkClosed())
+  }
+
+  /** A client's first packet. Without a protocol to serve it is told so by the handshake. */
+  #accept(packet: Packet, source: DatagramAddress): void {
+    if (this.#state !== 'open' || this.#inbound.size >= MAX_INBOUND_HANDSHAKES) return
+    const localId = this.#newId()
+    const route = this.#routeOf(source)
+    const connection = new SimConnection(
+      this,
+      (sink) =>
+        new TransportConnection({
+          role: 'server',
+          identity: this.#identity,
+          localId,
+          remoteId: packet.sourceId,
+          firstId: packet.destinationId,
+          alpns: this.#alpns,
+          routes: [route],
+          sink,
+          ...this.#common(),
+        }),
+    )
+    this.#inbound.add(connection)
+    this.#register(connection, [localId, packet.destinationId])
+    connection.receive(packet, route)
+  }
+
+  #common(): { config: Partial<TransportConfig>; random: RandomStream; nowUs: number } {
+    return { config: this.#options.transport ?? {}, random: this.#random, nowUs: this.kernel.nowUs() }
+  }
+
+  #register(connection: SimConnection, ids: number[]): void {
+    this.#ids.set(connection, ids)
+    for (const id of ids) this.#connections.set(id, connection)
+  }
+
+  /** A connection id of 52 random bits that is not in use here. */
+  #newId(): number {
+    for (;;) {
+      const id = this.#random.nextU32() * 0x10_0000 + (this.#random.nextU32() >>> 12)
+      if (!this.#connections.has(id)) return id
+    }
+  }
+
+  #route(text: string): SocketRoute {
+    let route = this.#routes.get(text)
+    if (!route) {
+      route = { kind: 'direct', address: text, destination: text }
+      this.#routes.set(text, route)
+    }
+    return route
+  }
+
+  #routeOf(source: DatagramAddress): SocketRoute {
+    let route = this.#routesByAddress.get(source)
+    if (!route) {
+      route = this.#route(source.toString())
+      // Sending to the object spares looking the text up.
+      route.destination = source
+      this.#routesByAddress.set(source, route)
+    }
+    return route
+  }
+
+  async #resolve(address: P2PAddress): Promise<P2PAddress> {
+    if (address.direct.length > 0 || address.relays.length > 0) return address
+    const found = await this.#options.lookup?.(address.id)
+    if (!found) throw noRoute(address.id)
+    return found
+  }
+
+  #checkOpen(): void {
+    if (this.#state === 'open') return
+    throw P2PError.of('connection-closed', 'this node was closed', { closeCode: 0, reason: 'closed', by: 'local' })
+  }
+
+  /** Done as soon as every peer knows, so that only lost packets make it wait. */
+  #checkClosed(): void {
+    if (this.#state !== 'closing') return
+    for (const connection of this.#ids.keys()) if (!connection.transport.isEndKnown) return
+    this.#finishClose()
+  }
+
+  #finishClose(): void {
+    if (this.#state !== 'closing') return
+    this.destroy()
+    this.kernel.woke(this.host)
+    this.#closed?.resolve()
+  }
+
+  #forgetAll(): void {
+    this.#ids.clear()
+    this.#connections.clear()
+    this.#attempts.clear()
+    this.#inbound.clear()
+    this.#routes.clear()
+  }
+}
+
+function noRoute(id: NodeId): P2PError {
+  const node = id.toString()
+  const message = `no address is known for ${id.fmtShort()}: give one with its id, or have it looked up`
+  return P2PError.of('no-route', message, { node })
+}
+
+/** Why a handshake came to nothing. */
+function connectError({ peer, alpn }: Attempt, close: TransportClose): P2PError {
+  const short = peer.fmtShort()
+  if (close.by === 'remote' && close.code === TransportErrorCode.noApplicationProtocol) {
+    const message = `${short} does not serve ${alpn}: is it listening for this protocol?`
+    return P2PError.of('refused', message, { node: peer.toString() })
+  }
+  if (close.by === 'transport' && close.code === 0) {
+    const afterMs = close.afterUs === undefined ? 0 : close.afterUs / 1000
+    return P2PError.of('timeout', `${short} did not answer within ${afterMs} ms: is it running, and reachable?`, {
+      afterMs,
+    })
+  }
+  return P2PError.of('connection-failed', `the handshake with ${short} failed: ${close.reason || 'closed'}`, {})
+}

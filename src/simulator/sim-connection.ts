@@ -1,0 +1,321 @@
+/**
+ * A connection of the simulator's carrier: drives one transport state machine with the kernel's time, and turns what it
+ * tells into promises.
+ *
+ * @module
+ */
+import type {
+  CarrierClose,
+  CarrierConnection,
+  CarrierReceiveStream,
+  CarrierSendStream,
+  CarrierStream,
+} from '../core/carrier.ts'
+import type { P2PPath } from '../core/connection.ts'
+import { P2PError } from '../core/errors.ts'
+import type { NodeId } from '../core/node-id.ts'
+import { digestText, EventKind } from './audit.ts'
+import type { Kernel, KernelEvent } from './kernel.ts'
+import { deferred, SimStream } from './sim-stream.ts'
+import type { Deferred, StreamHost } from './sim-stream.ts'
+import type { TransportConnection } from './transport/connection.ts'
+import type { TransportClose, TransportSink } from './transport/core.ts'
+import type { Packet } from './transport/packet.ts'
+import type { Route } from './transport/path.ts'
+import { isBidi } from './transport/streams.ts'
+
+/** What a connection needs of its endpoint. */
+export interface ConnectionHost {
+  readonly kernel: Kernel
+  /** The index of the host, for the history. */
+  readonly host: number
+  /** Puts a datagram on the wire. */
+  transmit(route: Route, packet: Packet): void
+  /** The handshake is done. */
+  onConnected(connection: SimConnection): void
+  /** It ended before the handshake was done. */
+  onFailed(connection: SimConnection, close: TransportClose): void
+  /** Somebody has answered who is not the peer. */
+  onImpostor(connection: SimConnection): void
+  /** There is nothing more to do for it: its ids are free. */
+  onDrained(connection: SimConnection): void
+}
+
+interface PendingOpen {
+  readonly bidi: boolean
+  readonly opened: Deferred<SimStream>
+}
+
+/** Streams that the peer has opened, and those who wait for them. */
+class Arrivals {
+  readonly #arrived: SimStream[] = []
+  readonly #waiting: Deferred<SimStream>[] = []
+  #end: P2PError | undefined
+
+  /** True when somebody was waiting. */
+  add(stream: SimStream): boolean {
+    const waiting = this.#waiting.shift()
+    if (waiting) waiting.resolve(stream)
+    else this.#arrived.push(stream)
+    return waiting !== undefined
+  }
+
+  next(): Promise<SimStream> {
+    const stream = this.#arrived.shift()
+    if (stream) return Promise.resolve(stream)
+    if (this.#end) return Promise.reject(this.#end)
+    const waiting = deferred<SimStream>()
+    this.#waiting.push(waiting)
+    return waiting.promise
+  }
+
+  end(error: P2PError): void {
+    this.#end = error
+    for (const waiting of this.#waiting.splice(0)) waiting.reject(error)
+  }
+}
+
+/** One end of a connection. */
+export class SimConnection implements CarrierConnection, TransportSink, StreamHost {
+  readonly kernel: Kernel
+  readonly host: number
+  readonly closed: Promise<CarrierClose>
+  readonly #endpoint: ConnectionHost
+  readonly #transport: TransportConnection
+  readonly #closing = deferred<CarrierClose>()
+  readonly #streams = new Map<number, SimStream>()
+  readonly #bi = new Arrivals()
+  readonly #uni = new Arrivals()
+  readonly #opening: PendingOpen[] = []
+  readonly #pathListeners = new Set<() => void>()
+  #connected = false
+  #error: P2PError | undefined
+  #timer: KernelEvent | undefined
+  #timerUs = Number.POSITIVE_INFINITY
+  #flushing = false
+  #destroyed = false
+
+  /** `make` is given this connection to tell its events to. */
+  constructor(endpoint: ConnectionHost, make: (sink: TransportSink) => TransportConnection) {
+    this.#endpoint = endpoint
+    this.kernel = endpoint.kernel
+    this.host = endpoint.host
+    this.closed = this.#closing.promise
+    this.#transport = make(this)
+    this.flush()
+  }
+
+  /** The state machine. */
+  get transport(): TransportConnection {
+    return this.#transport
+  }
+
+  /** The peer; only after the handshake. */
+  get remoteId(): NodeId {
+    return this.#transport.remoteNode as NodeId
+  }
+
+  get alpn(): string {
+    return this.#transport.alpn
+  }
+
+  /** A datagram for this connection has arrived. */
+  receive(payload: unknown, route: Route): void {
+    if (this.#destroyed) return
+    this.#transport.handle(payload, route, this.kernel.nowUs())
+    this.flush()
+  }
+
+  openBi(): Promise<CarrierStream> {
+    return this.#open(true)
+  }
+
+  openUni(): Promise<CarrierSendStream> {
+    return this.#open(false)
+  }
+
+  acceptBi(): Promise<CarrierStream> {
+    return this.#bi.next()
+  }
+
+  acceptUni(): Promise<CarrierReceiveStream> {
+    return this.#uni.next()
+  }
+
+  close(code: number, reason: string): void {
+    if (this.#destroyed) return
+    this.#transport.close(code, reason, this.kernel.nowUs())
+    this.flush()
+  }
+
+  paths(): readonly P2PPath[] {
+    if (this.#error) return []
+    return this.#transport.inspect().paths.flatMap(({ routes, selected, smoothedRttUs }) => {
+      const [route] = routes
+      const rttMs = smoothedRttUs === undefined ? undefined : smoothedRttUs / 1000
+      return route ? [{ kind: route.kind, remote: route.address, selected, rttMs }] : []
+    })
+  }
+
+  onPathChange(listener: () => void): Disposable {
+    const own = (): void => listener()
+    this.#pathListeners.add(own)
+    return { [Symbol.dispose]: () => void this.#pathListeners.delete(own) }
+  }
+
+  /**
+   * Sends what is due, once everything else that happens at this moment has happened: a burst is acknowledged once, and
+   * bytes written one after the other share datagrams.
+   */
+  flush(): void {
+    if (this.#flushing || this.#destroyed) return
+    this.#flushing = true
+    this.kernel.schedule(0, () => {
+      this.#flushing = false
+      this.flushNow()
+    })
+  }
+
+  /** Sends what is due at once. */
+  flushNow(): void {
+    if (this.#destroyed) return
+    const nowUs = this.kernel.nowUs()
+    for (let packet = this.#transport.poll(nowUs); packet; packet = this.#transport.poll(nowUs)) {
+      for (const route of this.#transport.outgoingRoutes) this.#endpoint.transmit(route, packet)
+    }
+    this.#arm()
+  }
+
+  /** Forgets everything, tells nobody and settles nothing: the host has lost its power. */
+  destroy(): void {
+    this.#destroyed = true
+    this.#timer?.cancel()
+    this.#timer = undefined
+  }
+
+  forget(stream: SimStream): void {
+    this.#streams.delete(stream.id)
+  }
+
+  onConnected(): void {
+    this.#connected = true
+    const { remoteNode, alpn } = this.#transport
+    this.kernel.audit.record(
+      EventKind.connectionOpened,
+      this.host,
+      digestText(remoteNode?.toString() ?? ''),
+      digestText(alpn),
+    )
+    this.#endpoint.onConnected(this)
+  }
+
+  onImpostor(): void {
+    this.#endpoint.onImpostor(this)
+  }
+
+  onClosed(close: TransportClose): void {
+    const info = carrierClose(close)
+    const peer = this.#transport.remoteNode
+    this.kernel.audit.record(EventKind.connectionClosed, this.host, digestText(peer?.toString() ?? ''), close.code)
+    this.#error = closedError(info, peer)
+    this.kernel.woke(this.host)
+    for (const stream of this.#streams.values()) stream.onClosed(this.#error)
+    for (const { opened } of this.#opening.splice(0)) opened.reject(this.#error)
+    this.#bi.end(this.#error)
+    this.#uni.end(this.#error)
+    this.#closing.resolve(info)
+    if (!this.#connected) this.#endpoint.onFailed(this, close)
+  }
+
+  onStreamOpened(streamId: number): void {
+    const bidi = isBidi(streamId)
+    const stream = this.#stream(streamId, bidi, true)
+    if ((bidi ? this.#bi : this.#uni).add(stream)) this.kernel.woke(this.host)
+  }
+
+  onStreamReadable(streamId: number): void {
+    this.#streams.get(streamId)?.onReadable()
+  }
+
+  onStreamWritable(streamId: number): void {
+    this.#streams.get(streamId)?.onWritable()
+    this.flush()
+  }
+
+  onStreamDelivered(streamId: number): void {
+    this.#streams.get(streamId)?.onDelivered()
+  }
+
+  onStreamReset(streamId: number, code: number): void {
+    this.#streams.get(streamId)?.onReset(code)
+  }
+
+  onStreamStopped(streamId: number, code: number): void {
+    // A stream may be stopped before anything of it has arrived here, and nobody knows of it yet.
+    this.#streams.get(streamId)?.onStopped(code)
+  }
+
+  onStreamsAvailable(): void {
+    for (let i = 0; i < this.#opening.length;) {
+      const { bidi, opened } = this.#opening[i] as PendingOpen
+      const streamId = this.#transport.openStream(bidi)
+      if (streamId === undefined) {
+        i++
+        continue
+      }
+      this.#opening.splice(i, 1)
+      this.kernel.woke(this.host)
+      opened.resolve(this.#stream(streamId, true, bidi))
+    }
+  }
+
+  #open(bidi: boolean): Promise<SimStream> {
+    if (this.#error) return Promise.reject(this.#error)
+    const streamId = this.#transport.openStream(bidi)
+    if (streamId !== undefined) return Promise.resolve(this.#stream(streamId, true, bidi))
+    const opened = deferred<SimStream>()
+    this.#opening.push({ bidi, opened })
+    return opened.promise
+  }
+
+  #stream(streamId: number, sends: boolean, receives: boolean): SimStream {
+    const stream = new SimStream(streamId, this, sends, receives)
+    this.#streams.set(streamId, stream)
+    return stream
+  }
+
+  /** Sees to it that the kernel calls no later than the transport needs it; earlier does no harm. */
+  #arm(): void {
+    if (this.#transport.isDrained) {
+      this.#timer?.cancel()
+      this.#timer = undefined
+      this.#timerUs = Number.POSITIVE_INFINITY
+      this.#endpoint.onDrained(this)
+      return
+    }
+    const atUs = this.#transport.nextTimeout()
+    if (atUs >= this.#timerUs) return
+    this.#timer?.cancel()
+    this.#timerUs = atUs
+    this.#timer = this.kernel.schedule(atUs - this.kernel.nowUs(), () => {
+      this.#timer = undefined
+      this.#timerUs = Number.POSITIVE_INFINITY
+      const nowUs = this.kernel.nowUs()
+      if (this.#transport.nextTimeout() <= nowUs) this.#transport.handleTimeout(nowUs)
+      this.flushNow()
+    })
+  }
+}
+
+/** In the carrier's words: only an application's code is a code, and what the transports do to each other is neither's. */
+function carrierClose(close: TransportClose): CarrierClose {
+  if (close.application) return { closeCode: close.code, reason: close.reason, by: close.by }
+  return { closeCode: 0, reason: close.reason, by: 'transport' }
+}
+
+function closedError(info: CarrierClose, peer: NodeId | undefined): P2PError {
+  const who = { local: 'this side', remote: 'the peer', transport: 'the transport' }[info.by]
+  const reason = info.reason === '' ? '' : `: ${info.reason}`
+  const message = `the connection to ${peer?.fmtShort() ?? 'the peer'} was closed by ${who}${reason}`
+  return P2PError.of('connection-closed', message, { ...info })
+}
