@@ -75,15 +75,11 @@ describe('the encoding', () => {
     expect(toHex(encode(vector))).toBe(vector.bytes)
     const { head, rest } = await readHead(stream([hex(vector.bytes)]), MAX)
     expect(toHex(rest)).toBe(vector.body)
-    if (vector.kind === 'request') {
-      const decoded = decodeRequestHead(head)
-      expect(decoded).toMatchObject({ method: vector.method, target: vector.target })
-      expect([...decoded.headers]).toEqual(vector.headers)
-    } else {
-      const decoded = decodeResponseHead(head)
-      expect(decoded.status).toBe(vector.status)
-      expect([...decoded.headers]).toEqual(vector.headers)
-    }
+    const { headers, ...line } = vector.kind === 'request' ? decodeRequestHead(head) : decodeResponseHead(head)
+    const expected =
+      vector.kind === 'request' ? { method: vector.method, target: vector.target } : { status: vector.status }
+    expect(line).toEqual(expected)
+    expect([...headers]).toEqual(vector.headers)
   })
 
   test.each(vectors('malformed'))('refuses $name', async ({ kind, bytes, code }) => {
@@ -157,23 +153,25 @@ describe('the codec', () => {
         return bytes.subarray(bytes.length > 64 ? 2 : 1, bytes.length - missing)
       })
     let taken = 0
+    /** What it is decoded to, encoded again; undefined when it is refused. */
+    const again = (bytes: Uint8Array, kind: 'request' | 'response'): string | undefined => {
+      let encoded
+      try {
+        encoded =
+          kind === 'request'
+            ? encodeRequest(decodeRequestHead(bytes), 1e9)
+            : encodeResponse(decodeResponseHead(bytes), 1e9)
+      } catch (error) {
+        if (P2PError.is(error, 'protocol')) return undefined
+        throw error
+      }
+      taken++
+      return toHex(encoded).slice(-2 * bytes.length)
+    }
     fc.assert(
       fc.property(fc.oneof(damaged, fc.uint8Array({ maxLength: 100 })), (bytes) => {
-        for (const decode of [decodeRequestHead, decodeResponseHead]) {
-          let decoded
-          try {
-            decoded = decode(bytes)
-          } catch (error) {
-            expect(P2PError.is(error, 'protocol')).toBe(true)
-            continue
-          }
-          taken++
-          const again =
-            'method' in decoded
-              ? encodeRequest(decoded, 1e9)
-              : encodeResponse(decoded as { status: number; headers: P2PHeaders }, 1e9)
-          expect(toHex(again)).toMatch(new RegExp(`${toHex(bytes)}$`))
-        }
+        expect([toHex(bytes), undefined]).toContain(again(bytes, 'request'))
+        expect([toHex(bytes), undefined]).toContain(again(bytes, 'response'))
       }),
       { numRuns: 3000 },
     )
@@ -184,13 +182,11 @@ describe('the codec', () => {
     const chunks = fc.array(fc.uint8Array({ minLength: 1, maxLength: 40 }), { maxLength: 10 })
     await fc.assert(
       fc.asyncProperty(chunks, fc.integer({ min: 1, max: 100 }), async (chunks, max) => {
-        try {
-          const { head } = await readHead(stream(chunks), max)
-          expect(head.length).toBeLessThanOrEqual(max)
-          expect(head.length).toBeGreaterThan(0)
-        } catch (error) {
-          expect(P2PError.is(error, 'protocol') || P2PError.is(error, 'limit-exceeded')).toBe(true)
-        }
+        const result = await readHead(stream(chunks), max).then(
+          ({ head }) => head.length > 0 && head.length <= max,
+          (error: unknown) => P2PError.is(error, 'protocol') || P2PError.is(error, 'limit-exceeded'),
+        )
+        expect(result).toBe(true)
       }),
       { numRuns: 1000 },
     )
@@ -215,16 +211,9 @@ describe('the codec', () => {
       () =>
         encodeRequest({ method: 'GET', target: '/', headers }, 100)
     expect(request(new P2PHeaders({ a: 'x'.repeat(100) }))).toThrow(/at most 100/)
-    expect(request(new P2PHeaders(Array.from({ length: 257 }, () => ['a', ''])))).toThrow(/256/)
+    expect(request(new P2PHeaders({ a: Array.from({ length: 257 }, () => '') }))).toThrow(/256/)
     expect(request(new P2PHeaders({ 'content-length': '1, 1' }))).toThrow(/content-length/)
-    expect(
-      request(
-        new P2PHeaders([
-          ['content-length', '1'],
-          ['content-length', '1'],
-        ]),
-      ),
-    ).toThrow(/content-length/)
+    expect(request(new P2PHeaders({ 'content-length': ['1', '1'] }))).toThrow(/content-length/)
   })
 
   test('leaves out what belongs to a hop of HTTP/1.1', () => {

@@ -94,7 +94,7 @@ onEveryCarrier('fetch', (make) => {
     expect(await networkError(fetch(rig.home, `p2p://${rig.id}/`))).toBe('self-connect')
     const late = rig.fetch('/', { deadlineMs: 100 })
     const seenLate = later(late)
-    const nobody = fetch(rig.player, `p2p://${testNodeId('nobody')}/`)
+    const nobody = fetch(rig.player, `p2p://${testNodeId('nobody').toString()}/`)
     const seenNobody = later(nobody)
     await rig.runtime.advance(100)
     expect([seenLate.result, seenNobody.result]).toEqual([{ error: expect.any(TypeError) as unknown }, 'pending'])

@@ -148,7 +148,7 @@ onEveryCarrier('streaming', (make) => {
     controller.abort()
     expect(await outcome(asking)).toEqual(failed('aborted'))
     expect(source.ended).toBe(true)
-    expect(await outcome(request?.body.read() ?? Promise.resolve())).toEqual(failed('stream-reset'))
+    expect(await outcome(request?.body.read() ?? Promise.resolve(undefined))).toEqual(failed('stream-reset'))
   })
 
   test('an abort stops the handler, its file, and the reads of it', async () => {

@@ -89,22 +89,22 @@ export class Rig {
     for (const part of bytes) await stream.write(part)
     return stream
   }
+}
 
-  /** Closes everything and checks that nothing is left: no file, no timer, no connection, no request. */
-  async dispose(): Promise<void> {
-    const closed = Promise.all([RequestPool.of(this.player).close(), this.server.close({ graceful: false })])
-    await this.runtime.advance(60_000)
-    expect(await outcome(closed)).toHaveProperty('value')
-    const nodes = Promise.all([this.home.close(), this.player.close()])
-    await this.runtime.advance(60_000)
-    expect(await outcome(nodes)).toHaveProperty('value')
-    await settle()
-    expect(this.network.violations).toEqual([])
-    expect(this.server.stats()).toMatchObject({ requestsInFlight: 0, connections: 0 })
-    expect(this.runtime.openFiles).toBe(0)
-    expect(this.connections).toBe(0)
-    expect(this.runtime.pendingTimers).toBe(0)
-  }
+/** Closes everything and checks that nothing is left: no file, no timer, no connection, no request. */
+async function disposeRig({ home, network, player, runtime, server }: Rig): Promise<void> {
+  const closed = Promise.all([RequestPool.of(player).close(), server.close({ graceful: false })])
+  await runtime.advance(60_000)
+  expect(await outcome(closed)).toHaveProperty('value')
+  const nodes = Promise.all([home.close(), player.close()])
+  await runtime.advance(60_000)
+  expect(await outcome(nodes)).toHaveProperty('value')
+  await settle()
+  expect(network.violations).toEqual([])
+  expect(server.stats()).toMatchObject({ requestsInFlight: 0, connections: 0 })
+  expect(runtime.openFiles).toBe(0)
+  expect(player.endpoint.connections.size).toBe(0)
+  expect(runtime.pendingTimers).toBe(0)
 }
 
 /** Describes `body` over each kind of carrier; `make` gives rigs that are checked and ended afterwards. */
@@ -118,7 +118,7 @@ export function onEveryCarrier(
   ])(`${name}, on a carrier $carrier`, ({ abortsBlockedStreams }) => {
     const rigs: Rig[] = []
     afterEach(async () => {
-      for (const rig of rigs.splice(0)) await rig.dispose()
+      for (const rig of rigs.splice(0)) await disposeRig(rig)
     })
     body(async (app, options = {}) => {
       const rig = await Rig.create(app, { ...options, network: { abortsBlockedStreams, ...options.network } })
