@@ -10,15 +10,24 @@ import { settle } from './manual-runtime.ts'
 import { connectedPair } from './memory-node.ts'
 import type { Pair, PairOptions } from './memory-node.ts'
 
-/** What has become of a promise once everything has settled: its value, its error, or `pending`. */
-export async function outcome<T>(promise: Promise<T>): Promise<{ value: T } | { error: unknown } | 'pending'> {
-  let result: { value: T } | { error: unknown } | 'pending' = 'pending'
+/** What has become of a promise: its value, its error, or nothing yet. */
+export type Outcome<T> = { readonly value: T } | { readonly error: unknown } | 'pending'
+
+/** Follows a promise; `now` is what has become of it so far. A rejection counts as handled. */
+export function track<T>(promise: Promise<T>): { readonly now: Outcome<T> } {
+  const tracked: { now: Outcome<T> } = { now: 'pending' }
   promise.then(
-    (value) => (result = { value }),
-    (error: unknown) => (result = { error }),
+    (value) => (tracked.now = { value }),
+    (error: unknown) => (tracked.now = { error }),
   )
+  return tracked
+}
+
+/** What has become of a promise once everything has settled that can without time passing. */
+export async function outcome<T>(promise: Promise<T>): Promise<Outcome<T>> {
+  const tracked = track(promise)
   await settle()
-  return result
+  return tracked.now
 }
 
 /** Matches an {@link outcome} that failed with a `P2PError` of `code`. */

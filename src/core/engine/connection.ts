@@ -21,6 +21,7 @@ export class EngineConnection implements P2PConnection<NodeId> {
   /** What all handles share. For backends, not for applications. */
   protected readonly session: Session
   #released = false
+  #last = false
 
   /** Connections come from `connect` and `accept`. */
   constructor(session: Session, kinds: readonly StreamKind[]) {
@@ -51,7 +52,7 @@ export class EngineConnection implements P2PConnection<NodeId> {
   }
 
   async recv(options?: WaitOptions): Promise<Uint8Array> {
-    this.#checkHandle()
+    this.#checkReadable()
     return await this.session.recv(options?.signal)
   }
 
@@ -75,7 +76,7 @@ export class EngineConnection implements P2PConnection<NodeId> {
   }
 
   async acceptStream(options?: StreamOptions): Promise<P2PStream> {
-    this.#checkHandle()
+    this.#checkReadable()
     return await this.session.acceptBi(options?.kind ?? 'stream', options?.signal)
   }
 
@@ -86,7 +87,7 @@ export class EngineConnection implements P2PConnection<NodeId> {
   }
 
   async acceptReceiveStream(options?: WaitOptions): Promise<P2PReceiveStream> {
-    this.#checkHandle()
+    this.#checkReadable()
     return await this.session.acceptUni(options?.signal)
   }
 
@@ -124,7 +125,8 @@ export class EngineConnection implements P2PConnection<NodeId> {
   async end(options?: WaitOptions): Promise<void> {
     if (this.#released) return
     this.#released = true
-    if (this.session.release()) await this.session.end(options?.signal)
+    this.#last = this.session.release()
+    if (this.#last) await this.session.end(options?.signal)
   }
 
   /** Turns the peer away when this is the only handle, and gives the handle up. For listeners. */
@@ -135,6 +137,11 @@ export class EngineConnection implements P2PConnection<NodeId> {
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.end()
+  }
+
+  /** After its own `end()` the last handle may still read what the peer had sent before it knew. */
+  #checkReadable(): void {
+    if (!(this.#last && this.session.ended)) this.#checkHandle()
   }
 
   #checkHandle(): void {

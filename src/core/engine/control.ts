@@ -1,5 +1,6 @@
 /**
- * The control stream of one direction: opened with its first frame, read until it ends.
+ * The control stream of one direction: opened with its first frame, or before the first one-way stream of the
+ * application, and read until it ends.
  *
  * @module
  */
@@ -18,6 +19,14 @@ export class ControlChannel {
 
   constructor(open: () => Promise<CarrierSendStream>) {
     this.#open = open
+  }
+
+  /** Makes sure of the stream now, before the first frame needs it. */
+  open(): void {
+    if (this.#tail) return
+    this.#tail = this.#begin()
+    // A failure means that the connection is over.
+    this.#tail.catch(() => {})
   }
 
   async send(frame: ControlFrame): Promise<void> {

@@ -29,7 +29,6 @@ export class Ending {
   #closeTimer: RuntimeTimer | undefined
   readonly #drained = new Waiter<void>()
   #endedLocally = false
-  #announced: Promise<void> = Promise.resolve()
   #remoteEnd: { readonly streams: number; readonly messages: boolean } | undefined
   #drainedSent = false
 
@@ -57,11 +56,6 @@ export class Ending {
     return this.#drainedSent
   }
 
-  /** Resolves when this side has said END, or failed to. */
-  get announced(): Promise<void> {
-    return this.#announced
-  }
-
   /** This side has said DRAINED. */
   sentDrained(): void {
     this.#drainedSent = true
@@ -78,7 +72,7 @@ export class Ending {
     if (!this.#endedLocally) {
       this.#endedLocally = true
       this.#timer = this.#options.runtime.setTimer(this.#options.timeoutMs, () => this.#giveUp())
-      this.#announced = finish().catch(() => this.#giveUp())
+      finish().catch(() => this.#giveUp())
     }
     return this.#confirmed.promise
   }
@@ -124,6 +118,12 @@ export class Ending {
         'the connection is closed, and what was sent last may be lost',
       {},
     )
+  }
+
+  /** Streams have arrived, but not the messages: `cause` says why. */
+  refused(cause: P2PError): P2PError {
+    const message = `${this.#options.remote()} did not take every message that was sent: ${cause.message}`
+    return P2PError.of('delivery-unconfirmed', message, {}, { cause })
   }
 
   #giveUp(): void {

@@ -52,6 +52,7 @@ export class MessageSender {
   readonly #blocked: { readonly bytes: Uint8Array; readonly waiter: Waiter<void> }[] = []
   #pumping = false
   #error: P2PError | undefined
+  #refused: P2PError | undefined
   #idle: Waiter<void> | undefined
   #finishing: Promise<void> | undefined
 
@@ -62,6 +63,11 @@ export class MessageSender {
   /** Whether the stream was opened, so that the peer has to wait for its end. */
   get used(): boolean {
     return this.#opened
+  }
+
+  /** Why the peer did not take everything that was accepted, if it did not. */
+  get refused(): P2PError | undefined {
+    return this.#refused
   }
 
   async send(bytes: Uint8Array, signal: AbortSignal | undefined): Promise<void> {
@@ -123,7 +129,10 @@ export class MessageSender {
         this.#admit()
       }
     } catch (error) {
-      this.fail(sendFailure(error))
+      // When the connection is over `fail` will be called with the reason.
+      if (P2PError.is(error, 'connection-closed')) return
+      this.#refused = sendFailure(error)
+      this.fail(this.#refused)
     } finally {
       this.#pumping = false
       this.#idle?.resolve()
@@ -218,13 +227,22 @@ export class MessageReceiver {
     this.#resume?.resolve()
   }
 
-  /** Takes messages off `stream` until it ends; `rest` are bytes already read from it. */
+  /**
+   * Takes messages off `stream` until it ends, which is when `ended` tells why there are no more; `rest` are bytes
+   * already read from it. When the connection is over first, `close` is still to be called.
+   */
   async pump(stream: CarrierReceiveStream, rest: Uint8Array, ended: () => P2PError): Promise<void> {
     try {
       this.#parse(rest)
       while (!this.#done) {
-        if (!(await this.#room())) continue
-        const chunk = await stream.read(BATCH_BYTES)
+        const room = await this.#room()
+        if (!room) continue
+        const chunk = await stream.read(room.bytes)
+        if (room.granted) {
+          const used = Math.min(room.bytes, chunk?.length ?? 0)
+          this.#grantedBytes += used
+          if (used < room.bytes) this.#options.returnDrainBytes(room.bytes - used)
+        }
         if (!chunk) break
         this.#parse(chunk)
       }
@@ -233,24 +251,24 @@ export class MessageReceiver {
       }
       this.close(ended())
     } catch (error) {
+      if (P2PError.is(error, 'connection-closed')) return
       const failure = P2PError.from(error, 'connection-failed', 'receiving messages failed', {})
       stream.stop(P2PError.is(failure, 'message-too-large') ? LIBRARY_CODE.limit : LIBRARY_CODE.protocol)
       this.close(failure)
     }
   }
 
-  /** Waits until a chunk may be read; false when things have changed and must be looked at again. */
-  async #room(): Promise<boolean> {
-    if (this.#queuedBytes < this.#options.queueBytes) return true
+  /** Waits until something may be read; undefined when things have changed and must be looked at again. */
+  async #room(): Promise<{ readonly bytes: number; readonly granted: boolean } | undefined> {
+    if (this.#queuedBytes < this.#options.queueBytes) return { bytes: BATCH_BYTES, granted: false }
     if (this.#draining) {
-      const granted = this.#options.grantDrainBytes(BATCH_BYTES)
-      this.#grantedBytes += granted
-      if (granted > 0) return true
+      const bytes = this.#options.grantDrainBytes(BATCH_BYTES)
+      if (bytes > 0) return { bytes, granted: true }
     }
     this.#resume = new Waiter()
     await this.#resume.promise
     this.#resume = undefined
-    return false
+    return undefined
   }
 
   #finish(): void {

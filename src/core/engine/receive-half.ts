@@ -59,6 +59,7 @@ export class ReceiveHalf implements P2PReceiveStream {
   #draining = false
   #end: 'open' | 'finished' | P2PError = 'open'
   #carrierEnded = false
+  #closeError: P2PError | undefined
   #reader: Waiter<void> | undefined
   #readable: ReadableStream<Uint8Array> | undefined
 
@@ -166,17 +167,20 @@ export class ReceiveHalf implements P2PReceiveStream {
     this.#fetch(FETCH_BYTES)
   }
 
-  /** The connection is over: what is in memory stays readable. */
-  connectionClosed(error: P2PError): void {
-    this.#carrierEnded = true
-    if (this.#end === 'open') this.#finish(error)
+  /**
+   * The connection is over. What is in memory stays readable, and, when it was not this side that closed, what the
+   * carrier has received before.
+   */
+  connectionClosed(error: P2PError, local: boolean): void {
+    this.#closeError = error
+    if (local) this.#carrierEnded = true
+    if (this.#carrierEnded && this.#end === 'open') this.#finish(error)
   }
 
-  /** Reads on into memory, as far as bytes are granted, because the peer wants to end the connection. */
+  /** Reads on into memory, as far as bytes are granted, because the connection is ending. */
   drain(): void {
-    if (this.#draining) return
     this.#draining = true
-    this.#fetch(FETCH_BYTES)
+    if (this.#end === 'open') this.#fetch(FETCH_BYTES)
   }
 
   get readable(): ReadableStream<Uint8Array> {
@@ -291,9 +295,9 @@ export class ReceiveHalf implements P2PReceiveStream {
     this.#fetching = false
     this.#carrierEnded = true
     if (this.#stopAfterFetch !== undefined) this.#carrier.stop(this.#stopAfterFetch)
-    if (this.#end === 'open') {
-      this.#finish(receiveError(error))
-    }
+    // When the connection is over `connectionClosed` tells the reason, before this or after.
+    const failure = P2PError.is(error, 'connection-closed') ? this.#closeError : receiveError(error)
+    if (this.#end === 'open' && failure) this.#finish(failure)
     this.#trimGrant()
   }
 }

@@ -15,8 +15,8 @@ import { describeCode } from './wire.ts'
 /** What a half needs to know of its connection. */
 export interface SendHost {
   readonly abortsBlockedStreams: boolean
-  /** The half was finished or given up. */
-  sendDone(): void
+  /** The half was finished, or given up. */
+  sendDone(finished: boolean): void
   /** Sends RESET for a stream that the carrier cannot reset at present. */
   sendReset(code: number): void
   countSent(bytes: number): void
@@ -168,6 +168,8 @@ export class SendHalf implements P2PSendStream {
   }
 
   #failedWrite(error: unknown): void {
+    // When the connection is over `connectionClosed` will be called with the reason.
+    if (P2PError.is(error, 'connection-closed')) return
     const failure = sendError(error, 'writing to the stream')
     if (P2PError.is(failure, 'stream-stopped')) this.#stopped(failure.streamCode)
     if (this.#end === 'open') this.#fail(failure)
@@ -201,7 +203,7 @@ export class SendHalf implements P2PSendStream {
     }
     if (this.#end === 'open') {
       this.#end = 'finished'
-      this.#host.sendDone()
+      this.#host.sendDone(true)
     }
   }
 
@@ -231,7 +233,7 @@ export class SendHalf implements P2PSendStream {
     this.#writing?.waiter.reject(error)
     for (const write of this.#queue.splice(0)) write.waiter.reject(error)
     this.#idle?.resolve()
-    this.#host.sendDone()
+    this.#host.sendDone(false)
   }
 }
 

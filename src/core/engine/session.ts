@@ -16,13 +16,15 @@ import type { CloseInfo, ConnectionStats, StreamKind } from '../connection.ts'
 import { P2PError } from '../errors.ts'
 import type { Runtime } from '../runtime.ts'
 import type { P2PReceiveStream, P2PStream } from '../stream.ts'
+import { closedError, describeClose, ENDED_BY_PEER } from './closing.ts'
 import { ControlChannel } from './control.ts'
 import { Ending } from './ending.ts'
-import { readStreamHeader } from './header.ts'
+import { Inbound } from './inbound.ts'
 import { MessageReceiver, MessageSender } from './messages.ts'
 import type { SendHalf } from './send-half.ts'
-import { DuplexStream, StreamTable } from './streams.ts'
-import { abortable, AsyncQueue, DeadlineQueue } from './waiting.ts'
+import { StreamTable } from './streams.ts'
+import type { DuplexStream } from './streams.ts'
+import { abortable } from './waiting.ts'
 import type { ControlFrame } from './wire.ts'
 import { encodeStreamHeader, LIBRARY_CODE, STREAM_KIND } from './wire.ts'
 
@@ -46,25 +48,16 @@ export class Session {
   readonly closed: Promise<CloseInfo>
   readonly #options: SessionOptions
   readonly #startedMs: number
-  readonly #kinds = new Set<StreamKind>()
-  readonly #accepted: Readonly<Record<StreamKind, AsyncQueue<P2PStream>>> = {
-    stream: new AsyncQueue(),
-    request: new AsyncQueue(),
-  }
-  readonly #acceptedOneWay = new AsyncQueue<P2PReceiveStream>()
   readonly #streams: StreamTable
   readonly #sender: MessageSender
   readonly #receiver: MessageReceiver
+  readonly #inbound: Inbound
   readonly #control: ControlChannel
   readonly #ending: Ending
-  readonly #headers: DeadlineQueue
   #handles = 0
   #info: CloseInfo | undefined
   #error: P2PError | undefined
-  #receivingMessages = false
-  #receivingControl = false
-  #answered = false
-  #closing = false
+  #closeRequested: CloseInfo | undefined
   #messagesSent = 0
   #messagesReceived = 0
   #bytesSent = 0
@@ -77,7 +70,6 @@ export class Session {
     this.limits = limits
     this.ours = options.ours
     this.#startedMs = runtime.now()
-    this.#headers = new DeadlineQueue(runtime, limits.streamHeaderTimeoutMs)
     const openUni = async (): Promise<CarrierSendStream> => {
       const stream = await carrier.openUni()
       this.#streams.announceAll()
@@ -105,6 +97,9 @@ export class Session {
     })
     this.#streams = new StreamTable({
       abortsBlockedStreams: options.abortsBlockedStreams,
+      // On our own protocol the peer says what has arrived.
+      tracksDelivery: options.confirmsDelivery && !options.ours,
+      endedCode: options.ours ? LIBRARY_CODE.ended : 0,
       grantDrainBytes: (bytes) => this.#ending.grant(bytes),
       returnDrainBytes: (bytes) => this.#returnDrainBytes(bytes),
       drained: () => this.#checkDrained(),
@@ -112,25 +107,29 @@ export class Session {
       sent: (bytes) => (this.#bytesSent += bytes),
       received: (bytes) => (this.#bytesReceived += bytes),
     })
+    this.#inbound = new Inbound({
+      carrier,
+      runtime,
+      limits,
+      ours: options.ours,
+      streams: this.#streams,
+      control: (receive, rest) => this.#receiveControl(receive, rest),
+      messages: (receive, rest) => this.#receiveMessages(receive, rest),
+      messagesRefused: () => this.#receiver.close(this.#endError()),
+      broken: (why) => this.close(LIBRARY_CODE.protocol, why),
+    })
     this.closed = carrier.closed.then((close) => this.#closed(close))
   }
 
   /** Starts taking streams of these kinds off the connection, for one more handle. */
   attach(kinds: readonly StreamKind[]): void {
     this.#handles++
-    for (const kind of kinds) this.#kinds.add(kind)
+    this.#inbound.claim(kinds)
   }
 
   /** Starts to accept streams; before, they wait in the transport. */
   start(): void {
-    void this.#acceptLoop(
-      () => this.carrier.acceptBi(),
-      (stream) => this.#classifyBi(stream),
-    )
-    void this.#acceptLoop(
-      () => this.carrier.acceptUni(),
-      (stream) => this.#classifyUni(stream),
-    )
+    void this.#accept()
   }
 
   /** One handle fewer; true when that was the last. */
@@ -140,12 +139,18 @@ export class Session {
   }
 
   get connected(): boolean {
-    return this.#info === undefined && !this.#closing && !this.#ending.begun
+    return this.#info === undefined && this.#closeRequested === undefined && !this.#ending.begun
+  }
+
+  /** Whether this side has called `end()`: what the peer had sent before it knew can still be read. */
+  get ended(): boolean {
+    return this.#ending.endedLocally
   }
 
   /** Throws when nothing new can be started any more. */
   checkOpen(): void {
     if (this.#error) throw this.#error
+    if (this.#closeRequested) throw closedError(this.#closeRequested, this.carrier.remoteId.fmtShort())
     if (this.#ending.begun) {
       const by = this.#ending.endedLocally ? 'local' : 'remote'
       throw P2PError.of('connection-closed', `the connection is ending: the ${by} side has called end()`, {
@@ -157,28 +162,37 @@ export class Session {
   }
 
   async openBi(kind: StreamKind, signal: AbortSignal | undefined): Promise<DuplexStream> {
-    this.checkOpen()
-    const opening = this.carrier.openBi()
     const open = (stream: CarrierStream): DuplexStream =>
       this.#streams.openBi(stream, (number) => this.#header(STREAM_KIND[kind], number))
-    if (!signal) return open(await opening)
-    return open(await abortable(opening, signal, 'openStream', (late) => this.#refuse(0, late.receive, late.send)))
+    return await this.#open(
+      () => this.carrier.openBi(),
+      open,
+      (late) => late.refuse(0),
+      signal,
+      'openStream',
+    )
   }
 
   async openUni(signal: AbortSignal | undefined): Promise<SendHalf> {
-    this.checkOpen()
-    const opening = this.carrier.openUni()
-    const stream = await (signal ? abortable(opening, signal, 'openSendStream', (late) => late.reset(0)) : opening)
-    return this.#streams.openUni(stream, (number) => this.#header(STREAM_KIND.oneWay, number))
+    // Streams may use up all that the transport allows, and then there would be no way to abort one of them.
+    if (this.ours) this.#control.open()
+    const open = (stream: CarrierSendStream): SendHalf =>
+      this.#streams.openUni(stream, (number) => this.#header(STREAM_KIND.oneWay, number))
+    return await this.#open(
+      () => this.carrier.openUni(),
+      open,
+      (late) => late.reset(0),
+      signal,
+      'openSendStream',
+    )
   }
 
   acceptBi(kind: StreamKind, signal: AbortSignal | undefined): Promise<P2PStream> {
-    this.#kinds.add(kind)
-    return this.#accepted[kind].next(signal, 'acceptStream')
+    return this.#inbound.acceptTwoWay(kind, signal)
   }
 
   acceptUni(signal: AbortSignal | undefined): Promise<P2PReceiveStream> {
-    return this.#acceptedOneWay.next(signal, 'acceptReceiveStream')
+    return this.#inbound.acceptOneWay(signal)
   }
 
   async send(bytes: Uint8Array, signal: AbortSignal | undefined): Promise<void> {
@@ -213,7 +227,7 @@ export class Session {
   }
 
   close(code: number, reason: string): void {
-    this.#closing = true
+    this.#closeRequested ??= describeClose({ closeCode: code, reason, by: 'local' }, this.ours)
     this.carrier.close(code, reason)
   }
 
@@ -239,37 +253,30 @@ export class Session {
     this.#streams.drainAll()
     const confirmed = await this.#sayEnd()
     if (confirmed) await this.#ending.settleDebt()
-    this.carrier.close(this.#ending.drainedSent ? LIBRARY_CODE.drained : LIBRARY_CODE.ended, 'ended')
+    const { refused } = this.#sender
+    if (this.ours) this.carrier.close(this.#ending.drainedSent ? LIBRARY_CODE.drained : LIBRARY_CODE.ended, 'ended')
+    else this.carrier.close(0, '')
     if (!confirmed) throw this.#ending.unconfirmed()
+    if (refused) throw this.#ending.refused(refused)
   }
 
   /** Finishes everything and says so; resolves with whether the peer confirmed that it has arrived. */
   #sayEnd(): Promise<boolean> {
     return this.#ending.begin(async () => {
-      await Promise.all([this.#sender.finish(), this.#streams.finishAll()])
-      if (this.ours) {
-        await this.#control.send({ type: 'end', streams: this.#streams.opened, messages: this.#sender.used })
-      } else if (this.#options.confirmsDelivery) {
-        await this.#streams.acknowledged()
-        this.#ending.confirm()
-      }
+      // First, so that the peer makes room for what it holds up.
+      const announced = this.ours && this.#control.send({ type: 'end', ...this.#extent() })
+      // Nobody has taken these, so nobody has answered them.
+      for (const stream of this.#inbound.waiting()) stream.refuseAnswer(this.ours ? LIBRARY_CODE.ended : 0)
+      // Messages that the peer refused do not keep the rest from arriving.
+      await Promise.all([announced, this.#sender.finish().catch(() => {}), this.#streams.finishAll()])
+      if (this.ours || !this.#options.confirmsDelivery) return
+      if (await this.#streams.delivered()) this.#ending.confirm()
     })
   }
 
-  /**
-   * After the peer's END nothing new can be started here either. When no stream is half-way, this side says END too,
-   * before its DRAINED: so the peer, which will close, knows that there is more to drain and loses none of it.
-   */
-  async #answerEnd(): Promise<void> {
-    if (this.#streams.sending) return
-    try {
-      await this.#sender.finish()
-      if (this.#streams.sending) return
-      void this.#sayEnd()
-      await this.#ending.announced
-    } catch {
-      // The connection is over, or the peer has stopped this side's messages: nothing is owed.
-    }
+  /** What the peer has to wait for: nothing can be added once this side is ending. */
+  #extent(): { readonly streams: number; readonly messages: boolean } {
+    return { streams: this.#streams.opened, messages: this.#sender.used }
   }
 
   #requireOurs(what: string): void {
@@ -288,82 +295,49 @@ export class Session {
     return this.ours ? encodeStreamHeader(kind, number) : undefined
   }
 
-  async #acceptLoop<T>(accept: () => Promise<T>, classify: (stream: T) => Promise<void>): Promise<void> {
+  /** Opens a stream; one that the transport brings when nobody wants it any more goes to `discard`. */
+  async #open<Carried, Opened>(
+    ask: () => Promise<Carried>,
+    open: (stream: Carried) => Opened,
+    discard: (stream: Opened) => void,
+    signal: AbortSignal | undefined,
+    what: string,
+  ): Promise<Opened> {
+    this.checkOpen()
+    const late = (stream: Carried): void => {
+      // Numbered even so, for the peer may see it. Not so after END: a stream that says nothing is never seen.
+      if (!this.#ending.endedLocally) discard(open(stream))
+    }
+    let stream
     try {
-      for (;;) void classify(await accept())
-    } catch {
-      // The connection is over; `closed` says how.
+      stream = await (signal ? abortable(ask(), signal, what, late) : ask())
+    } catch (error) {
+      if (P2PError.is(error, 'connection-closed')) await this.closed
+      throw this.#error ?? error
     }
-  }
-
-  /** Reads a stream's header, giving up on peers that open a stream and say nothing. */
-  async #readHeader(
-    receive: CarrierReceiveStream,
-    send: CarrierSendStream | undefined,
-  ): Promise<Awaited<ReturnType<typeof readStreamHeader>>> {
-    this.#headers.add(receive, () => this.#refuse(LIBRARY_CODE.headerTimeout, receive, send))
     try {
-      return await readStreamHeader(receive)
-    } catch {
-      return undefined
-    } finally {
-      this.#headers.done(receive)
+      this.checkOpen()
+    } catch (error) {
+      late(stream)
+      throw error
     }
+    return open(stream)
   }
 
-  #refuse(code: number, receive: CarrierReceiveStream, send?: CarrierSendStream): void {
-    receive.stop(code)
-    send?.reset(code)
+  /** Accepts streams until the connection is over, and what had arrived by then has been taken off the carrier. */
+  async #accept(): Promise<void> {
+    await this.#inbound.run()
+    await this.closed
+    const error = this.#endError()
+    if (!this.#inbound.hasMessages) this.#receiver.close(error)
+    this.#inbound.close(error)
   }
 
-  async #classifyBi(stream: CarrierStream): Promise<void> {
-    if (!this.ours) {
-      this.#deliver('stream', this.#streams.acceptBi(stream, undefined, undefined))
-      return
-    }
-    const header = await this.#readHeader(stream.receive, stream.send)
-    const kind = (['stream', 'request'] as const).find((name) => STREAM_KIND[name] === header?.kind)
-    if (!header || !kind || !this.#kinds.has(kind)) {
-      this.#refuse(header && !kind ? LIBRARY_CODE.protocol : LIBRARY_CODE.unclaimed, stream.receive, stream.send)
-      this.#streams.skipped()
-      return
-    }
-    this.#deliver(kind, this.#streams.acceptBi(stream, header.number, header.rest))
-  }
-
-  #deliver(kind: StreamKind, stream: DuplexStream): void {
-    const queue = this.#accepted[kind]
-    if (queue.length >= this.limits.maxWaitingStreams) stream.refuse(LIBRARY_CODE.limit)
-    else queue.push(stream)
-  }
-
-  async #classifyUni(receive: CarrierReceiveStream): Promise<void> {
-    if (!this.ours) {
-      this.#acceptedOneWay.push(this.#streams.acceptUni(receive, undefined, undefined))
-      return
-    }
-    const header = await this.#readHeader(receive, undefined)
-    if (header?.kind === STREAM_KIND.control && !this.#receivingControl) {
-      this.#receivingControl = true
-      await this.#receiveControl(receive, header.rest)
-    } else if (header?.kind === STREAM_KIND.messages && !this.#receivingMessages) {
-      this.#receivingMessages = true
-      if (!this.#kinds.has('stream')) {
-        this.#refuse(LIBRARY_CODE.unclaimed, receive)
-        this.#receiver.close(this.#closeError())
-        return
-      }
-      await this.#receiver.pump(receive, header.rest, () => this.#closeError())
-    } else if (header?.kind === STREAM_KIND.oneWay && this.#kinds.has('stream')) {
-      const stream = this.#streams.acceptUni(receive, header.number, header.rest)
-      if (this.#acceptedOneWay.length >= this.limits.maxWaitingStreams) stream.stopWith(LIBRARY_CODE.limit)
-      else this.#acceptedOneWay.push(stream)
-    } else {
-      const known = header?.kind === STREAM_KIND.oneWay
-      this.#refuse(known || !header ? LIBRARY_CODE.unclaimed : LIBRARY_CODE.protocol, receive)
-      if (known || !header) this.#streams.skipped()
-      else this.close(LIBRARY_CODE.protocol, `a stream of the unknown or repeated kind ${header.kind}`)
-    }
+  async #receiveMessages(receive: CarrierReceiveStream, rest: Uint8Array): Promise<void> {
+    await this.#receiver.pump(receive, rest, () => this.#endError())
+    if (this.#receiver.done) return
+    await this.closed
+    this.#receiver.close(this.#endError())
   }
 
   async #receiveControl(receive: CarrierReceiveStream, rest: Uint8Array): Promise<void> {
@@ -377,12 +351,12 @@ export class Session {
   #handleControl(frame: ControlFrame): void {
     if (frame.type === 'end') {
       this.#ending.remoteEnded(frame)
+      // Nothing new can be started here either. When no stream is half-way, this side says END too, before its DRAINED:
+      // so the peer, which will close, knows that there is more to drain and loses none of it.
+      if (!this.#streams.sending) void this.#sayEnd()
       this.#streams.drainAll()
       this.#receiver.drain()
-      void this.#answerEnd().then(() => {
-        this.#answered = true
-        this.#checkDrained()
-      })
+      this.#checkDrained()
       this.#ending.expectClose(() =>
         this.carrier.close(LIBRARY_CODE.ended, 'the peer ended, and did not close in time'),
       )
@@ -404,7 +378,7 @@ export class Session {
 
   #returnDrainBytes(bytes: number): void {
     this.#ending.returned(bytes)
-    if (this.#ending.remoteEnd) {
+    if (this.#ending.begun) {
       this.#streams.drainAll()
       this.#receiver.drain()
     }
@@ -413,51 +387,32 @@ export class Session {
   /** Says DRAINED once everything that the peer's END announced has arrived. */
   #checkDrained(): void {
     const announced = this.#ending.remoteEnd
-    if (!announced || !this.#answered || this.#ending.drainedSent || this.#info) return
+    if (!announced || this.#ending.drainedSent || this.#info) return
     if (announced.messages && !this.#receiver.done) return
     if (!this.#streams.drained(announced.streams)) return
     this.#ending.sentDrained()
     this.#control.send({ type: 'drained' }).catch(() => {})
   }
 
-  #closeError(): P2PError {
+  /** Why nothing follows: the connection is over, or the peer has ended it and will close it. */
+  #endError(): P2PError {
     return this.#error ?? closedError(this.#info ?? ENDED_BY_PEER, this.carrier.remoteId.fmtShort())
   }
 
   #closed(close: CarrierClose): CloseInfo {
-    const info = describeClose(close)
-    this.#info = info
-    this.#headers.clear()
+    const info = describeClose(close, this.ours)
     const error = closedError(info, this.carrier.remoteId.fmtShort())
+    const local = close.by === 'local'
+    this.#info = info
     this.#error = error
     this.#ending.connectionClosed(close)
-    this.#streams.connectionClosed(error)
+    this.#streams.connectionClosed(error, local)
     this.#sender.fail(error)
-    this.#receiver.close(error)
-    for (const queue of [this.#accepted.stream, this.#accepted.request, this.#acceptedOneWay]) queue.close(error)
+    // Otherwise `#accept` and `#receiveMessages` do so, when they have what had arrived.
+    if (local) {
+      this.#receiver.close(error)
+      this.#inbound.close(error)
+    }
     return info
   }
-}
-
-const ENDED_BY_PEER: CloseInfo = { closeCode: 0, reason: 'ended', by: 'remote', refused: false }
-
-/** A carrier's close as the application sees it: the library's own codes become words. */
-export function describeClose(close: CarrierClose): CloseInfo {
-  const { closeCode, reason, by } = close
-  const refused = closeCode === LIBRARY_CODE.refused
-  return { closeCode: closeCode > 0xffff_ffff ? 0 : closeCode, reason, by, refused }
-}
-
-/** The error that everything waiting on a connection fails with when it is over. */
-export function closedError(info: CloseInfo, remote: string): P2PError {
-  if (info.refused && info.by === 'remote') {
-    return P2PError.of('refused', `${remote} refused the connection: ${info.reason}`, { node: remote })
-  }
-  const who = info.by === 'local' ? 'this side' : info.by === 'remote' ? remote : 'the transport'
-  const why = info.reason === '' ? '' : `: ${info.reason}`
-  return P2PError.of('connection-closed', `${who} closed the connection (code ${info.closeCode})${why}`, {
-    closeCode: info.closeCode,
-    reason: info.reason,
-    by: info.by,
-  })
 }

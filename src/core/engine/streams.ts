@@ -4,7 +4,7 @@
  * @module
  */
 import type { CarrierReceiveStream, CarrierSendStream, CarrierStream } from '../carrier.ts'
-import type { P2PError } from '../errors.ts'
+import { P2PError } from '../errors.ts'
 import type { P2PStream, WaitOptions } from '../stream.ts'
 import { ReceiveHalf } from './receive-half.ts'
 import { SendHalf } from './send-half.ts'
@@ -66,6 +66,11 @@ export class DuplexStream implements P2PStream {
     this.#send.resetWith(code)
   }
 
+  /** Gives up the sending half alone. */
+  refuseAnswer(code: number): void {
+    this.#send.resetWith(code)
+  }
+
   [Symbol.asyncIterator](): AsyncIterableIterator<Uint8Array> {
     return this.#receive[Symbol.asyncIterator]()
   }
@@ -79,6 +84,10 @@ export class DuplexStream implements P2PStream {
 /** What the table needs to know of its connection. */
 export interface StreamTableOptions {
   readonly abortsBlockedStreams: boolean
+  /** The code that streams are reset with when they come after this side has ended. */
+  readonly endedCode: number
+  /** Whether to note what the transport says about the arrival of finished streams. */
+  readonly tracksDelivery: boolean
   readonly grantDrainBytes: (bytes: number) => number
   readonly returnDrainBytes: (bytes: number) => void
   /** A receiving half has reached its end. */
@@ -111,12 +120,14 @@ export class StreamTable {
   readonly #earlyAborts = new Map<number, Abort[]>()
   /** Streams opened here whose header has not left, by number. */
   readonly #unannounced = new Map<number, SendHalf>()
-  readonly #unacknowledged = new Set<Promise<void>>()
+  readonly #undelivered = new Set<Promise<boolean>>()
   #opened = 0
   #accepted = 0
   #seen = 0
   #openReceives = 0
   #openSends = 0
+  #draining = false
+  #answering = true
 
   constructor(options: StreamTableOptions) {
     this.#options = options
@@ -157,6 +168,8 @@ export class StreamTable {
     entry.send = this.#sendHalf(entry, this.#remote, number, carrier.send, undefined)
     entry.receive = this.#receiveHalf(entry, this.#remote, number, carrier.receive, rest)
     this.#applyEarlyAborts(number)
+    // END has promised that nothing more will be sent; an end without a reset would look like an empty answer.
+    if (!this.#answering) entry.send.resetWith(this.#options.endedCode)
     return new DuplexStream(entry.send, entry.receive)
   }
 
@@ -177,21 +190,30 @@ export class StreamTable {
 
   /** Whether all that the peer announced has come, and come to its end. */
   drained(announced: number): boolean {
-    return this.#seen >= announced && this.#openReceives === 0
+    let receiving = this.#openReceives
+    // The peer has not heard of these, so nothing can come on them.
+    for (const number of this.#unannounced.keys()) if (this.#local.get(number)?.receive?.done === false) receiving--
+    return this.#seen >= announced && receiving === 0
   }
 
+  /** Reads every stream, now there or to come, into memory, as far as bytes are granted. */
   drainAll(): void {
+    this.#draining = true
     for (const entry of this.#entries()) entry.receive?.drain()
   }
 
-  /** Finishes every sending half. One that the peer has stopped counts as finished: its bytes are not wanted. */
+  /**
+   * Finishes every sending half; streams that the peer opens from now on are not answered. A half that the peer has
+   * stopped counts as finished: its bytes are not wanted.
+   */
   async finishAll(): Promise<void> {
+    this.#answering = false
     await Promise.allSettled(this.#entries().flatMap((entry) => entry.send?.finish() ?? []))
   }
 
-  /** Resolves when the peer's transport has everything that was finished. */
-  async acknowledged(): Promise<void> {
-    await Promise.all(this.#unacknowledged)
+  /** Resolves with whether the peer's transport has everything that was finished and that it has not stopped. */
+  async delivered(): Promise<boolean> {
+    return (await Promise.all(this.#undelivered)).every(Boolean)
   }
 
   /** A control frame of the peer. */
@@ -200,17 +222,21 @@ export class StreamTable {
     const entry = table.get(frame.number)
     if (entry) {
       this.#abort(entry, frame)
-    } else if (frame.openedBySender && this.#earlyAborts.size < MAX_EARLY_ABORTS) {
+    } else if (frame.openedBySender) {
       const aborts = this.#earlyAborts.get(frame.number) ?? []
       if (aborts.length < 2) this.#earlyAborts.set(frame.number, [...aborts, frame])
+      if (this.#earlyAborts.size <= MAX_EARLY_ABORTS) return
+      // The oldest is the likeliest to concern a stream that has come and gone.
+      const [oldest] = this.#earlyAborts.keys()
+      if (oldest !== undefined) this.#earlyAborts.delete(oldest)
     }
   }
 
-  connectionClosed(error: P2PError): void {
+  connectionClosed(error: P2PError, local: boolean): void {
     this.#earlyAborts.clear()
     for (const entry of this.#entries()) {
       entry.send?.connectionClosed(error)
-      entry.receive?.connectionClosed(error)
+      entry.receive?.connectionClosed(error, local)
     }
   }
 
@@ -261,10 +287,10 @@ export class StreamTable {
       carrier,
       {
         abortsBlockedStreams: this.#options.abortsBlockedStreams,
-        sendDone: () => {
+        sendDone: (finished) => {
           this.#openSends--
           if (openedBySender) this.#unannounced.delete(number)
-          this.#trackAcknowledgement(carrier)
+          if (finished && this.#options.tracksDelivery) this.#trackDelivery(carrier)
           this.#forgetIfDone(entry, table, number)
         },
         sendReset: (code) => this.#options.control({ type: 'reset', openedBySender, number, code }, true),
@@ -294,11 +320,14 @@ export class StreamTable {
     this.#announceUpTo(this.#opened)
   }
 
-  #trackAcknowledgement(carrier: CarrierSendStream): void {
-    const acknowledged = carrier.acknowledged?.().catch(() => {})
-    if (!acknowledged) return
-    this.#unacknowledged.add(acknowledged)
-    void acknowledged.then(() => this.#unacknowledged.delete(acknowledged))
+  #trackDelivery(carrier: CarrierSendStream): void {
+    const delivered = carrier.acknowledged?.().then(
+      () => true,
+      (error: unknown) => P2PError.is(error, 'stream-stopped'),
+    )
+    if (!delivered) return
+    this.#undelivered.add(delivered)
+    void delivered.then((yes) => yes && this.#undelivered.delete(delivered))
   }
 
   #receiveHalf(
@@ -310,7 +339,7 @@ export class StreamTable {
   ): ReceiveHalf {
     this.#openReceives++
     const openedBySender = table === this.#local
-    return new ReceiveHalf(
+    const half: ReceiveHalf = new ReceiveHalf(
       carrier,
       {
         abortsBlockedStreams: this.#options.abortsBlockedStreams,
@@ -326,5 +355,7 @@ export class StreamTable {
       },
       rest,
     )
+    if (this.#draining) half.drain()
+    return half
   }
 }

@@ -95,6 +95,11 @@ export class AsyncQueue<T> {
     return this.#error !== undefined
   }
 
+  /** The values that wait to be taken, oldest first. */
+  [Symbol.iterator](): Iterator<T> {
+    return this.#values.slice(this.#head).values()
+  }
+
   /** Hands `value` to the first who waits, or keeps it. */
   push(value: T): void {
     for (let waiter = this.#waiters.shift(); waiter; waiter = this.#waiters.shift()) {

@@ -1,0 +1,205 @@
+/**
+ * Streams that the peer opens: their first bytes say what they are, and each kind goes to whoever takes it.
+ *
+ * @module
+ */
+import type { CarrierConnection, CarrierReceiveStream, CarrierSendStream, CarrierStream } from '../carrier.ts'
+import type { P2PLimits } from '../config.ts'
+import type { StreamKind } from '../connection.ts'
+import type { P2PError } from '../errors.ts'
+import type { Runtime } from '../runtime.ts'
+import type { P2PReceiveStream, P2PStream } from '../stream.ts'
+import { readStreamHeader } from './header.ts'
+import type { StreamHeader } from './header.ts'
+import type { DuplexStream, StreamTable } from './streams.ts'
+import { AsyncQueue, DeadlineQueue } from './waiting.ts'
+import { LIBRARY_CODE, STREAM_KIND } from './wire.ts'
+
+/** What sorting needs of its connection. */
+export interface InboundOptions {
+  readonly carrier: CarrierConnection
+  readonly runtime: Runtime
+  readonly limits: P2PLimits
+  /** Whether the protocol is ours; on others every stream is the application's. */
+  readonly ours: boolean
+  readonly streams: StreamTable
+  /** The control stream, with the bytes that came with its header. */
+  readonly control: (receive: CarrierReceiveStream, rest: Uint8Array) => Promise<void>
+  /** The messages stream. */
+  readonly messages: (receive: CarrierReceiveStream, rest: Uint8Array) => Promise<void>
+  /** Messages came, and nobody takes any. */
+  readonly messagesRefused: () => void
+  /** The peer broke the protocol in a way that ends the connection. */
+  readonly broken: (why: string) => void
+}
+
+/** Sorts the streams of one connection. */
+export class Inbound {
+  readonly #options: InboundOptions
+  readonly #kinds = new Set<StreamKind>()
+  readonly #twoWay: Readonly<Record<StreamKind, AsyncQueue<DuplexStream>>> = {
+    stream: new AsyncQueue(),
+    request: new AsyncQueue(),
+  }
+  readonly #oneWay = new AsyncQueue<P2PReceiveStream>()
+  readonly #headers: DeadlineQueue
+  /** Streams whose header is being read. */
+  readonly #classifying = new Set<Promise<void>>()
+  #hasMessages = false
+  #hasControl = false
+
+  constructor(options: InboundOptions) {
+    this.#options = options
+    this.#headers = new DeadlineQueue(options.runtime, options.limits.streamHeaderTimeoutMs)
+  }
+
+  /** Whether the messages stream has come. */
+  get hasMessages(): boolean {
+    return this.#hasMessages
+  }
+
+  /** Takes streams of these kinds from now on. */
+  claim(kinds: readonly StreamKind[]): void {
+    for (const kind of kinds) this.#kinds.add(kind)
+  }
+
+  acceptTwoWay(kind: StreamKind, signal: AbortSignal | undefined): Promise<P2PStream> {
+    this.#kinds.add(kind)
+    return this.#twoWay[kind].next(signal, 'acceptStream')
+  }
+
+  acceptOneWay(signal: AbortSignal | undefined): Promise<P2PReceiveStream> {
+    return this.#oneWay.next(signal, 'acceptReceiveStream')
+  }
+
+  /** Two-way streams that nobody has accepted yet. */
+  *waiting(): Generator<DuplexStream> {
+    yield* this.#twoWay.stream
+    yield* this.#twoWay.request
+  }
+
+  /** Starts to accept streams; before, they wait in the transport. Resolves when there will be no more. */
+  async run(): Promise<void> {
+    const { carrier } = this.#options
+    await Promise.all([
+      this.#loop(
+        () => carrier.acceptBi(),
+        (stream) => this.#sortTwoWay(stream),
+      ),
+      this.#loop(
+        () => carrier.acceptUni(),
+        (stream) => this.#sortOneWay(stream),
+      ),
+    ])
+    await Promise.all(this.#classifying)
+  }
+
+  /** No stream follows those that wait. */
+  close(error: P2PError): void {
+    this.#headers.clear()
+    for (const queue of [this.#twoWay.stream, this.#twoWay.request, this.#oneWay]) queue.close(error)
+  }
+
+  async #loop<T>(accept: () => Promise<T>, sort: (stream: T) => Promise<void>): Promise<void> {
+    try {
+      for (;;) {
+        const sorting = sort(await accept())
+        this.#classifying.add(sorting)
+        void sorting.then(() => this.#classifying.delete(sorting))
+      }
+    } catch {
+      // The connection is over; `closed` says how.
+    }
+  }
+
+  /** Reads a stream's header; undefined when there will be none, or it took too long. */
+  async #readHeader(receive: CarrierReceiveStream, send?: CarrierSendStream): Promise<StreamHeader | undefined> {
+    let late = false
+    this.#headers.add(receive, () => {
+      late = true
+      refuse(LIBRARY_CODE.headerTimeout, receive, send)
+    })
+    try {
+      const header = await readStreamHeader(receive)
+      // A carrier that cannot stop a stream while it is read from brings the bytes nevertheless.
+      return late ? undefined : header
+    } catch {
+      return undefined
+    } finally {
+      this.#headers.done(receive)
+    }
+  }
+
+  async #sortTwoWay(stream: CarrierStream): Promise<void> {
+    const { ours, streams } = this.#options
+    if (!ours) {
+      this.#keepTwoWay('stream', streams.acceptBi(stream, undefined, undefined))
+      return
+    }
+    const header = await this.#readHeader(stream.receive, stream.send)
+    const kind = (['stream', 'request'] as const).find((name) => STREAM_KIND[name] === header?.kind)
+    if (header && kind && this.#kinds.has(kind) && !Number.isNaN(header.number)) {
+      this.#keepTwoWay(kind, streams.acceptBi(stream, header.number, header.rest))
+      return
+    }
+    const broken = header && (!kind || Number.isNaN(header.number))
+    refuse(broken ? LIBRARY_CODE.protocol : LIBRARY_CODE.unclaimed, stream.receive, stream.send)
+    streams.skipped()
+  }
+
+  #keepTwoWay(kind: StreamKind, stream: DuplexStream): void {
+    const queue = this.#twoWay[kind]
+    if (queue.length >= this.#options.limits.maxWaitingStreams) stream.refuse(this.#code(LIBRARY_CODE.limit))
+    else queue.push(stream)
+  }
+
+  async #sortOneWay(receive: CarrierReceiveStream): Promise<void> {
+    const { ours, streams, control, messages, messagesRefused, broken } = this.#options
+    if (!ours) {
+      this.#keepOneWay(receive, undefined, undefined)
+      return
+    }
+    const header = await this.#readHeader(receive)
+    if (header?.kind === STREAM_KIND.control && !this.#hasControl) {
+      this.#hasControl = true
+      void control(receive, header.rest)
+    } else if (header?.kind === STREAM_KIND.messages && !this.#hasMessages) {
+      this.#hasMessages = true
+      if (this.#kinds.has('stream')) {
+        void messages(receive, header.rest)
+      } else {
+        refuse(LIBRARY_CODE.unclaimed, receive)
+        messagesRefused()
+      }
+    } else if (!header || header.kind === STREAM_KIND.oneWay) {
+      if (header && this.#kinds.has('stream') && !Number.isNaN(header.number)) {
+        this.#keepOneWay(receive, header.number, header.rest)
+        return
+      }
+      refuse(LIBRARY_CODE.unclaimed, receive)
+      streams.skipped()
+    } else {
+      refuse(LIBRARY_CODE.protocol, receive)
+      broken(`a stream of the unknown or repeated kind ${header.kind}`)
+    }
+  }
+
+  #keepOneWay(receive: CarrierReceiveStream, number: number | undefined, rest: Uint8Array | undefined): void {
+    const stream = this.#options.streams.acceptUni(receive, number, rest)
+    if (this.#oneWay.length >= this.#options.limits.maxWaitingStreams) {
+      stream.stopWith(this.#code(LIBRARY_CODE.limit))
+    } else {
+      this.#oneWay.push(stream)
+    }
+  }
+
+  /** Other protocols know none of the library's codes. */
+  #code(code: number): number {
+    return this.#options.ours ? code : 0
+  }
+}
+
+function refuse(code: number, receive: CarrierReceiveStream, send?: CarrierSendStream): void {
+  receive.stop(code)
+  send?.reset(code)
+}
