@@ -19,12 +19,21 @@ export type HostProgram = (host: SimHost) => Promise<void> | void
 export type ProgramState = 'none' | 'starting' | 'running' | 'ended' | 'crashed'
 
 /** Where a host is plugged in, and over what line. */
-export type HostOptions = Omit<TopologyHostOptions, 'host'>
+export interface HostOptions extends Omit<TopologyHostOptions, 'host'> {
+  /**
+   * Whether the router at the edge of its LAN forwards a port to each of its nodes when they ask for it, as home
+   * routers do (UPnP, NAT-PMP, PCP). Without it a node behind a NAT can connect but not be connected to.
+   *
+   * @default whether the NAT is like a home router's: one outside port for all peers, the inside one where it is free
+   */
+  readonly portMapping?: boolean | undefined
+}
 
 /** What a world gives to a host. */
 export interface HostContext {
   readonly world: SimWorld
   readonly network: NetworkInterface
+  readonly options: HostOptions
   makeRuntime(): SimRuntime
   /** The program's state has changed. */
   onProgram(before: ProgramState, after: ProgramState): void
@@ -41,9 +50,13 @@ export class SimHost {
   readonly network: NetworkInterface
   /** @internal */
   readonly world: SimWorld
+  /** @internal The port that each of its nodes had, by id: it survives a restart, as a port in a configuration does. */
+  readonly ports: Map<string, number> = new Map()
   readonly #context: HostContext
   readonly #program: HostProgram | undefined
   readonly #powerOff = new Set<() => void>()
+  readonly #moved = new Set<() => void>()
+  #options: HostOptions
   #runtime: SimRuntime
   #state: ProgramState = 'none'
   #starts = 0
@@ -55,6 +68,7 @@ export class SimHost {
     this.index = index
     this.network = context.network
     this.world = context.world
+    this.#options = context.options
     this.#program = program
     this.#runtime = context.makeRuntime()
     this.world.scheduler.audit.record(EventKind.hostAdded, index, digestText(name))
@@ -91,6 +105,31 @@ export class SimHost {
     return () => {
       this.#powerOff.delete(listener)
     }
+  }
+
+  /** Where it is plugged in. */
+  get options(): HostOptions {
+    return this.#options
+  }
+
+  /** Calls `listener` whenever the host has moved to another network, unless the result was called before. */
+  onMoved(listener: () => void): () => void {
+    this.#moved.add(listener)
+    return () => {
+      this.#moved.delete(listener)
+    }
+  }
+
+  /**
+   * Moves to another network or line, as a phone that leaves the house: it gets another address and keeps its sockets.
+   *
+   * @throws P2PError `invalid-configuration`
+   */
+  move(options: HostOptions): void {
+    const { portMapping: _portMapping, ...plug } = options
+    this.world.topology.move(this.network, plug)
+    this.#options = options
+    for (const listener of this.#moved) listener()
   }
 
   /**

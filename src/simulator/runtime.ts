@@ -111,6 +111,11 @@ export class SimRuntime implements Runtime {
     }
   }
 
+  /** Whether its host has had power ever since this runtime was made. */
+  get isOn(): boolean {
+    return this.#on
+  }
+
   now(): number {
     return this.#options.scheduler.nowUs() / 1000
   }

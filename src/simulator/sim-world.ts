@@ -15,6 +15,9 @@ import { NameService, Topology } from './network/index.ts'
 import { SimRuntime } from './runtime.ts'
 import { Scheduler } from './scheduler.ts'
 
+/** How long addresses of ids are cached: what iroh's own DNS servers say. */
+const ID_TTL_SECONDS = 30
+
 /** What a world is made of. */
 export interface SimWorldOptions {
   readonly seed: bigint
@@ -55,9 +58,9 @@ export class SimWorld {
       defaultLatencyMs: config.defaultLatencyMs,
       defaultPacketLoss: config.defaultPacketLoss,
     })
-    const lookups = { delayMs: config.discoveryDelayMs, ttlSeconds: config.dnsTtlSeconds }
-    this.names = new NameService(this.scheduler, lookups)
-    this.ids = new NameService(this.scheduler, lookups)
+    const { discoveryDelayMs: delayMs, dnsTtlSeconds: ttlSeconds } = config
+    this.names = new NameService(this.scheduler, { delayMs, ttlSeconds })
+    this.ids = new NameService(this.scheduler, { delayMs, ttlSeconds: Math.min(ttlSeconds, ID_TTL_SECONDS) })
   }
 
   /** All hosts, in the order they were added. */
@@ -86,10 +89,12 @@ export class SimWorld {
       throw invalidConfiguration('name', name, 'there is a host of this name, and so of this id, already')
     }
     const index = this.#hosts.length
-    const network = this.topology.host(name, { ...options, host: index })
+    const { portMapping: _portMapping, ...plug } = options
+    const network = this.topology.host(name, { ...plug, host: index })
     const context = {
       world: this,
       network,
+      options,
       makeRuntime: (): SimRuntime => this.#makeRuntime(name, index),
       onProgram: (before: ProgramState, after: ProgramState): void => this.#onProgram(before, after),
       onFailure: this.#options.onFailure,

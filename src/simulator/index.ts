@@ -1,0 +1,19 @@
+/**
+ * The simulator: a virtual internet in virtual time, on which nodes of this library run as they do on the real one.
+ *
+ * - `simulation.ts` is where to begin; `simulator-p2p.ts` is the node; `host.ts`, `sim-world.ts`, `default-world.ts`
+ * - `scheduler.ts`, `event-queue.ts`, `driver.ts`, `bridge.ts`, `runtime.ts`: virtual time and real work
+ * - `random.ts`, `audit.ts`: what makes a history repeatable, and what tells two apart
+ * - `network/`: datagrams; `transport/`, `endpoint.ts`, `sim-connection.ts`, `sim-stream.ts`: connections over them
+ *
+ * @module
+ */
+export { digestBytes, digestText, EventKind } from './audit.ts'
+export type { AuditObserver } from './audit.ts'
+export { SimHost } from './host.ts'
+export type { HostOptions, HostProgram, ProgramState } from './host.ts'
+export * from './network/index.ts'
+export { Simulation } from './simulation.ts'
+export type { SimulationOptions, SimulationResult, VirtualTime } from './simulation.ts'
+export { SimulatorConnection, SimulatorP2P, SimulatorP2P as BackendP2P } from './simulator-p2p.ts'
+export type { SimulatorCreateOptions } from './simulator-p2p.ts'

@@ -1,0 +1,198 @@
+/**
+ * A node of a simulated internet: the connection engine over the simulator's transport.
+ *
+ * @module
+ */
+import { P2PAddress } from '../core/address.ts'
+import type { CarrierEndpoint } from '../core/carrier.ts'
+import { resolveLimits } from '../core/config.ts'
+import type { P2PLimits, SimulatorConfig } from '../core/config.ts'
+import type { StreamKind } from '../core/connection.ts'
+import { EngineConnection } from '../core/engine/connection.ts'
+import { EngineNode } from '../core/engine/node.ts'
+import type { Session } from '../core/engine/session.ts'
+import { P2PError } from '../core/errors.ts'
+import { SigningKey } from '../core/keys.ts'
+import type { CreateOptions, P2PDiscovery } from '../core/system.ts'
+import { ambient } from './ambient.ts'
+import { DefaultWorld } from './default-world.ts'
+import { SimulatorDiscovery } from './discovery.ts'
+import { SimEndpoint } from './endpoint.ts'
+import { HeldEndpoint } from './held-endpoint.ts'
+import type { SimHost } from './host.ts'
+import { mapPort } from './port-mapping.ts'
+import { drawBytes } from './random.ts'
+
+const KEEP_ALIVE_US = 5_000_000
+
+/** Options of {@link SimulatorP2P.create}. */
+export interface SimulatorCreateOptions extends CreateOptions {
+  /** The host it runs on. @default the one whose code is running; outside of a simulation, one of its own */
+  readonly host?: SimHost | undefined
+}
+
+/** What a node is made of; made by {@link SimulatorP2P.create}. */
+export interface SimulatorInit {
+  readonly host: SimHost
+  readonly key: SigningKey
+  readonly limits: P2PLimits
+  readonly discovery: readonly P2PDiscovery[]
+  readonly hold: (() => () => void) | undefined
+}
+
+/** A connection of the simulator. */
+export class SimulatorConnection extends EngineConnection {}
+
+/**
+ * A node of a simulated internet.
+ *
+ * Created by a host's program it runs on that host, with the host's id; created outside of any simulation it joins the
+ * process's default world, which keeps real time.
+ *
+ * @example
+ * ```ts
+ * import { Simulation, SimulatorP2P } from '@moosicbox/p2p/simulator'
+ *
+ * const sim = new Simulation({ seed: 1 })
+ * const server = sim.host('server', async () => {
+ *   const p2p = await SimulatorP2P.create()
+ *   for await (const connection of await p2p.listen()) await connection.send(await connection.recv())
+ * })
+ * sim.host('client', async () => {
+ *   await using p2p = await SimulatorP2P.create()
+ *   const connection = await p2p.connect(server.id)
+ *   await connection.send(new Uint8Array(3))
+ *   console.log((await connection.recv()).length) // 3
+ * })
+ * await sim.run({ forMs: 60_000 })
+ * ```
+ */
+export class SimulatorP2P extends EngineNode<SimulatorConnection> {
+  /** The host it runs on. */
+  readonly host: SimHost
+  readonly #endpoint: SimEndpoint
+  readonly #cleanUp: readonly (() => void)[]
+  #outside: string | undefined
+  #closing: Promise<void> | undefined
+
+  /** Nodes come from {@link SimulatorP2P.create}. */
+  constructor(init: SimulatorInit) {
+    const { host, key, limits, discovery, hold } = init
+    const { world } = host
+    const releaseId = world.claimId(key.nodeId)
+    const endpoint = new SimEndpoint({
+      port: freePort(host, key),
+      kernel: world.scheduler,
+      host: host.index,
+      name: host.name,
+      key,
+      network: host.network,
+      transport: {
+        idleTimeoutUs: limits.idleTimeoutMs * 1000,
+        keepAliveUs: Math.min(KEEP_ALIVE_US, Math.ceil((limits.idleTimeoutMs * 1000) / 3)),
+      },
+    })
+    const carrier: CarrierEndpoint = hold ? new HeldEndpoint(endpoint, hold) : endpoint
+    super({ backend: 'simulator', nodeId: key.nodeId, endpoint: carrier, runtime: host.runtime, limits, discovery })
+    this.host = host
+    this.#endpoint = endpoint
+    this.#cleanUp = [
+      releaseId,
+      host.onMoved(() => this.#announce()),
+      host.onPowerOff(() => {
+        releaseId()
+        endpoint.destroy()
+      }),
+    ]
+    this.#announce()
+  }
+
+  /**
+   * Creates a node of this class, or of the subclass it is called on.
+   *
+   * @throws P2PError `invalid-configuration` when a node with this key is alive already, or when it cannot be told which
+   * host the code that calls this belongs to
+   */
+  static async create<T>(this: new (init: never) => T, options: SimulatorCreateOptions = {}): Promise<T> {
+    return new this(prepare(options) as never)
+  }
+
+  protected override makeConnection(session: Session, kinds: readonly StreamKind[]): SimulatorConnection {
+    return new SimulatorConnection(session, kinds)
+  }
+
+  /** Its id, its address, and the one that its router forwards to it. */
+  override address(): P2PAddress {
+    const { id, direct, relays } = this.#endpoint.address()
+    return this.#outside === undefined
+      ? this.#endpoint.address()
+      : new P2PAddress(id, [...direct, this.#outside], relays)
+  }
+
+  override close(): Promise<void> {
+    return (this.#closing ??= this.#close())
+  }
+
+  async #close(): Promise<void> {
+    await super.close()
+    for (const cleanUp of this.#cleanUp) cleanUp()
+    this.host.world.ids.unregister(this.localNodeId().toString())
+  }
+
+  /** Makes it known where this node can be reached now. */
+  #announce(): void {
+    const { host } = this
+    const id = this.localNodeId().toString()
+    const [bound = ''] = this.#endpoint.boundAddresses()
+    const port = Number(bound.slice(bound.lastIndexOf(':') + 1))
+    host.ports.set(id, port)
+    this.#outside = mapPort(host, port)
+    host.world.ids.register(id, this.address())
+  }
+}
+
+function prepare(options: SimulatorCreateOptions): SimulatorInit {
+  const found = options.host ?? hostOfCaller()
+  const world = found ? undefined : DefaultWorld.join()
+  const host = found ?? (world as DefaultWorld).addHost()
+  const key = options.secretKey ?? (world ? drawKey(host) : host.secretKey)
+  return {
+    host,
+    key,
+    limits: resolveLimits({ ...configuredLimits(host.world.config), ...options.limits }),
+    discovery: [...(options.discovery ?? []), new SimulatorDiscovery(host)],
+    hold: world && ((): (() => void) => world.hold()),
+  }
+}
+
+/** The port that the node had when it was last up, if nobody else has it now; else any. */
+function freePort(host: SimHost, key: SigningKey): number {
+  const port = host.ports.get(key.nodeId.toString())
+  return port === undefined || host.network.socketAt(port) ? 0 : port
+}
+
+/** The host whose code is running; undefined when no simulation is. */
+function hostOfCaller(): SimHost | undefined {
+  const { currentHost, running } = ambient()
+  const host = currentHost?.()
+  if (host || running === 0) return host
+  const why = currentHost
+    ? 'this code runs on behalf of no host (an operation of the scenario): pass `host`'
+    : 'a simulation is running, but this code is not part of it: it waited for something real, such as a timer, a file ' +
+      'or an import, for which a host has its `runtime`; or it belongs to no host and has to pass `host`'
+  throw P2PError.of('invalid-configuration', `it cannot be told which host the node is for: ${why}`, {
+    name: 'host',
+    value: undefined,
+  })
+}
+
+function drawKey(host: SimHost): SigningKey {
+  return new SigningKey(drawBytes(host.world.scheduler.random(`host/${host.name}/key`), 32))
+}
+
+function configuredLimits(config: SimulatorConfig): Partial<P2PLimits> {
+  return {
+    connectTimeoutMs: Math.round(config.connectionTimeoutSeconds * 1000),
+    maxMessageBytes: config.maxMessageBytes,
+  }
+}

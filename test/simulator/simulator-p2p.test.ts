@@ -1,0 +1,327 @@
+import { describe, expect, test } from 'vitest'
+import { parseSimulatorConfig } from '../../src/core/config.ts'
+import { testNodeId, testSigningKey } from '../../src/core/keys.ts'
+import { DefaultP2P } from '../../src/default-p2p.ts'
+import { P2PResponse, P2PRouter } from '../../src/router/index.ts'
+import { natPresets, Simulation, SimulatorP2P } from '../../src/simulator/index.ts'
+import type { HostProgram, NatPresetName, SimulationOptions } from '../../src/simulator/index.ts'
+
+const PERFECT = parseSimulatorConfig({ SIMULATOR_DEFAULT_PACKET_LOSS: '0' })
+
+/** A program that answers every message with itself, for as long as it has power. */
+const echo: HostProgram = async () => {
+  const p2p = await SimulatorP2P.create()
+  for await (const connection of await p2p.listen()) {
+    void (async (): Promise<void> => {
+      for await (const message of connection) await connection.send(message)
+    })()
+  }
+}
+
+async function run(
+  programs: Readonly<Record<string, HostProgram>>,
+  options: SimulationOptions = {},
+  forMs = 120_000,
+): Promise<string> {
+  await using sim = new Simulation({ seed: 1, config: PERFECT, ...options })
+  for (const [name, program] of Object.entries(programs)) sim.host(name, program)
+  const { hash } = await sim.run({ forMs })
+  return hash
+}
+
+describe('a node created by a host', () => {
+  test('runs on it, with its id and runtime, after any number of awaits', async () => {
+    await run({
+      alice: async (host) => {
+        await host.runtime.sleep(3)
+        await Promise.resolve()
+        const p2p = await SimulatorP2P.create()
+        expect(p2p.host).toBe(host)
+        expect(p2p.localNodeId().equals(testNodeId('alice'))).toBe(true)
+        expect(p2p.runtime).toBe(host.runtime)
+        expect(p2p.backend).toBe('simulator')
+        await p2p.close()
+        await p2p.close()
+      },
+      bob: async (host) => {
+        await host.runtime.sleep(3)
+        await using p2p = await SimulatorP2P.create()
+        expect(p2p.host).toBe(host)
+      },
+    })
+  })
+
+  test('exchanges messages with another, found by its id', async () => {
+    const received: number[] = []
+    await run({
+      server: echo,
+      client: async ({ runtime }) => {
+        await runtime.sleep(1)
+        await using p2p = await SimulatorP2P.create()
+        const connection = await p2p.connect(testNodeId('server'))
+        for (const size of [0, 1, 100_000]) {
+          await connection.send(new Uint8Array(size).fill(7))
+          const answer = await connection.recv()
+          expect(answer.every((byte) => byte === 7)).toBe(true)
+          received.push(answer.length)
+        }
+        await connection.end()
+      },
+    })
+    expect(received).toEqual([0, 1, 100_000])
+  })
+
+  test('takes part in the same history every time, and in another with another seed', async () => {
+    const programs: Record<string, HostProgram> = {
+      server: echo,
+      client: async ({ runtime }) => {
+        await runtime.sleep(1)
+        await using p2p = await SimulatorP2P.create()
+        await using connection = await p2p.connect(testNodeId('server'))
+        for (let i = 0; i < 20; i++) {
+          await connection.send(runtime.randomBytes(1 + Math.floor(runtime.random() * 20_000)))
+          await connection.recv()
+        }
+      },
+    }
+    const config = parseSimulatorConfig({})
+    const first = await run(programs, { config })
+    expect(await run(programs, { config })).toBe(first)
+    expect(await run(programs, { config, settle: 'immediates' })).toBe(first)
+    expect(await run(programs, { config, seed: 2 })).not.toBe(first)
+  })
+
+  test('finds others by name, after the delay of a look-up, and not those that are unknown', async () => {
+    const times: number[] = []
+    await run({
+      server: async ({ runtime }) => {
+        const p2p = await SimulatorP2P.create()
+        await runtime.sleep(50)
+        await p2p.register('Home')
+      },
+      client: async ({ runtime }) => {
+        await using p2p = await SimulatorP2P.create()
+        await expect(p2p.discover('home')).rejects.toMatchObject({ code: 'node-not-found' })
+        await runtime.sleep(200)
+        for (let i = 0; i < 2; i++) {
+          const start = runtime.now()
+          expect((await p2p.discover('home')).equals(testNodeId('server'))).toBe(true)
+          times.push(runtime.now() - start)
+        }
+        const controller = new AbortController()
+        const aborted = p2p.discover('elsewhere', { signal: controller.signal })
+        controller.abort()
+        await expect(aborted).rejects.toMatchObject({ code: 'aborted' })
+      },
+    })
+    expect(times).toEqual([100, 0])
+  })
+
+  test('needs no host to be named by DefaultP2P, and serves', async () => {
+    let text = ''
+    await run({
+      server: async () => {
+        const p2p = await DefaultP2P.create()
+        const router = new P2PRouter().route('GET', '/hello/:name', (req) =>
+          P2PResponse.text(`hello, ${req.params['name']}`),
+        )
+        await p2p.serve(router)
+      },
+      client: async ({ runtime }) => {
+        await runtime.sleep(1)
+        const p2p = await DefaultP2P.create()
+        const answer = await p2p.request(testNodeId('server'), { method: 'GET', path: '/hello/world' })
+        text = await answer.text()
+        await p2p.close()
+      },
+    })
+    expect(text).toBe('hello, world')
+  })
+
+  test('obeys the settings of the simulator', async () => {
+    const config = parseSimulatorConfig({ SIMULATOR_MAX_MESSAGE_SIZE: '10', SIMULATOR_CONNECTION_TIMEOUT_SECS: '2' })
+    await run(
+      {
+        server: echo,
+        client: async ({ runtime }) => {
+          await runtime.sleep(1)
+          await using p2p = await SimulatorP2P.create()
+          const connection = await p2p.connect(testNodeId('server'))
+          await expect(connection.send(new Uint8Array(11))).rejects.toMatchObject({
+            code: 'message-too-large',
+            max: 10,
+          })
+          const start = runtime.now()
+          await expect(p2p.connect((await p2p.discover('gone')).toString())).rejects.toMatchObject({ code: 'timeout' })
+          expect(runtime.now() - start).toBeCloseTo(2000, -3)
+        },
+        gone: async () => {
+          const p2p = await SimulatorP2P.create()
+          await p2p.register('gone')
+          p2p.host.crash()
+        },
+      },
+      { config },
+    )
+  })
+})
+
+describe('connecting in vain', () => {
+  test('tells why: nobody of that id, nobody listening, nobody there any more, itself', async () => {
+    const codes: unknown[] = []
+    await run({
+      deaf: async () => void (await SimulatorP2P.create()),
+      closed: async () => {
+        const p2p = await SimulatorP2P.create()
+        await p2p.listen()
+        await p2p.close()
+      },
+      client: async ({ runtime }) => {
+        await runtime.sleep(5000)
+        await using p2p = await SimulatorP2P.create()
+        for (const name of ['nobody', 'deaf', 'closed', 'client']) {
+          await p2p.connect(testNodeId(name)).catch((error: { code: string }) => codes.push(error.code))
+        }
+      },
+    })
+    expect(codes).toEqual(['no-route', 'refused', 'no-route', 'self-connect'])
+  })
+})
+
+describe('behind NATs', () => {
+  async function reaches(serverNat: NatPresetName, clientNat: NatPresetName): Promise<boolean> {
+    await using sim = new Simulation({ seed: 1, config: PERFECT })
+    sim.host('server', { lan: sim.lan({ nat: serverNat }) }, echo)
+    let reached = false
+    const lan = sim.lan({ nat: clientNat, prefix: '10.0.0.0/24' })
+    sim.host('client', { lan }, async ({ runtime }) => {
+      await runtime.sleep(1)
+      await using p2p = await SimulatorP2P.create()
+      const connection = await p2p.connect(testNodeId('server'))
+      await connection.send(Uint8Array.of(1))
+      await connection.recv()
+      reached = true
+      await connection.end()
+    })
+    await sim.run({ forMs: 60_000 }).catch(() => {})
+    return reached
+  }
+
+  test.each(natPresets.map(({ name }) => name))(
+    'a client behind %s reaches a server whose router maps ports',
+    async (nat) => {
+      expect(await reaches('home', nat)).toBe(nat !== 'udp-blocked')
+    },
+  )
+
+  test.each(['corporate', 'symmetric', 'cgnat', 'udp-blocked'] as const)(
+    'a server behind %s has no such router and cannot be reached',
+    async (nat) => {
+      expect(await reaches(nat, 'home')).toBe(false)
+    },
+  )
+
+  test('two servers in one home have two ports', async () => {
+    await using sim = new Simulation({ seed: 1, config: PERFECT })
+    const home = sim.lan({ nat: 'home' })
+    const tickets: string[][] = []
+    for (const name of ['a', 'b']) {
+      sim.host(name, { lan: home }, async () => {
+        const p2p = await SimulatorP2P.create()
+        tickets.push([...p2p.address().direct])
+      })
+    }
+    await sim.run()
+    expect(new Set(tickets.flat()).size).toBe(4)
+  })
+
+  test('a host that moves is found at its new place', async () => {
+    await using sim = new Simulation({ seed: 1, config: PERFECT })
+    const server = sim.host('server', { lan: sim.lan({ nat: 'home' }) }, echo)
+    const elsewhere = sim.lan({ nat: 'full-cone' })
+    const seen: string[] = []
+    sim.at(1000, () => server.move({ lan: elsewhere }))
+    sim.host('client', async ({ runtime }) => {
+      await runtime.sleep(2000)
+      await using p2p = await SimulatorP2P.create()
+      const connection = await p2p.connect(testNodeId('server'))
+      seen.push(connection.paths()[0]?.remote ?? '')
+      await connection.end()
+    })
+    expect((await sim.run({ forMs: 60_000 })).ended).toBe('time')
+    expect(seen[0]?.split(':')[0]).toBe(elsewhere.nat?.outsideIp.toString())
+  })
+})
+
+describe('one id', () => {
+  test('is one live node: a second is refused until the first is closed', async () => {
+    await run({
+      alice: async () => {
+        const first = await SimulatorP2P.create()
+        await expect(SimulatorP2P.create()).rejects.toThrow(/a node of this id is alive already/)
+        await using other = await SimulatorP2P.create({ secretKey: testSigningKey('other') })
+        expect(other.localNodeId().equals(testNodeId('other'))).toBe(true)
+        await first.close()
+        await using second = await SimulatorP2P.create()
+        await first.close()
+        await expect(SimulatorP2P.create()).rejects.toThrow(/alive already/)
+        expect(second.localNodeId().equals(testNodeId('alice'))).toBe(true)
+      },
+    })
+  })
+})
+
+describe('a crash', () => {
+  test('tells nobody; a restarted host is reached under the same id', async () => {
+    await using sim = new Simulation({ seed: 1, config: PERFECT })
+    sim.host('server', echo)
+    const log: string[] = []
+    sim.host('client', async ({ runtime }) => {
+      await runtime.sleep(1)
+      await using p2p = await SimulatorP2P.create({ limits: { idleTimeoutMs: 4000 } })
+      const connection = await p2p.connect(testNodeId('server'))
+      await connection.send(Uint8Array.of(1))
+      await connection.recv()
+      const { by } = await connection.closed
+      log.push(`closed by ${by} after ${Math.round(runtime.now() / 1000)} s`)
+      await runtime.sleep(20_000)
+      const again = await p2p.connect(testNodeId('server'))
+      await again.send(Uint8Array.of(2))
+      log.push(`again: ${(await again.recv())[0]}`)
+      await again.end()
+    })
+    sim.at('10s', () => sim.crash('server'))
+    sim.at('20s', () => sim.restart('server'))
+    await sim.run({ forMs: 60_000 })
+    expect(log).toEqual(['closed by transport after 14 s', 'again: 2'])
+  })
+})
+
+describe('code that belongs to no host', () => {
+  test('has to say which host a node is for', async () => {
+    await using sim = new Simulation({ seed: 1 })
+    const host = sim.host('alice')
+    let node: SimulatorP2P | undefined
+    sim.at(1, async () => {
+      await expect(SimulatorP2P.create()).rejects.toThrow(/cannot be told which host the node is for: .* pass `host`/)
+      node = await SimulatorP2P.create({ host })
+    })
+    await sim.run({ forMs: 5 })
+    expect(node?.host).toBe(host)
+  })
+
+  test('is told when it has left its simulation by waiting for something real', async () => {
+    await using sim = new Simulation({ seed: 1 })
+    let error: unknown
+    sim.host('alice', ({ runtime }) => {
+      setTimeout(() => {
+        SimulatorP2P.create().catch((reason: unknown) => {
+          error = reason
+        })
+      }, 1)
+      return runtime.bridge('waiting', () => new Promise((resolve) => setTimeout(resolve, 20)))
+    })
+    await sim.run()
+    expect(String(error)).toMatch(/waited for something real, such as a timer/)
+  })
+})
