@@ -2,7 +2,7 @@
 // the transport. Each figure is a median over rounds; virtual / real says how much faster than life it runs.
 import { parseArgs } from 'node:util'
 import { parseSimulatorConfig } from '@moosicbox/p2p'
-import { Scheduler, Simulation } from '@moosicbox/p2p/simulator'
+import { Scheduler, Simulation, SimulatorP2P } from '@moosicbox/p2p/simulator'
 import { summary } from './lib/stats.mjs'
 import { printTable, short } from './lib/table.mjs'
 
@@ -33,7 +33,7 @@ async function bareEvents() {
       if (--left > 0) scheduler.schedule(100, step)
     }
     for (let i = 0; i < 1000; i++) scheduler.schedule(i, step)
-    while (scheduler.runNext()) if (left <= 0) break
+    while (scheduler.advance(Number.POSITIVE_INFINITY)) if (left <= 0) break
     return {}
   })
   return summary(results.map(({ ms }) => (1000 * events) / ms))
@@ -66,7 +66,7 @@ async function requests() {
     let answered = 0
     for (let i = 0; i < 10; i++) {
       sim.host(`host-${i}`, async (host) => {
-        const p2p = await host.createNode()
+        const p2p = await SimulatorP2P.create()
         nodes[i] = p2p
         const listener = await p2p.listen()
         const echo = async (connection) => {
@@ -117,7 +117,7 @@ async function bulk() {
     let address
     let received = 0
     sim.host('receiver', { link }, async (host) => {
-      const p2p = await host.createNode()
+      const p2p = await SimulatorP2P.create()
       const listener = await p2p.listen()
       address = p2p.address()
       const connection = await listener.accept()
@@ -125,7 +125,7 @@ async function bulk() {
       for (let bytes = await stream.read(); bytes; bytes = await stream.read()) received += bytes.length
     })
     sim.host('sender', { link }, async (host) => {
-      const p2p = await host.createNode()
+      const p2p = await SimulatorP2P.create()
       await host.runtime.sleep(10)
       const connection = await p2p.connect(address)
       const stream = await connection.openSendStream()
