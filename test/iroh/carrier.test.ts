@@ -11,7 +11,18 @@ import { P2PError } from '../../src/core/errors.ts'
 import { testNodeId } from '../../src/core/keys.ts'
 import type { IrohEndpoint } from '../../src/iroh/binding.ts'
 import { ManualRuntime } from '../support/manual-runtime.ts'
-import { ALPN, connect, LOOPBACK, openEndpoint, openPair, readAll, scrambled, send, withClock } from './endpoints.ts'
+import {
+  ALPN,
+  connect,
+  incoming,
+  LOOPBACK,
+  openEndpoint,
+  openPair,
+  readAll,
+  scrambled,
+  send,
+  withClock,
+} from './endpoints.ts'
 import { collectGarbage, within } from './raw-binding.ts'
 
 const NEVER_MS = 150
@@ -464,6 +475,18 @@ describe('binding', () => {
         { timeout: SOON_MS },
       )
       .toEqual(bound)
+  })
+
+  test('takes relays by their URLs, and does without while none answers', async () => {
+    const relays = ['http://127.0.0.1:9/', 'https://127.0.0.1:9/']
+    const [a, b] = await Promise.all([openEndpoint('a', { relay: relays }), openEndpoint('b', { relay: relays })])
+    expect(await a.online(50)).toBe(false)
+    expect(a.address().relays).toEqual([])
+    const next = incoming(b)
+    b.setAlpns([ALPN])
+    const [client] = await Promise.all([connect(a, b), next()])
+    expect(client.paths().filter(({ selected }) => selected)).toMatchObject([{ kind: 'direct' }])
+    await Promise.all([a.close(), b.close()])
   })
 
   test('takes one address of a family, and idle time-outs that the transport can keep', async () => {
