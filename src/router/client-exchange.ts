@@ -11,10 +11,10 @@ import { P2PBody } from './body.ts'
 import type { PreparedRequest } from './client-options.ts'
 import { IDEMPOTENT } from './client-options.ts'
 import { P2PClientResponse } from './client-response.ts'
+import type { ResponseHead } from './codec.ts'
 import { contentLength, decodeResponseHead, encodeRequest } from './codec.ts'
 import { explainStreamError, REQUEST_CODE } from './codes.ts'
-import type { RawHead } from './head-reader.ts'
-import { readHead } from './head-reader.ts'
+import { HeadReader, READ_BYTES } from './head-reader.ts'
 import { IncomingBody } from './incoming-body.ts'
 import type { PooledPeer } from './pool.ts'
 import type { BodyProducer } from './producer.ts'
@@ -34,12 +34,11 @@ export class ClientExchange {
   #stream: P2PStream | undefined
   #incoming: IncomingBody | undefined
   #producer: BodyProducer | undefined
-  #headTimer: RuntimeTimer | undefined
   #deadline: RuntimeTimer | undefined
   readonly #onAbort = (): void => this.#fail(P2PError.aborted(this.#request.signal as AbortSignal, this.#what))
   readonly #onTurn = (): void => {
     this.#stage = 'entered'
-    void this.#start()
+    this.#begin()
   }
   #resolve!: (response: P2PClientResponse) => void
   #reject!: (error: P2PError) => void
@@ -85,53 +84,71 @@ export class ClientExchange {
     return this.#stage === 'over'
   }
 
-  async #start(): Promise<void> {
-    try {
-      const reused = this.#peer.ready
-      if (!reused || !(await this.#attempt(reused, true))) {
-        this.#connecting = true
-        const connection = await this.#peer.connect()
-        this.#connecting = false
-        if (!this.#over) await this.#attempt(connection, false)
-      }
-    } catch (error) {
-      this.#fail(explainStreamError(error, this.#what, this.#peer.name))
-    }
+  #begin(): void {
+    const reused = this.#peer.ready
+    if (reused) this.#attempt(reused, true)
+    else this.#connect()
   }
 
-  /** False when nothing can have happened over there, and another connection may be tried. */
-  async #attempt(connection: P2PConnection, mayRetry: boolean): Promise<boolean> {
-    const rest = this.#rest
-    const { maxHeaderBytes } = this.#peer.limits
-    const repeatable = rest === undefined || rest instanceof Uint8Array
-    let stream
-    try {
-      stream = await connection.openStream({ kind: 'request' })
+  #connect(): void {
+    this.#connecting = true
+    this.#peer.connect().then(
+      (connection) => {
+        this.#connecting = false
+        if (!this.#over) this.#attempt(connection, false)
+      },
+      (error: unknown) => {
+        this.#connecting = false
+        this.#failExplained(error)
+      },
+    )
+  }
+
+  #attempt(connection: P2PConnection, mayRetry: boolean): void {
+    const failed = (error: unknown): void => {
+      if (this.#over) return
+      if (mayRetry && this.#neverReached(error, connection)) {
+        this.#peer.heads.done(this)
+        this.#connect()
+      } else {
+        this.#failExplained(error)
+      }
+    }
+    connection.openStream({ kind: 'request' }).then((stream) => {
       if (this.#over) {
         giveUp(stream)
-        return true
+        return
       }
       this.#stream = stream
+      const rest = this.#rest
       if (rest === undefined || rest instanceof Uint8Array) this.#sendWhole(stream, rest)
       else void this.#upload(stream, rest)
-      const answer = await readHead(stream, maxHeaderBytes)
-      if (!this.#over) this.#answered(stream, answer, connection)
-      return true
-    } catch (error) {
-      if (mayRetry && repeatable && !this.#over && this.#neverReached(error, connection)) {
-        this.#headTimer?.cancel()
-        return false
+      this.#readHead(stream, new HeadReader(this.#peer.limits.maxHeaderBytes), failed)
+    }, failed)
+  }
+
+  #readHead(stream: P2PStream, reader: HeadReader, failed: (error: unknown) => void): void {
+    stream.read(READ_BYTES).then((chunk) => {
+      if (this.#over) return
+      let raw
+      let head
+      try {
+        raw = reader.push(chunk)
+        head = raw && decodeResponseHead(raw.head)
+      } catch (error) {
+        const tooLarge = P2PError.is(error, 'limit-exceeded')
+        giveUp(stream, tooLarge ? REQUEST_CODE.tooLarge : REQUEST_CODE.malformed)
+        this.#fail(error as P2PError)
+        return
       }
-      if (stream && (P2PError.is(error, 'protocol') || P2PError.is(error, 'limit-exceeded'))) {
-        const code = error.code === 'protocol' ? REQUEST_CODE.malformed : REQUEST_CODE.tooLarge
-        giveUp(stream, code)
-      }
-      throw error
-    }
+      if (raw && head) this.#answered(stream, head, raw.rest)
+      else this.#readHead(stream, reader, failed)
+    }, failed)
   }
 
   /** Whether the request went to a connection just lost, or a server just closed, and nobody looked at it. */
   #neverReached(error: unknown, connection: P2PConnection): boolean {
+    if (this.#rest !== undefined && !(this.#rest instanceof Uint8Array)) return false
     if (P2PError.is(error, 'stream-reset') && error.streamCode === REQUEST_CODE.closing) {
       this.#peer.retire(connection)
       return true
@@ -174,22 +191,21 @@ export class ClientExchange {
   }
 
   #awaitHead(): void {
-    const { headTimeoutMs } = this.#peer.limits
-    if (this.#over || headTimeoutMs === Number.POSITIVE_INFINITY) return
-    this.#headTimer = this.#peer.system.runtime.setTimer(headTimeoutMs, () => {
-      const message = `${this.#what}: no answer from ${this.#peer.name} within ${headTimeoutMs} ms (headTimeoutMs)`
-      this.#fail(P2PError.of('timeout', message, { afterMs: headTimeoutMs }))
+    if (this.#over) return
+    this.#peer.heads.add(this, () => {
+      const ms = this.#peer.limits.headTimeoutMs
+      const message = `${this.#what}: no answer from ${this.#peer.name} within ${ms} ms (headTimeoutMs)`
+      this.#fail(P2PError.of('timeout', message, { afterMs: ms }))
     })
   }
 
-  #answered(stream: P2PStream, answer: RawHead, connection: P2PConnection): void {
-    const { status, headers } = decodeResponseHead(answer.head)
-    this.#headTimer?.cancel()
+  #answered(stream: P2PStream, { status, headers }: ResponseHead, rest: Uint8Array): void {
+    this.#peer.heads.done(this)
     const bodyless = this.#request.method === 'HEAD' || status === 204 || status === 205 || status === 304
     const what = `the answer to ${this.#what}`
     const incoming = new IncomingBody({
       stream,
-      rest: answer.rest,
+      rest,
       expectedBytes: bodyless ? 0 : contentLength(headers),
       maxBytes: Number.POSITIVE_INFINITY,
       limitName: 'maxBodyBytes',
@@ -211,7 +227,11 @@ export class ClientExchange {
     const { maxBufferedBytes } = this.#peer.limits
     const body = new P2PBody(source, { maxBufferedBytes, what })
     incoming.begin()
-    this.#resolve(new P2PClientResponse({ status, headers, body, remoteNodeId: connection.remoteNodeId() }))
+    this.#resolve(new P2PClientResponse({ status, headers, body, remoteNodeId: this.#peer.id }))
+  }
+
+  #failExplained(error: unknown): void {
+    this.#fail(explainStreamError(error, this.#what, this.#peer.name))
   }
 
   /** Ends the request before its answer is complete. */
@@ -228,7 +248,7 @@ export class ClientExchange {
     if (this.#over) return
     const entered = this.#stage === 'entered'
     this.#stage = 'over'
-    this.#headTimer?.cancel()
+    this.#peer.heads.done(this)
     this.#deadline?.cancel()
     this.#request.signal?.removeEventListener('abort', this.#onAbort)
     if (this.#connecting) this.#peer.giveUpConnecting()

@@ -46,7 +46,7 @@ export const HOP_FIELDS: ReadonlySet<string> = new Set([
 ])
 
 /** Most header fields of one head. */
-export const MAX_FIELDS = 256
+const MAX_FIELDS = 256
 /** Longest method. */
 const MAX_METHOD_BYTES = 32
 

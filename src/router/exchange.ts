@@ -11,8 +11,8 @@ import { P2PBody } from './body.ts'
 import { contentLength, decodeRequestHead, encodeResponse } from './codec.ts'
 import type { RequestHead } from './codec.ts'
 import { explainStreamError, REQUEST_CODE } from './codes.ts'
-import { readHead } from './head-reader.ts'
-import { IdleTimer } from './idle-timer.ts'
+import type { Deadlines } from './deadlines.ts'
+import { HeadReader, READ_BYTES } from './head-reader.ts'
 import { IncomingBody } from './incoming-body.ts'
 import { produce } from './producer.ts'
 import type { BodyProducer } from './producer.ts'
@@ -27,8 +27,12 @@ export interface ExchangeHost {
   readonly limits: ServerLimits
   readonly handler: P2PHandler
   readonly onError: NonNullable<ServeOptions['onError']>
-  /** Called once, when the exchange is over. */
-  readonly done: (exchange: Exchange, outcome: ExchangeOutcome) => void
+  /** Heads that are not complete. */
+  readonly heads: Deadlines
+  /** Handlers that have not answered. */
+  readonly handlers: Deadlines
+  /** Writes that the peer has not taken. */
+  readonly writes: Deadlines
 }
 
 /** How an exchange ended: answered, given up by the peer or the server, or not understood. */
@@ -43,7 +47,8 @@ export class Exchange {
   readonly #host: ExchangeHost
   readonly #stream: P2PStream
   readonly #remote: P2PNodeId
-  #timer: RuntimeTimer | undefined
+  readonly #done: (exchange: Exchange, outcome: ExchangeOutcome) => void
+  readonly #head: HeadReader
   #stopListening: Disposable | undefined
   #request: P2PRequest | undefined
   #incoming: IncomingBody | undefined
@@ -51,37 +56,31 @@ export class Exchange {
   #aborted: P2PError | undefined
   readonly #cleanups: (() => void)[] = []
   #producer: BodyProducer | undefined
-  #sending: IdleTimer | undefined
+  /** For a handler that was granted more time. */
+  #timer: RuntimeTimer | undefined
   /** Whether an answer has been chosen: the handler's, or one in its stead. */
   #answered = false
   #over = false
 
-  constructor(host: ExchangeHost, stream: P2PStream, remote: P2PNodeId) {
+  /** `done` is called once, when the exchange is over. */
+  constructor(
+    host: ExchangeHost,
+    stream: P2PStream,
+    remote: P2PNodeId,
+    done: (exchange: Exchange, outcome: ExchangeOutcome) => void,
+  ) {
     this.#host = host
     this.#stream = stream
     this.#remote = remote
+    this.#done = done
+    this.#head = new HeadReader(host.limits.maxHeaderBytes)
   }
 
-  /** Reads the head and calls the handler. Never rejects. */
-  async run(): Promise<void> {
-    const { runtime, limits } = this.#host
-    if (limits.headerTimeoutMs !== Number.POSITIVE_INFINITY) {
-      this.#timer = runtime.setTimer(limits.headerTimeoutMs, () => {
-        this.#give(REQUEST_CODE.timeout, 'malformed', 'the request did not begin in time')
-      })
-    }
-    try {
-      const { head, rest } = await readHead(this.#stream, limits.maxHeaderBytes)
-      if (this.#over) return
-      this.#timer?.cancel()
-      this.#begin(decodeRequestHead(head), rest)
-    } catch (error) {
-      if (P2PError.is(error, 'limit-exceeded')) this.#give(REQUEST_CODE.tooLarge, 'malformed', error.message)
-      else if (P2PError.is(error, 'protocol')) this.#give(REQUEST_CODE.malformed, 'malformed', error.message)
-      else this.#give(REQUEST_CODE.cancelled, 'cancelled', 'the request was given up before it was complete')
-      return
-    }
-    await this.#callHandler()
+  /** Reads the head, and then calls the handler. */
+  begin(): void {
+    const late = (): void => this.#give(REQUEST_CODE.timeout, 'malformed', 'its head did not come in time')
+    this.#host.heads.add(this, late)
+    this.#readHead()
   }
 
   /** Gives the exchange up because the server closes or the connection is over. */
@@ -89,7 +88,35 @@ export class Exchange {
     this.#give(REQUEST_CODE.cancelled, 'cancelled', why)
   }
 
-  #begin(head: RequestHead, rest: Uint8Array): void {
+  #readHead(): void {
+    this.#stream.read(READ_BYTES).then(
+      (chunk) => this.#headChunk(chunk),
+      () => this.#give(REQUEST_CODE.cancelled, 'cancelled', 'it was given up before it was complete'),
+    )
+  }
+
+  #headChunk(chunk: Uint8Array | undefined): void {
+    if (this.#over) return
+    let raw
+    let head
+    try {
+      raw = this.#head.push(chunk)
+      head = raw && decodeRequestHead(raw.head)
+    } catch (error) {
+      const { code, message } = error as P2PError
+      const tooLarge = code === 'limit-exceeded'
+      this.#give(tooLarge ? REQUEST_CODE.tooLarge : REQUEST_CODE.malformed, 'malformed', message)
+      return
+    }
+    if (!raw || !head) {
+      this.#readHead()
+      return
+    }
+    this.#host.heads.done(this)
+    this.#accept(head, raw.rest)
+  }
+
+  #accept(head: RequestHead, rest: Uint8Array): void {
     const { runtime, limits } = this.#host
     const what = `the body of ${head.method} ${head.target}`
     const incoming = new IncomingBody({
@@ -121,6 +148,8 @@ export class Exchange {
     })
     this.#stopListening = this.#stream.onStopped(() => this.cancel('the peer no longer wants the answer'))
     incoming.begin()
+    // Whoever resets its body or stops the answer at once wants no handler to run.
+    if (!this.#over) this.#callHandler(this.#request)
   }
 
   /** A peer that resets the body, or is gone, wants no answer either; over a limit it is owed one. */
@@ -129,26 +158,32 @@ export class Exchange {
     if (gone) this.cancel(error.message)
   }
 
-  async #callHandler(): Promise<void> {
-    const { handler, limits } = this.#host
-    const request = this.#request as P2PRequest
-    if (this.#over) return
+  #callHandler(request: P2PRequest): void {
+    const { handler, handlers, limits } = this.#host
     if ((contentLength(request.headers) ?? 0) > limits.maxBodyBytes) {
-      await this.#answer(P2PResponse.error(413))
+      this.#answer(P2PResponse.error(413))
       return
     }
-    this.#armHandlerTimer(limits.handlerTimeoutMs)
-    let response
+    handlers.add(this, () => this.#handlerLate())
     try {
-      response = await handler(request)
-      if (!(response instanceof P2PResponse)) {
-        const message = `the handler of ${request.method} ${request.path} returned no P2PResponse but ${typeof response}`
-        throw P2PError.of('serialization', message, {})
+      const response = handler(request)
+      if (response instanceof P2PResponse) {
+        this.#answer(response)
+        return
       }
+      Promise.resolve(response).then(
+        (late) => this.#answer(late instanceof P2PResponse ? late : this.#failed(this.#noResponse(late))),
+        (error: unknown) => this.#answer(this.#failed(error)),
+      )
     } catch (error) {
-      response = this.#failed(error)
+      this.#answer(this.#failed(error))
     }
-    await this.#answer(response)
+  }
+
+  #noResponse(value: unknown): P2PError {
+    const { method, path } = this.#request as P2PRequest
+    const message = `the handler of ${method} ${path} returned no P2PResponse but ${typeof value}`
+    return P2PError.of('serialization', message, {})
   }
 
   /** The answer to a handler's error. What the peer's own body caused is the peer's fault. */
@@ -164,11 +199,6 @@ export class Exchange {
     return P2PResponse.error(500)
   }
 
-  #armHandlerTimer(delayMs: number): void {
-    if (delayMs === Number.POSITIVE_INFINITY) return
-    this.#timer = this.#host.runtime.setTimer(delayMs, () => this.#handlerLate())
-  }
-
   /** While it waits for the peer's body the handler is not late; that wait has a limit of its own. */
   #handlerLate(): void {
     const { runtime, limits } = this.#host
@@ -176,7 +206,7 @@ export class Exchange {
     const sinceMs = incoming.waiting ? runtime.now() : incoming.progressMs
     const leftMs = sinceMs + limits.handlerTimeoutMs - runtime.now()
     if (leftMs > 0) {
-      this.#armHandlerTimer(leftMs)
+      this.#timer = runtime.setTimer(leftMs, () => this.#handlerLate())
       return
     }
     const { method, path } = this.#request as P2PRequest
@@ -185,50 +215,60 @@ export class Exchange {
       afterMs: ms,
     })
     this.#report(error)
-    void this.#answer(P2PResponse.error(504))
+    this.#answer(P2PResponse.error(504))
     this.#fire(error)
   }
 
-  async #answer(response: P2PResponse): Promise<void> {
+  #answer(response: P2PResponse): void {
     if (this.#answered || this.#over) {
       discard(response)
       return
     }
     this.#answered = true
+    this.#host.handlers.done(this)
     this.#timer?.cancel()
+    let sending
     try {
-      await this.#send(response)
-      if (!this.#over) this.#end('answered')
+      sending = this.#send(response)
     } catch (error) {
       this.#sendFailed(error)
+      return
     }
+    sending.then(
+      () => this.#sent(),
+      (error: unknown) => this.#sendFailed(error),
+    )
   }
 
-  async #send(response: P2PResponse): Promise<void> {
-    const { status, headers, body } = response
-    const { maxHeaderBytes } = this.#host.limits
-    const bodyless = this.#request?.method === 'HEAD' || status === 204 || status === 205 || status === 304
-    if (body === undefined || body instanceof Uint8Array) {
-      const bytes = body ?? EMPTY
-      const tellsLength = status !== 204 && status !== 205 && status !== 304 && !(bodyless && body === undefined)
-      if (tellsLength) headers.setDefault('content-length', String(bytes.length))
-      checkLength(headers.get('content-length'), bytes.length, bodyless)
-      const inline = bodyless ? EMPTY : bytes.length <= INLINE_BYTES ? bytes : EMPTY
-      await this.#write(encodeResponse(response, maxHeaderBytes, inline))
-      if (!bodyless && bytes.length > INLINE_BYTES) await this.#write(bytes)
-    } else if (bodyless) {
-      discard(response)
-      await this.#write(encodeResponse(response, maxHeaderBytes))
-    } else {
-      await this.#pump(response, produce(body))
-    }
+  #sent(): void {
+    if (this.#over) return
     // A peer that stops now has all it wants.
     this.#stream.finish().catch(() => {})
+    this.#end('answered')
+  }
+
+  #send(response: P2PResponse): Promise<void> {
+    const { status, headers, body } = response
+    const { maxHeaderBytes } = this.#host.limits
+    const noContent = status === 204 || status === 205 || status === 304
+    const bodyless = noContent || this.#request?.method === 'HEAD'
+    if (body !== undefined && !(body instanceof Uint8Array)) {
+      if (!bodyless) return this.#pump(response, produce(body))
+      discard(response)
+      return this.#write(encodeResponse(response, maxHeaderBytes))
+    }
+    const bytes = body ?? EMPTY
+    if (!noContent && !(bodyless && body === undefined)) headers.setDefault('content-length', String(bytes.length))
+    checkLength(headers.get('content-length'), bytes.length, bodyless)
+    if (bodyless) return this.#write(encodeResponse(response, maxHeaderBytes))
+    if (bytes.length <= INLINE_BYTES) return this.#write(encodeResponse(response, maxHeaderBytes, bytes))
+    return this.#write(encodeResponse(response, maxHeaderBytes)).then(() => this.#write(bytes))
   }
 
   async #pump(response: P2PResponse, producer: BodyProducer): Promise<void> {
     this.#producer = producer
-    const { maxHeaderBytes } = this.#host.limits
+    const { limits, writes } = this.#host
+    const { maxHeaderBytes } = limits
     const announced = contentLength(response.headers)
     let sent = 0
     let chunk = producer.prompt ? await producer.next() : EMPTY
@@ -236,6 +276,8 @@ export class Exchange {
     if (this.#over) return
     await this.#write(encodeResponse(response, maxHeaderBytes, chunk))
     while (chunk) {
+      // What the source takes its time for is not the peer's fault.
+      writes.done(this)
       chunk = await producer.next()
       if (this.#over) return
       if (!chunk || chunk.length === 0) continue
@@ -247,14 +289,13 @@ export class Exchange {
     this.#producer = undefined
   }
 
-  async #write(bytes: Uint8Array): Promise<void> {
-    const { runtime, limits } = this.#host
-    this.#sending ??= new IdleTimer(runtime, limits.bodyIdleTimeoutMs, () => {
-      this.#give(REQUEST_CODE.timeout, 'cancelled', `the peer took nothing for ${limits.bodyIdleTimeoutMs} ms`)
+  /** Until the next write, or `writes.done`, the peer's time runs. */
+  #write(bytes: Uint8Array): Promise<void> {
+    this.#host.writes.add(this, () => {
+      const ms = this.#host.limits.bodyIdleTimeoutMs
+      this.#give(REQUEST_CODE.timeout, 'cancelled', `the peer took nothing for ${ms} ms`)
     })
-    this.#sending.begin()
-    await this.#stream.write(bytes)
-    this.#sending.end()
+    return this.#stream.write(bytes)
   }
 
   #sendFailed(error: unknown): void {
@@ -307,11 +348,18 @@ export class Exchange {
   }
 
   #finish(outcome: ExchangeOutcome): void {
+    const { heads, handlers, writes } = this.#host
+    for (const deadlines of [heads, handlers, writes]) deadlines.done(this)
     this.#timer?.cancel()
-    this.#sending?.dispose()
     this.#stopListening?.[Symbol.dispose]()
-    for (const cleanup of this.#cleanups.splice(0)) cleanup()
-    this.#host.done(this, outcome)
+    for (const cleanup of this.#cleanups.splice(0)) {
+      try {
+        cleanup()
+      } catch (error) {
+        this.#report(error)
+      }
+    }
+    this.#done(this, outcome)
   }
 }
 

@@ -1,11 +1,10 @@
 /**
- * Reads the head of a request or an answer off a stream, refusing what is too long before it takes any memory.
+ * Gathers the head of a request or an answer from a stream, refusing what is too long before it takes any memory.
  *
  * @module
  */
 import { readVarint, varintLength } from '../core/encoding.ts'
 import { P2PError } from '../core/errors.ts'
-import type { P2PReceiveStream } from '../core/stream.ts'
 
 /** A head, and what of the body came with it. */
 export interface RawHead {
@@ -33,35 +32,44 @@ function readLength(bytes: Uint8Array, maxBytes: number): { length: number; next
   return { length: claimed.value, next: claimed.next }
 }
 
-/**
- * Reads up to the end of the head.
- *
- * @throws P2PError `limit-exceeded`, `protocol`, and what `read` throws
- */
-export async function readHead(stream: P2PReceiveStream, maxBytes: number): Promise<RawHead> {
-  let bytes = await readOn(stream)
-  let announced = readLength(bytes, maxBytes)
-  while (!announced) {
-    // Here are at most 3 bytes of a length of 4.
-    bytes = Buffer.concat([bytes, await readOn(stream)])
-    announced = readLength(bytes, maxBytes)
-  }
-  const { length, next } = announced
-  if (bytes.length >= next + length)
-    return { head: bytes.subarray(next, next + length), rest: bytes.subarray(next + length) }
-  const head = new Uint8Array(length)
-  head.set(bytes.subarray(next))
-  for (let filled = bytes.length - next; ;) {
-    const chunk = await readOn(stream)
-    const taken = Math.min(chunk.length, length - filled)
-    head.set(chunk.subarray(0, taken), filled)
-    filled += taken
-    if (filled === length) return { head, rest: chunk.subarray(taken) }
-  }
-}
+/** Gathers a head from the chunks of a stream; mostly the first holds all of it. */
+export class HeadReader {
+  readonly #maxBytes: number
+  /** The first bytes of the length, until it is known. */
+  #start: Uint8Array | undefined
+  #head: Uint8Array | undefined
+  #filled = 0
 
-async function readOn(stream: P2PReceiveStream): Promise<Uint8Array> {
-  const chunk = await stream.read(READ_BYTES)
-  if (!chunk) throw P2PError.of('protocol', 'the peer ended the stream before its head was complete', {})
-  return chunk
+  constructor(maxBytes: number) {
+    this.#maxBytes = maxBytes
+  }
+
+  /**
+   * Takes the next chunk, undefined for the end of the stream; returns the head once it is whole.
+   *
+   * @throws P2PError `limit-exceeded`, `protocol`
+   */
+  push(chunk: Uint8Array | undefined): RawHead | undefined {
+    if (!chunk) throw P2PError.of('protocol', 'the peer ended the stream before its head was complete', {})
+    if (this.#head) return this.#fill(this.#head, chunk)
+    // At most 3 bytes of a length of 4 are ever kept.
+    const bytes = this.#start ? Buffer.concat([this.#start, chunk]) : chunk
+    const announced = readLength(bytes, this.#maxBytes)
+    if (!announced) {
+      this.#start = bytes
+      return undefined
+    }
+    const { length, next } = announced
+    const end = next + length
+    if (bytes.length >= end) return { head: bytes.subarray(next, end), rest: bytes.subarray(end) }
+    this.#head = new Uint8Array(length)
+    return this.#fill(this.#head, bytes.subarray(next))
+  }
+
+  #fill(head: Uint8Array, chunk: Uint8Array): RawHead | undefined {
+    const taken = Math.min(chunk.length, head.length - this.#filled)
+    head.set(chunk.subarray(0, taken), this.#filled)
+    this.#filled += taken
+    return this.#filled === head.length ? { head, rest: chunk.subarray(taken) } : undefined
+  }
 }

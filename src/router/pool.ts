@@ -13,6 +13,7 @@ import { ClientExchange } from './client-exchange.ts'
 import type { P2PClientRequest, RequestPoolLimits } from './client-options.ts'
 import { DEFAULT_POOL_LIMITS, prepareRequest } from './client-options.ts'
 import type { P2PClientResponse } from './client-response.ts'
+import { Deadlines } from './deadlines.ts'
 import { resolveBounds } from './server-options.ts'
 
 /** Whom to ask: an id, an address, or the text of either. */
@@ -26,9 +27,13 @@ interface Connecting {
 
 /** A peer's connection, and the requests that use it or wait to. */
 export class PooledPeer {
+  readonly id: P2PNodeId
+  /** The id, short, for messages. */
   readonly name: string
   readonly limits: RequestPoolLimits
   readonly system: P2PSystem
+  /** Requests that were sent and not answered. */
+  readonly heads: Deadlines
   readonly #onUnused: () => void
   readonly #waiting = new Set<() => void>()
   #target: P2PNodeId | P2PAddress
@@ -43,9 +48,11 @@ export class PooledPeer {
   constructor(system: P2PSystem, target: P2PNodeId | P2PAddress, limits: RequestPoolLimits, onUnused: () => void) {
     this.system = system
     this.limits = limits
+    this.heads = new Deadlines(system.runtime, limits.headTimeoutMs)
     this.#target = target
     this.#onUnused = onUnused
-    this.name = (target instanceof P2PAddress ? target.id : target).fmtShort()
+    this.id = target instanceof P2PAddress ? target.id : target
+    this.name = this.id.fmtShort()
   }
 
   /** Where to connect next time; an address says more than an id. */
@@ -120,6 +127,7 @@ export class PooledPeer {
 
   /** Ends the connection; requests in flight fail as they would with any lost connection. */
   async close(): Promise<void> {
+    if (this.#inFlight === 0) this.heads.clear()
     this.#timer?.cancel()
     this.#timer = undefined
     this.#connecting?.giveUp.abort()
@@ -194,6 +202,7 @@ export class PooledPeer {
   }
 
   #unused(): void {
+    this.heads.clear()
     this.#timer?.cancel()
     this.#timer = undefined
     this.#onUnused()
@@ -240,13 +249,17 @@ export class RequestPool implements AsyncDisposable {
   }
 
   /** As the function `request`. */
-  async request(peer: P2PPeer, init: P2PClientRequest): Promise<P2PClientResponse> {
-    if (this.#closed) {
-      const fields = { closeCode: 0, reason: 'pool closed', by: 'local' as const }
-      throw P2PError.of('connection-closed', 'this pool is closed: make another', fields)
+  request(peer: P2PPeer, init: P2PClientRequest): Promise<P2PClientResponse> {
+    try {
+      if (this.#closed) {
+        const fields = { closeCode: 0, reason: 'pool closed', by: 'local' as const }
+        throw P2PError.of('connection-closed', 'this pool is closed: make another', fields)
+      }
+      const prepared = prepareRequest(init)
+      return new ClientExchange(this.#peer(peer), prepared).run()
+    } catch (error) {
+      return Promise.reject(error)
     }
-    const prepared = prepareRequest(init)
-    return new ClientExchange(this.#peer(peer), prepared).run()
   }
 
   /** Ends every connection. Requests in flight fail with `connection-closed`. */

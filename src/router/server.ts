@@ -8,6 +8,7 @@ import type { P2PConnection } from '../core/connection.ts'
 import type { RuntimeTimer } from '../core/runtime.ts'
 import type { P2PListener, P2PSystem } from '../core/system.ts'
 import { REQUEST_CODE } from './codes.ts'
+import { Deadlines } from './deadlines.ts'
 import { Exchange } from './exchange.ts'
 import type { ExchangeHost, ExchangeOutcome } from './exchange.ts'
 import type { P2PFetchApp } from './fetch-app.ts'
@@ -118,7 +119,9 @@ class Server implements P2PServer {
       limits,
       handler,
       onError: options.onError ?? printError,
-      done: () => {},
+      heads: new Deadlines(system.runtime, limits.headerTimeoutMs),
+      handlers: new Deadlines(system.runtime, limits.handlerTimeoutMs),
+      writes: new Deadlines(system.runtime, limits.bodyIdleTimeoutMs),
     }
     this.closed = new Promise((resolve) => {
       this.#resolveClosed = resolve
@@ -202,9 +205,9 @@ class Server implements P2PServer {
       else this.#malformed++
       if (this.#inFlight === 0) this.#hurry?.()
     }
-    const exchange = new Exchange({ ...this.#host, done }, stream, connection.remoteNodeId())
+    const exchange = new Exchange(this.#host, stream, connection.remoteNodeId(), done)
     exchanges.add(exchange)
-    void exchange.run()
+    exchange.begin()
   }
 
   async #close(graceMs: number): Promise<void> {
@@ -213,6 +216,7 @@ class Server implements P2PServer {
     for (const { exchanges } of this.#connected) {
       for (const exchange of exchanges) exchange.cancel('the server is closing')
     }
+    for (const deadlines of [this.#host.heads, this.#host.handlers, this.#host.writes]) deadlines.clear()
     await Promise.allSettled([...this.#connected].map(({ connection }) => connection.end()))
     const stops = await Promise.allSettled(this.#services.toReversed().map(async (service) => service.stop?.()))
     const failed = stops.find((stop) => stop.status === 'rejected')

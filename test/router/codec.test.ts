@@ -4,7 +4,6 @@ import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { fromHex, toHex } from '../../src/core/encoding.ts'
 import { P2PError } from '../../src/core/errors.ts'
-import type { P2PReceiveStream } from '../../src/core/stream.ts'
 import {
   contentLength,
   decodeRequestHead,
@@ -15,7 +14,8 @@ import {
   HOP_FIELDS,
   METHODS,
 } from '../../src/router/codec.ts'
-import { readHead } from '../../src/router/head-reader.ts'
+import { HeadReader } from '../../src/router/head-reader.ts'
+import type { RawHead } from '../../src/router/head-reader.ts'
 import { P2PHeaders } from '../../src/router/headers.ts'
 
 type Pairs = readonly (readonly [string, string])[]
@@ -45,10 +45,15 @@ const hex = (text: string): Uint8Array => {
 
 const MAX = 16_384
 
-/** A stream that yields `chunks`; it counts the bytes that were asked for. */
-function stream(chunks: Uint8Array[]): P2PReceiveStream {
-  const left = chunks.filter((chunk) => chunk.length > 0)
-  return { read: () => Promise.resolve(left.shift()) } as unknown as P2PReceiveStream
+/** Reads a head from `chunks`, and nothing behind it. */
+function readHead(chunks: readonly Uint8Array[], maxBytes: number): RawHead {
+  const reader = new HeadReader(maxBytes)
+  for (const chunk of chunks) {
+    const head = chunk.length > 0 && reader.push(chunk)
+    if (head) return head
+  }
+  reader.push(undefined)
+  throw new Error('the end of the stream was taken for a head')
 }
 
 function encode(vector: Vector): Uint8Array {
@@ -71,9 +76,9 @@ function cut(bytes: Uint8Array, sizes: readonly number[]): Uint8Array[] {
 }
 
 describe('the encoding', () => {
-  test.each(vectors('heads'))('$name', async (vector) => {
+  test.each(vectors('heads'))('$name', (vector) => {
     expect(toHex(encode(vector))).toBe(vector.bytes)
-    const { head, rest } = await readHead(stream([hex(vector.bytes)]), MAX)
+    const { head, rest } = readHead([hex(vector.bytes)], MAX)
     expect(toHex(rest)).toBe(vector.body)
     const { headers, ...line } = vector.kind === 'request' ? decodeRequestHead(head) : decodeResponseHead(head)
     const expected =
@@ -82,10 +87,9 @@ describe('the encoding', () => {
     expect([...headers]).toEqual(vector.headers)
   })
 
-  test.each(vectors('malformed'))('refuses $name', async ({ kind, bytes, code }) => {
+  test.each(vectors('malformed'))('refuses $name', ({ kind, bytes, code }) => {
     const decode = kind === 'request' ? decodeRequestHead : decodeResponseHead
-    const result = readHead(stream([hex(bytes)]), MAX).then(({ head }) => decode(head))
-    await expect(result).rejects.toMatchObject({ code })
+    expect(() => decode(readHead([hex(bytes)], MAX).head)).toThrow(expect.objectContaining({ code }) as Error)
   })
 
   test('its tables are part of the protocol', () => {
@@ -109,18 +113,18 @@ const value = fc.stringMatching(/^[\t\x20-\x7e\x80-\xff]{0,40}$/).map((text) => 
 const headers = fc.array(fc.tuple(name, value), { maxLength: 40 })
 
 describe('the codec', () => {
-  test('brings every request back, however its bytes are cut', async () => {
+  test('brings every request back, however its bytes are cut', () => {
     const body = fc.uint8Array({ maxLength: 300 })
     const sizes = fc.array(fc.integer({ min: 1, max: 50 }), { minLength: 1, maxLength: 8 })
-    await fc.assert(
-      fc.asyncProperty(method, target, headers, body, sizes, async (method, target, pairs, body, sizes) => {
+    fc.assert(
+      fc.property(method, target, headers, body, sizes, (method, target, pairs, body, sizes) => {
         const bytes = encodeRequest({ method, target, headers: new P2PHeaders(pairs) }, MAX, body)
-        const { head, rest } = await readHead(stream(cut(bytes, sizes)), MAX)
+        const { head, rest } = readHead(cut(bytes, sizes), MAX)
         const decoded = decodeRequestHead(head)
         expect([decoded.method, decoded.target, [...decoded.headers]]).toEqual([method, target, pairs])
         // What came with the head is the beginning of the body.
         expect(toHex(body).startsWith(toHex(rest))).toBe(true)
-        const inOne = await readHead(stream([bytes]), MAX)
+        const inOne = readHead([bytes], MAX)
         expect(toHex(inOne.rest)).toBe(toHex(body))
       }),
     )
@@ -178,30 +182,28 @@ describe('the codec', () => {
     expect(taken).toBeGreaterThan(100)
   })
 
-  test('reading a head from any bytes ends with a head or an error, never with more than its limit', async () => {
+  test('reading a head from any bytes ends with a head or an error, never with more than its limit', () => {
     const chunks = fc.array(fc.uint8Array({ minLength: 1, maxLength: 40 }), { maxLength: 10 })
-    await fc.assert(
-      fc.asyncProperty(chunks, fc.integer({ min: 1, max: 100 }), async (chunks, max) => {
-        const result = await readHead(stream(chunks), max).then(
-          ({ head }) => head.length > 0 && head.length <= max,
-          (error: unknown) => P2PError.is(error, 'protocol') || P2PError.is(error, 'limit-exceeded'),
-        )
-        expect(result).toBe(true)
+    fc.assert(
+      fc.property(chunks, fc.integer({ min: 1, max: 100 }), (chunks, max) => {
+        let good
+        try {
+          const { head } = readHead(chunks, max)
+          good = head.length > 0 && head.length <= max
+        } catch (error) {
+          good = P2PError.is(error, 'protocol') || P2PError.is(error, 'limit-exceeded')
+        }
+        expect(good).toBe(true)
       }),
       { numRuns: 1000 },
     )
   })
 
-  test('a claim of gigabytes is refused at its first bytes', async () => {
+  test('a claim of gigabytes is refused at its first bytes', () => {
     for (const bytes of [[0xff], [0xc0, 0], [0xbf, 0xff, 0xff, 0xff]]) {
-      let reads = 0
-      const endless = { read: () => Promise.resolve(reads++ === 0 ? Uint8Array.from(bytes) : new Promise(() => {})) }
-      await expect(readHead(endless as unknown as P2PReceiveStream, MAX)).rejects.toMatchObject({
-        code: 'limit-exceeded',
-        limit: 'maxHeaderBytes',
-        max: MAX,
-      })
-      expect(reads).toBe(1)
+      expect(() => new HeadReader(MAX).push(Uint8Array.from(bytes))).toThrow(
+        expect.objectContaining({ code: 'limit-exceeded', limit: 'maxHeaderBytes', max: MAX }) as Error,
+      )
     }
   })
 

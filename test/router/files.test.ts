@@ -1,11 +1,12 @@
 import * as fc from 'fast-check'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import { P2PResponse } from '../../src/router/index.ts'
 import type { P2PRequest } from '../../src/router/index.ts'
 import { formatHttpDate, parseHttpDate } from '../../src/router/http-date.ts'
 import { parseRange } from '../../src/router/range.ts'
 import { failed, outcome, pattern } from '../support/engine-suite.ts'
 import { settle } from '../support/manual-runtime.ts'
+import { MemoryPipe } from '../support/memory-pipe.ts'
 import { onEveryCarrier } from './support/rig.ts'
 import type { Rig } from './support/rig.ts'
 
@@ -43,15 +44,17 @@ onEveryCarrier('files', (make) => {
     expect([empty.status, (await empty.bytes()).length]).toEqual([200, 0])
   })
 
-  test('that are small leave in one write with their head', async () => {
+  test('that are small leave in one write with their head, and the question in another', async () => {
     const rig = await withSong()
-    rig.runtime.add('/cover.webp', pattern(1000))
-    await rig.get('/?path=/cover.webp')
-    const { bytesReceived } = (await rig.connect()).stats()
-    expect(bytesReceived).toBe(0)
+    rig.runtime.add('/cover.webp', pattern(50_000))
+    await rig.get('/')
+    await settle()
+    const write = vi.spyOn(MemoryPipe.prototype, 'write')
     const answer = await rig.get('/?path=/cover.webp')
     expect(answer.headers.get('content-type')).toBe('image/webp')
-    expect((await answer.bytes()).length).toBe(1000)
+    expect((await answer.bytes()).length).toBe(50_000)
+    expect(write).toHaveBeenCalledTimes(2)
+    write.mockRestore()
   })
 
   // RFC 9110, 14.1.2 and 14.2: what is asked, the status, and the bytes from..to (inclusive) that are sent.
