@@ -46,7 +46,8 @@ export interface CarrierSendStream {
 /** The receiving half of a carrier's stream. The engine never has two reads under way. */
 export interface CarrierReceiveStream {
   /**
-   * At least one byte and at most `maxBytes`; undefined at the end. The array is the caller's to keep.
+   * At least one byte and at most `maxBytes`; undefined at the end. The array is the caller's to keep. When the peer or
+   * the transport has closed the connection, what had arrived before can still be read.
    *
    * @throws P2PError `stream-reset`, `connection-closed`
    */
@@ -69,7 +70,12 @@ export interface CarrierConnection {
   openBi(): Promise<CarrierStream>
   /** @throws P2PError `connection-closed` */
   openUni(): Promise<CarrierSendStream>
-  /** Streams in the order of their opening, each once its first byte or its end is there. @throws `connection-closed` */
+  /**
+   * Streams in the order of their opening, each once its first byte or its end, or that of a later one, is there. When
+   * the peer or the transport has closed the connection, those that had come before can still be accepted.
+   *
+   * @throws P2PError `connection-closed`
+   */
   acceptBi(): Promise<CarrierStream>
   /** As `acceptBi`. */
   acceptUni(): Promise<CarrierReceiveStream>

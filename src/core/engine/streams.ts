@@ -128,6 +128,7 @@ export class StreamTable {
   #openSends = 0
   #draining = false
   #answering = true
+  #closed: { readonly error: P2PError; readonly local: boolean } | undefined
 
   constructor(options: StreamTableOptions) {
     this.#options = options
@@ -170,6 +171,7 @@ export class StreamTable {
     this.#applyEarlyAborts(number)
     // END has promised that nothing more will be sent; an end without a reset would look like an empty answer.
     if (!this.#answering) entry.send.resetWith(this.#options.endedCode)
+    this.#tellClosed(entry)
     return new DuplexStream(entry.send, entry.receive)
   }
 
@@ -177,9 +179,11 @@ export class StreamTable {
   acceptUni(carrier: CarrierReceiveStream, announced: number | undefined, rest: Uint8Array | undefined): ReceiveHalf {
     const number = this.#arrived(announced)
     const entry = this.#entry(this.#remote, number)
-    entry.receive = this.#receiveHalf(entry, this.#remote, number, carrier, rest)
+    const receive = this.#receiveHalf(entry, this.#remote, number, carrier, rest)
+    entry.receive = receive
     this.#applyEarlyAborts(number)
-    return entry.receive
+    this.#tellClosed(entry)
+    return receive
   }
 
   /** A stream of the peer was turned away before it became one here. */
@@ -232,12 +236,18 @@ export class StreamTable {
     }
   }
 
+  /** The connection is over; streams that are accepted even so, because they had arrived before, learn it too. */
   connectionClosed(error: P2PError, local: boolean): void {
+    this.#closed = { error, local }
     this.#earlyAborts.clear()
-    for (const entry of this.#entries()) {
-      entry.send?.connectionClosed(error)
-      entry.receive?.connectionClosed(error, local)
-    }
+    for (const entry of this.#entries()) this.#tellClosed(entry)
+  }
+
+  #tellClosed({ send, receive }: Entry): void {
+    if (!this.#closed) return
+    const { error, local } = this.#closed
+    send?.connectionClosed(error)
+    receive?.connectionClosed(error, local)
   }
 
   #entries(): Entry[] {
