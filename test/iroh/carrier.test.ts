@@ -351,7 +351,7 @@ describe('the end of a connection', () => {
     expect(await within(pair.a.close(), 1_000)).toEqual({ value: undefined })
     await pair.a.close()
     expect(await pair.client.closed).toMatchObject({ by: 'local', closeCode: 0 })
-    expect(await pair.server.closed).toMatchObject({ by: 'remote', closeCode: 0 })
+    expect(await pair.server.closed).toEqual({ by: 'remote', closeCode: 0, reason: 'the node was closed' })
     expect(await accepting).toMatchObject({ code: 'connection-closed', by: 'local' })
     expect(await failure(connect(pair.a, pair.b))).toMatchObject({ code: 'connection-closed', by: 'local' })
     await pair.b.close()

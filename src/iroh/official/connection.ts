@@ -17,7 +17,7 @@ import { OfficialReceiveStream, OfficialSendStream } from './streams.ts'
 import type { StreamHost } from './streams.ts'
 
 /** The binding's own limit, which cannot be set. */
-export const TRANSPORT_IDLE_MS = 30_000
+const TRANSPORT_IDLE_MS = 30_000
 
 /** How often paths are looked at while somebody wants to know; the binding's own watching aborts the process. */
 const PATH_POLL_MS = 500
