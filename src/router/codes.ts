@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { LIBRARY_CODE } from '../core/engine/wire.ts'
+import { describeCode, LIBRARY_CODE, MAX_APPLICATION_CODE } from '../core/engine/wire.ts'
 import { P2PError } from '../core/errors.ts'
 
 /** Codes of RESET and STOP_SENDING on the stream of a request. */
@@ -48,7 +48,7 @@ export function explainStreamError(error: unknown, what: string, node: string): 
     if (code === REQUEST_CODE.closing || code === LIBRARY_CODE.unclaimed) {
       return P2PError.of('refused', `${node} refused ${what}: it serves no requests`, { node }, options)
     }
-    const meaning = MEANINGS[code] ?? 'it did not say why'
+    const meaning = code > MAX_APPLICATION_CODE ? describeCode(code) : (MEANINGS[code] ?? 'it did not say why')
     const message = `${node} gave up ${what}: ${meaning} (code ${code})`
     return P2PError.of('stream-reset', message, { streamCode: code }, options)
   }
