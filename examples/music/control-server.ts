@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { P2PConnection } from '@moosicbox/p2p'
+import type { P2PConnection, P2PNodeId } from '@moosicbox/p2p'
 import { decodeRequest, encodeControl } from './control.ts'
 import type { ControlEvent, Session } from './control.ts'
 import { explain, MusicError } from './errors.ts'
@@ -37,21 +37,36 @@ class Controller {
   }
 }
 
+/** Told of controllers that come and go. */
+export type OnController = (peer: P2PNodeId, here: boolean) => void
+
 /** Serves the control channel to any number of connections. */
 export class ControlServer {
+  readonly #onController: OnController | undefined
   readonly #sessions = new Map<string, Session>()
   readonly #controllers = new Set<Controller>()
 
-  /** Serves one connection until it is over. Never rejects. */
+  constructor(onController?: OnController) {
+    this.#onController = onController
+  }
+
+  /**
+   * Serves one connection until it is over. One that never says anything, as it only carries requests, is no
+   * controller's. Never rejects.
+   */
   async serve(connection: P2PConnection): Promise<void> {
     const controller = new Controller(connection)
-    this.#controllers.add(controller)
+    const peer = connection.remoteNodeId()
     try {
-      for await (const message of connection) this.#answer(controller, message)
+      for await (const message of connection) {
+        if (!this.#controllers.has(controller)) this.#onController?.(peer, true)
+        this.#controllers.add(controller)
+        this.#answer(controller, message)
+      }
     } catch {
       // A connection that breaks is over like one that ends; the controller comes back when it can.
     } finally {
-      this.#controllers.delete(controller)
+      if (this.#controllers.delete(controller)) this.#onController?.(peer, false)
     }
   }
 

@@ -1,6 +1,7 @@
 /**
  * The control channel: who plays what, and where in it. Small JSON messages with a `type`, both ways, about one a
  * second; every controller of a server sees the same sessions, so that a phone can steer what the living room plays.
+ * From its first message on a controller hears of every change.
  *
  * @module
  */

@@ -27,8 +27,9 @@ export function formatDuration(ms: number): string {
     : `${Math.floor(minutes / 60)}:${two(minutes % 60)}:${two(seconds % 60)}`
 }
 
-/** `0.35 ms`, `4.8 ms`, `127 ms`, `2.4 s`. */
+/** `0.35 ms`, `4.8 ms`, `127 ms`, `2.4 s`; a clock that counts whole milliseconds may say 0. */
 export function formatMs(ms: number): string {
+  if (ms === 0) return 'under 1 ms'
   if (ms >= 1000) return `${(ms / 1000).toFixed(1)} s`
   return `${ms < 1 ? ms.toFixed(2) : ms < 10 ? ms.toFixed(1) : Math.round(ms)} ms`
 }

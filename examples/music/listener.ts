@@ -8,7 +8,7 @@ import { MusicError } from './errors.ts'
 import type { Album, Track } from './media/index.ts'
 import { listen } from './listening.ts'
 import type { ListenOptions } from './listening.ts'
-import { Player } from './player.ts'
+import { lookUp, Player } from './player.ts'
 import type { Reporter } from './report.ts'
 
 /** The story takes a track up to this size, when there is one. */
@@ -26,10 +26,7 @@ export interface ListenerOptions extends ListenOptions {
 export async function listenToHome(p2p: DefaultP2P, options: ListenerOptions): Promise<void> {
   const { name, report, signal } = options
   const { runtime } = p2p
-  const startMs = runtime.now()
-  const home = await p2p.discover(name, { signal })
-  report({ type: 'FOUND', name, shortId: home.fmtShort(), afterMs: runtime.now() - startMs })
-
+  const home = await lookUp(p2p, name, report, signal)
   const player = await Player.connect(p2p, home, { report, signal })
   const { albums, tracks } = await lookAround(player, report)
   const track = choose(tracks)

@@ -23,6 +23,19 @@ export interface PlayerOptions {
   readonly signal?: AbortSignal | undefined
 }
 
+/** Finds the node behind a name. Throws as `P2PSystem.discover`. */
+export async function lookUp(
+  p2p: DefaultP2P,
+  name: string,
+  report: Reporter,
+  signal: AbortSignal | undefined,
+): Promise<NodeId> {
+  const startMs = p2p.runtime.now()
+  const node = await p2p.discover(name, { signal })
+  report({ type: 'FOUND', name, shortId: node.fmtShort(), afterMs: p2p.runtime.now() - startMs })
+  return node
+}
+
 /** A connected player. */
 export class Player {
   readonly runtime: Runtime

@@ -22,9 +22,9 @@ export class Rate {
   /** `bytes` had been transferred at `atMs`. */
   add(atMs: number, bytes: number): void {
     this.#samples.push({ atMs, bytes })
-    const recent = this.#samples.filter((sample) => atMs - sample.atMs <= WINDOW_MS)
-    // One from before the window begins, so that a slow transfer has something to be compared with.
-    this.#samples = recent.length > 1 ? recent : this.#samples.slice(-2)
+    // One from before the window stays, so that a slow transfer has something to be compared with.
+    const first = this.#samples.findLastIndex((sample) => atMs - sample.atMs >= WINDOW_MS)
+    this.#samples = this.#samples.slice(Math.max(0, first))
   }
 
   /** Over the last few seconds; 0 when nothing can be said yet. */

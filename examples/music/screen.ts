@@ -53,7 +53,8 @@ export class Screen {
   /** Shows or moves the bar. */
   progress(progress: Progress): void {
     if (this.#live) {
-      const width = (this.#output.columns ?? 80) - 1
+      // A terminal that does not know its width says 0.
+      const width = (this.#output.columns || 80) - 1
       const bar = describe(progress, BAR_CELLS).slice(0, width)
       if (bar === this.#bar) return
       this.#output.write(`\r\u001b[K${bar}`)

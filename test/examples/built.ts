@@ -16,9 +16,7 @@ export function build(): void {
   const newest = Math.max(...['src', 'examples'].map((folder) => newestIn(join(ROOT, folder))))
   const built = statSync(join(ROOT, 'build/examples/music/main.js'), { throwIfNoEntry: false })?.mtimeMs ?? 0
   if (built > newest) return
-  for (const project of ['tsconfig.json', 'tsconfig.examples.json']) {
-    execFileSync(process.execPath, [join(ROOT, 'node_modules/typescript/bin/tsc'), '-p', project], { cwd: ROOT })
-  }
+  execFileSync('npm', ['run', '--silent', 'build'], { cwd: ROOT, stdio: 'inherit' })
 }
 
 function newestIn(folder: string): number {

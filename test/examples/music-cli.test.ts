@@ -27,6 +27,9 @@ const keepAlive = readFileSync(join(LIBRARY, 'The Loopbacks/Hole Punching/03 Kee
 let server: Program
 let ticket: string
 let trackId: string
+/** The story takes a few seconds, most of which it waits. */
+let story: Promise<Ended>
+let before: readonly string[]
 
 const play = (...args: readonly string[]): Promise<Ended> => run('play', ...args, '--loopback')
 
@@ -40,6 +43,8 @@ function errorOf(ended: Ended, code: number): string {
 
 beforeAll(async () => {
   build()
+  before = readdirSync(tmpdir())
+  story = run('--backend', 'iroh')
   server = new Program([
     'serve',
     '--loopback',
@@ -116,8 +121,7 @@ describe('serve and play', () => {
   })
 
   test('the story is played by two processes, which leave nothing behind', async () => {
-    const before = readdirSync(tmpdir())
-    const ended = await run('--backend', 'iroh')
+    const ended = await story
     const text = ended.stdout.toString()
     expect(ended.stderr).toBe('')
     expect(ended.code).toBe(0)
@@ -183,7 +187,7 @@ describe('Ctrl-C', () => {
   })
 })
 
-describe('what cannot work is told in one line', () => {
+describe.concurrent('what cannot work is told in one line', () => {
   test.each([
     ['an unknown option', ['--sneed', '7'], 2, /Unknown option '--sneed'/],
     ['the simulator as a server', ['serve', '--backend', 'simulator'], 2, /world inside one process/],
@@ -236,9 +240,7 @@ describe('what cannot work is told in one line', () => {
   })
 
   test('a file that cannot be written', async () => {
-    expectError(
-      await play(ticket, '--output', '/no/such/folder/out.flac'),
-      1,
+    expect(errorOf(await play(ticket, '--output', '/no/such/folder/out.flac'), 1)).toMatch(
       /cannot write \/no\/such\/folder\/out\.flac/,
     )
     expect(errorOf(await play(ticket, '--output', scratch), 1)).toMatch(/it is a folder/)

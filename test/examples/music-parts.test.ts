@@ -196,7 +196,13 @@ describe('texts', () => {
       '250 MB',
     ])
     expect([0, 59_999, 61_000, 3_787_000].map((ms) => formatDuration(ms))).toEqual(['0:00', '0:59', '1:01', '1:03:07'])
-    expect([0.346, 4.81, 126.7, 2400].map((ms) => formatMs(ms))).toEqual(['0.35 ms', '4.8 ms', '127 ms', '2.4 s'])
+    expect([0, 0.346, 4.81, 126.7, 2400].map((ms) => formatMs(ms))).toEqual([
+      'under 1 ms',
+      '0.35 ms',
+      '4.8 ms',
+      '127 ms',
+      '2.4 s',
+    ])
   })
 
   test('file names lead nowhere else', () => {

@@ -12,7 +12,7 @@ import { explain, MusicError } from '../errors.ts'
 import { fileName } from '../format.ts'
 import type { Track } from '../media/index.ts'
 import type { MusicClient } from '../music-client.ts'
-import { Player } from '../player.ts'
+import { lookUp, Player } from '../player.ts'
 import type { Reporter } from '../report.ts'
 import { describeAlbum, describeTrack, show } from '../report-screen.ts'
 import type { Screen } from '../screen.ts'
@@ -29,7 +29,7 @@ export async function play(command: PlayCommand, screen: Screen, signal: AbortSi
   await using p2p = await createNode({ ...command, discovery })
   screen.line(`MoosicBox player, backend ${p2p.backend}`)
   const report: Reporter = (news) => show(screen, news)
-  const player = await Player.connect(p2p, await find(p2p, command, signal), { report, signal })
+  const player = await Player.connect(p2p, await find(p2p, command, report, signal), { report, signal })
   if (command.list) {
     await list(player.client, screen)
   } else {
@@ -42,12 +42,13 @@ export async function play(command: PlayCommand, screen: Screen, signal: AbortSi
 async function find(
   p2p: DefaultP2P,
   { server, names }: PlayCommand,
+  report: Reporter,
   signal: AbortSignal,
 ): Promise<NodeId | P2PAddress> {
   try {
     return P2PAddress.parse(server)
   } catch (error) {
-    if (names !== undefined) return p2p.discover(server, { signal })
+    if (names !== undefined) return lookUp(p2p, server, report, signal)
     throw new MusicError(`${explain(error)}. To look up a name, say in which file: --names FILE`, { cause: error })
   }
 }

@@ -26,7 +26,7 @@ export async function serve(command: ServeCommand, folder: string, screen: Scree
   screen.line(`MoosicBox music server, backend ${p2p.backend}`)
   const library = await MusicLibrary.scan(folder, { runtime: p2p.runtime, signal })
   describe(library, screen)
-  await serveMusic(p2p, library, {
+  await using _server = await serveMusic(p2p, library, {
     authorize: (peer) => friends.length === 0 || friends.some((friend) => friend.equals(peer)),
     onController: (peer, here) => screen.fact('Player', `${peer.fmtShort()} ${here ? 'is here' : 'has left'}`),
     onError: (error) => screen.fact('Error', explain(error)),
