@@ -70,7 +70,7 @@ export class ClientExchange {
       this.#resolve = resolve
       this.#reject = reject
       const entered = this.#peer.enter(this.#onTurn) === 'entered'
-      signal?.addEventListener('abort', this.#onAbort, { once: true })
+      if (signal) this.#peer.aborts.add(signal, this.#onAbort)
       if (deadlineMs !== undefined && deadlineMs !== Number.POSITIVE_INFINITY) {
         const message = `${this.#what}: no complete answer from ${this.#peer.name} within ${deadlineMs} ms (deadlineMs)`
         const late = (): void => this.#fail(P2PError.of('timeout', message, { afterMs: deadlineMs }))
@@ -109,7 +109,10 @@ export class ClientExchange {
       if (this.#over) return
       if (mayRetry && this.#neverReached(error, connection)) {
         this.#peer.heads.done(this)
-        this.#connect()
+        // Another request may have connected anew meanwhile.
+        const other = this.#peer.ready
+        if (other && other !== connection) this.#attempt(other, false)
+        else this.#connect()
       } else {
         this.#failExplained(error)
       }
@@ -220,6 +223,7 @@ export class ClientExchange {
     const source = {
       read: (): Promise<Uint8Array | undefined> => incoming.read(),
       cancel: (): void => {
+        if (incoming.complete) return
         incoming.cancel(undefined, REQUEST_CODE.cancelled)
         this.#finish()
       },
@@ -246,11 +250,12 @@ export class ClientExchange {
 
   #finish(): void {
     if (this.#over) return
+    const { signal } = this.#request
     const entered = this.#stage === 'entered'
     this.#stage = 'over'
     this.#peer.heads.done(this)
     this.#deadline?.cancel()
-    this.#request.signal?.removeEventListener('abort', this.#onAbort)
+    if (signal) this.#peer.aborts.delete(signal, this.#onAbort)
     if (this.#connecting) this.#peer.giveUpConnecting()
     if (this.#producer) {
       // The answer is complete, or given up, and the body it was for is still being sent.

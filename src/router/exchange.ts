@@ -33,6 +33,8 @@ export interface ExchangeHost {
   readonly handlers: Deadlines
   /** Writes that the peer has not taken. */
   readonly writes: Deadlines
+  /** Requests that were answered, and have not come to their end. */
+  readonly lingering: Deadlines
 }
 
 /** How an exchange ended: answered, given up by the peer or the server, or not understood. */
@@ -41,6 +43,8 @@ export type ExchangeOutcome = 'answered' | 'cancelled' | 'malformed'
 /** Bodies up to this size are copied behind their head, to leave in one write. */
 const INLINE_BYTES = 65_536
 const EMPTY = new Uint8Array(0)
+/** Methods whose requests have a body only when they say so. */
+const BODYLESS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'DELETE', 'OPTIONS'])
 
 /** A request being answered. */
 export class Exchange {
@@ -60,6 +64,8 @@ export class Exchange {
   #timer: RuntimeTimer | undefined
   /** Whether an answer has been chosen: the handler's, or one in its stead. */
   #answered = false
+  /** Whether its head has been written. */
+  #started = false
   #over = false
 
   /** `done` is called once, when the exchange is over. */
@@ -118,7 +124,7 @@ export class Exchange {
 
   #accept(head: RequestHead, rest: Uint8Array): void {
     const { runtime, limits } = this.#host
-    const what = `the body of ${head.method} ${head.target}`
+    const what = `the body of ${head.method} ${head.target.slice(0, 200)}`
     const incoming = new IncomingBody({
       stream: this.#stream,
       rest,
@@ -295,6 +301,7 @@ export class Exchange {
       const ms = this.#host.limits.bodyIdleTimeoutMs
       this.#give(REQUEST_CODE.timeout, 'cancelled', `the peer took nothing for ${ms} ms`)
     })
+    this.#started = true
     return this.#stream.write(bytes)
   }
 
@@ -305,7 +312,21 @@ export class Exchange {
       return
     }
     this.#report(error)
-    this.#give(REQUEST_CODE.internal, 'cancelled', 'the answer failed half-way')
+    if (this.#started) this.#give(REQUEST_CODE.internal, 'cancelled', 'the answer failed half-way')
+    else this.#sendInstead(P2PResponse.error(500), error)
+  }
+
+  /** Nothing of the answer has left: another can take its place. */
+  #sendInstead(response: P2PResponse, error: unknown): void {
+    this.#producer?.cancel(error)
+    this.#producer = undefined
+    this.#started = true
+    const failed = (): void => this.#give(REQUEST_CODE.internal, 'cancelled', 'the answer could not be sent')
+    try {
+      this.#send(response).then(() => this.#sent(), failed)
+    } catch {
+      failed()
+    }
   }
 
   #report(error: unknown): void {
@@ -343,7 +364,7 @@ export class Exchange {
 
   #end(outcome: ExchangeOutcome): void {
     this.#over = true
-    this.#incoming?.cancel()
+    this.#incoming?.release(this.#host.lingering, BODYLESS.has(this.#request?.method ?? ''))
     this.#finish(outcome)
   }
 

@@ -9,6 +9,7 @@ import type { Runtime } from '../core/runtime.ts'
 import type { P2PReceiveStream } from '../core/stream.ts'
 import type { ByteSource } from './body.ts'
 import { REQUEST_CODE } from './codes.ts'
+import type { Deadlines } from './deadlines.ts'
 import { READ_BYTES } from './head-reader.ts'
 import { IdleTimer } from './idle-timer.ts'
 
@@ -51,6 +52,7 @@ export class IncomingBody implements ByteSource {
   #state: 'open' | 'ended' | P2PError = 'open'
   #reader: Reader | undefined
   #progressMs: number
+  #lingering: Deadlines | undefined
 
   constructor(options: IncomingBodyOptions) {
     this.#options = options
@@ -66,11 +68,6 @@ export class IncomingBody implements ByteSource {
   begin(): void {
     if (this.#options.rest.length > 0) this.#accept(this.#options.rest)
     this.#fetch()
-  }
-
-  /** Whether everything has arrived, read or not. */
-  get ended(): boolean {
-    return this.#state === 'ended'
   }
 
   /** Whether somebody waits for more. */
@@ -92,7 +89,7 @@ export class IncomingBody implements ByteSource {
       return Promise.resolve(chunk)
     }
     // The announced length is as good as the end, which may still be on its way.
-    if (this.#state === 'ended' || this.#complete) return Promise.resolve(undefined)
+    if (this.complete) return Promise.resolve(undefined)
     if (this.#state !== 'open') return Promise.reject(this.#state)
     if (this.#reader) {
       const message = `a read of ${this.#options.what} is under way: await it before the next`
@@ -117,9 +114,23 @@ export class IncomingBody implements ByteSource {
     this.#options.stream.stop(code)
   }
 
-  /** Whether as many bytes as announced have arrived. */
-  get #complete(): boolean {
-    return this.#receivedBytes === this.#options.expectedBytes
+  /** Whether all bytes have arrived, the end of the stream or not. */
+  get complete(): boolean {
+    return this.#state === 'ended' || (this.#state === 'open' && this.#receivedBytes === this.#options.expectedBytes)
+  }
+
+  /**
+   * Wants no more of it, and waits a while for an end that alone is missing: mostly it is on its way, and stopping
+   * would only cost more. `mayBeEmpty` says that no body is expected where none was announced.
+   */
+  release(lingering: Deadlines, mayBeEmpty: boolean): void {
+    const bare = this.#options.expectedBytes === undefined && this.#receivedBytes === 0 && mayBeEmpty
+    if (this.#state === 'open' && (this.complete || bare)) {
+      this.#lingering = lingering
+      lingering.add(this, () => this.cancel())
+    } else {
+      this.cancel()
+    }
   }
 
   #accept(chunk: Uint8Array): void {
@@ -180,7 +191,7 @@ export class IncomingBody implements ByteSource {
 
   /** What arrived before is dropped: a body that is cut short is not to be taken for a whole one. */
   #fail(error: P2PError, code?: number): void {
-    if (this.#complete) {
+    if (this.complete) {
       this.#end()
       return
     }
@@ -193,6 +204,7 @@ export class IncomingBody implements ByteSource {
 
   #settle(): void {
     this.#idle.dispose()
+    this.#lingering?.done(this)
     const reader = this.#reader
     this.#reader = undefined
     if (this.#state === 'ended') reader?.resolve(undefined)

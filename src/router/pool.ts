@@ -9,6 +9,7 @@ import { P2PError } from '../core/errors.ts'
 import type { P2PNodeId } from '../core/node-id.ts'
 import type { RuntimeTimer } from '../core/runtime.ts'
 import type { P2PSystem } from '../core/system.ts'
+import { AbortHub } from './abort-hub.ts'
 import { ClientExchange } from './client-exchange.ts'
 import type { P2PClientRequest, RequestPoolLimits } from './client-options.ts'
 import { DEFAULT_POOL_LIMITS, prepareRequest } from './client-options.ts'
@@ -34,6 +35,7 @@ export class PooledPeer {
   readonly system: P2PSystem
   /** Requests that were sent and not answered. */
   readonly heads: Deadlines
+  readonly aborts: AbortHub = new AbortHub()
   readonly #onUnused: () => void
   readonly #waiting = new Set<() => void>()
   #target: P2PNodeId | P2PAddress

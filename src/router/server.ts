@@ -122,6 +122,7 @@ class Server implements P2PServer {
       heads: new Deadlines(system.runtime, limits.headerTimeoutMs),
       handlers: new Deadlines(system.runtime, limits.handlerTimeoutMs),
       writes: new Deadlines(system.runtime, limits.bodyIdleTimeoutMs),
+      lingering: new Deadlines(system.runtime, limits.headerTimeoutMs),
     }
     this.closed = new Promise((resolve) => {
       this.#resolveClosed = resolve
@@ -216,7 +217,8 @@ class Server implements P2PServer {
     for (const { exchanges } of this.#connected) {
       for (const exchange of exchanges) exchange.cancel('the server is closing')
     }
-    for (const deadlines of [this.#host.heads, this.#host.handlers, this.#host.writes]) deadlines.clear()
+    const { heads, handlers, writes, lingering } = this.#host
+    for (const deadlines of [heads, handlers, writes, lingering]) deadlines.clear()
     await Promise.allSettled([...this.#connected].map(({ connection }) => connection.end()))
     const stops = await Promise.allSettled(this.#services.toReversed().map(async (service) => service.stop?.()))
     const failed = stops.find((stop) => stop.status === 'rejected')

@@ -134,6 +134,11 @@ onEveryCarrier('a server', (make) => {
       for (;;) yield pattern(30)
     }
     expect((await rig.request({ method: 'POST', path: '/', body: endless() })).status).toBe(413)
+    const stops: number[] = []
+    const hostile = await rig.raw(head('POST'), pattern(101))
+    hostile.onStopped((code) => stops.push(code))
+    await settle()
+    expect(stops).toEqual([REQUEST_CODE.tooLarge])
     expect(rig.reported).toEqual([])
     await settle()
     expect(rig.server.stats().requestsInFlight).toBe(0)
@@ -189,6 +194,40 @@ onEveryCarrier('a server', (make) => {
     expect(rig.reported).toEqual([])
   })
 
+  test('waits a while for the end of a request without a body, and then stops it', async () => {
+    const rig = await make(ok, { headerTimeoutMs: 2_000 })
+    const stream = await rig.raw(head('GET'))
+    expect(string3(await stream.read())).toContain('ok')
+    expect(rig.server.stats()).toMatchObject({ requestsInFlight: 0, requestsAnswered: 1 })
+    const stops: number[] = []
+    stream.onStopped((code) => stops.push(code))
+    await rig.runtime.advance(1_999)
+    expect(stops).toEqual([])
+    await rig.runtime.advance(1)
+    expect(stops).toEqual([REQUEST_CODE.none])
+    const unread = await rig.raw(head('POST', { 'content-length': '100' }), text('12345'))
+    unread.onStopped((code) => stops.push(code))
+    await settle()
+    expect(stops).toEqual([REQUEST_CODE.none, REQUEST_CODE.none])
+  })
+
+  test('does not hold against a peer that the answer’s source takes its time', async () => {
+    let push: () => void = () => {}
+    const source = new ReadableStream<Uint8Array>({
+      start: (controller) => {
+        push = (): void => controller.enqueue(text('tick'))
+      },
+    })
+    const rig = await make(() => P2PResponse.stream(source), { bodyIdleTimeoutMs: 1_000 })
+    const answer = await rig.get('/')
+    for (let i = 0; i < 3; i++) {
+      await rig.runtime.advance(10_000)
+      push()
+      expect(await answer.body.read()).toEqual(text('tick'))
+    }
+    answer.cancel()
+  })
+
   test('gives up an answer that nobody takes', async () => {
     const rig = await make((req) => P2PResponse.file('/long', req), { bodyIdleTimeoutMs: 5_000 })
     rig.runtime.add('/long', pattern(1_000_000))
@@ -224,13 +263,16 @@ onEveryCarrier('a server', (make) => {
 
   test('lets go of an answer that comes too late', async () => {
     let cancelled = false
+    let ended = 0
     let finish: () => void = () => {}
     const rig = await make(
       async (req) => {
+        req.onEnd(() => ended++)
         await new Promise<void>((resolve) => {
           finish = resolve
         })
         await P2PResponse.file('/song', req).catch(() => {})
+        req.onEnd(() => ended++)
         return P2PResponse.stream(new ReadableStream({ cancel: () => void (cancelled = true) }))
       },
       { handlerTimeoutMs: 1_000 },
@@ -241,7 +283,7 @@ onEveryCarrier('a server', (make) => {
     expect((await asking).status).toBe(504)
     finish()
     await settle()
-    expect(cancelled).toBe(true)
+    expect([cancelled, ended]).toEqual([true, 2])
     expect(rig.runtime.openFiles).toBe(0)
   })
 

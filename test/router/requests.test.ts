@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import { P2PResponse, P2PRouter, RequestPool } from '../../src/router/index.ts'
 import type { P2PRequest } from '../../src/router/index.ts'
 import { failed, outcome, pattern } from '../support/engine-suite.ts'
@@ -162,6 +162,62 @@ onEveryCarrier('requests', (make) => {
     waiting.abort('waiting')
     expect(await outcome(second)).toEqual(failed('aborted', { cause: 'waiting' }))
     expect(rig.server.stats()).toMatchObject({ requestsInFlight: 0, requestsCancelled: 1 })
+  })
+
+  test('that wait for one connection give it up only when all of them do', async () => {
+    const rig = await make(echo)
+    rig.network.hold()
+    const controllers = [new AbortController(), new AbortController()]
+    const seen = controllers.map(({ signal }) => later(rig.request({ path: '/', signal })))
+    const patient = later(rig.get('/'))
+    controllers[0]?.abort()
+    rig.network.release()
+    await settle()
+    expect(seen.map(({ result }) => result)).toEqual([failed('aborted'), { value: expect.anything() as unknown }])
+    expect(patient.result).toHaveProperty('value.status', 200)
+    expect(rig.connections).toBe(1)
+  })
+
+  test('may share one signal, which aborts them all and is left as it was', async () => {
+    const warnings: Error[] = []
+    const onWarning = (warning: Error): void => void warnings.push(warning)
+    process.on('warning', onWarning)
+    const rig = await make((req) => (req.path === '/quick' ? P2PResponse.empty() : new Promise(() => {})))
+    const controller = new AbortController()
+    const add = vi.spyOn(controller.signal, 'addEventListener')
+    const remove = vi.spyOn(controller.signal, 'removeEventListener')
+    const { signal } = controller
+    await Promise.all(Array.from({ length: 30 }, () => rig.request({ path: '/quick', signal })))
+    await settle()
+    expect([add.mock.calls.length, remove.mock.calls.length]).toEqual([1, 1])
+    const seen = Array.from({ length: 30 }, () => later(rig.request({ path: '/slow', signal })))
+    await settle()
+    controller.abort()
+    await settle()
+    expect(seen.map(({ result }) => result)).toEqual(seen.map(() => failed('aborted')))
+    expect(warnings).toEqual([])
+    process.off('warning', onWarning)
+  })
+
+  test('that find their connection lost together make one new one', async () => {
+    const rig = await make(echo)
+    await rig.get('/')
+    const [carrier] = rig.player.endpoint.connections
+    const connect = vi.spyOn(rig.player.endpoint, 'connect')
+    if (carrier) {
+      let calls = 0
+      carrier.openBi = async () => {
+        // Each finds out at another moment.
+        const turns = 5 * calls++
+        for (let i = 0; i < turns; i++) await settle()
+        carrier.fail('lost just now')
+        return carrier.openUni() as Promise<never>
+      }
+    }
+    const answers = await Promise.all(Array.from({ length: 5 }, () => rig.get('/')))
+    expect(answers.map(({ status }) => status)).toEqual([200, 200, 200, 200, 200])
+    expect(connect).toHaveBeenCalledTimes(1)
+    expect(rig.connections).toBe(1)
   })
 
   test('have a deadline for everything, and a time limit for the head', async () => {

@@ -164,6 +164,7 @@ onEveryCarrier('serving', (make) => {
     const lost = await rig.connect()
     const stream = await lost.openStream({ kind: 'request' })
     await stream.write(Uint8Array.of(6, 1, 3, 0x2f, 0x2f, 0x61, 0))
+    await stream.finish()
     const kept = later(rig.get('/kept'))
     await settle()
     expect([...signals.values()].map((signal) => signal.aborted)).toEqual([false, false])

@@ -45,6 +45,10 @@ class Source {
   }
 }
 
+const textChunks = {
+  pull: (controller: ReadableStreamDefaultController<unknown>): void => controller.enqueue('text'),
+}
+
 /** What one body may hold between its two ends: the carrier's window, and what each side reads ahead or has in hand. */
 const MOST_CHUNKS = (WINDOW + 2 * 65_536 + 3 * CHUNK) / CHUNK
 
@@ -279,8 +283,22 @@ onEveryCarrier('streaming', (make) => {
 
   test.each([99, 101])('bytes are not announced as 100 when they are %i', async (size) => {
     const rig = await make(() => P2PResponse.bytes(pattern(size), { headers: { 'content-length': '100' } }))
-    expect(await outcome(rig.get('/'))).toEqual(failed('stream-reset', { streamCode: REQUEST_CODE.internal }))
+    expect((await rig.get('/')).status).toBe(500)
     expect(rig.reported).toMatchObject([{ error: { code: 'serialization' } }])
+  })
+
+  test.each([
+    ['a head over the limit', (): P2PResponse => P2PResponse.text('x', { headers: { a: 'x'.repeat(20_000) } })],
+    ['no length', (): P2PResponse => P2PResponse.text('x', { headers: { 'content-length': 'x' } })],
+    ['a body of text chunks', (): P2PResponse => P2PResponse.stream(new ReadableStream(textChunks) as never)],
+    ['no body', (): P2PResponse => P2PResponse.stream(7 as never)],
+  ])('an answer with %s becomes a 500, or breaks off', async (_, answer) => {
+    const rig = await make(answer)
+    const result = await outcome(rig.get('/').then((response) => response.bytes()))
+    expect(JSON.stringify(result)).toMatch(/^\{"value"|"code":"stream-reset","streamCode":5/)
+    expect(rig.reported).toHaveLength(1)
+    await settle()
+    expect(rig.server.stats().requestsInFlight).toBe(0)
   })
 
   test('HEAD sends no body and ends its source', async () => {
