@@ -73,7 +73,7 @@ export function resolveLimits(overrides: Partial<P2PLimits> = {}): P2PLimits {
 /** The error for a setting that makes no sense; `why` says what would. */
 export function invalidConfiguration(name: string, value: unknown, why: string): P2PError {
   const shown = typeof value === 'string' ? JSON.stringify(value) : String(value)
-  return P2PError.of('invalid-configuration', `${name} = ${shown}: ${why}`, { name, value })
+  return P2PError.of('invalid-configuration', `${name} = ${shown}: ${why}`, { setting: name, value })
 }
 
 /** The simulator's settings, as its environment variables name them (see `docs/simulation.md`). */

@@ -28,7 +28,7 @@ export interface P2PErrorFields {
   /** There is no way to send packets to the peer. */
   'no-route': { readonly node: string }
   /** A discovery source failed, as opposed to not knowing the name. */
-  'discovery-failed': { readonly name: string }
+  'discovery-failed': { readonly query: string }
   /** The peer sent bytes that the protocol does not allow. */
   protocol: {}
   /** A message is over the limit of the side that reports it. */
@@ -36,7 +36,7 @@ export interface P2PErrorFields {
   /** `peer` may not do this. */
   unauthorized: { readonly peer: string }
   /** An option, environment variable or argument has a value that makes no sense. */
-  'invalid-configuration': { readonly name: string; readonly value: unknown }
+  'invalid-configuration': { readonly setting: string; readonly value: unknown }
   /** A value could not be turned into bytes or back. */
   serialization: {}
   /** The peer does not want this connection: no listener for its protocol, or `authorize` said no. */
@@ -64,6 +64,12 @@ export interface P2PErrorFields {
 /** Every code a {@link P2PError} can have. The union is closed: a new code is a new major version. */
 export type P2PErrorCode = keyof P2PErrorFields
 
+/** What {@link P2PError.of} takes: `name` stands for the field that cannot be called so, as every error has a `name`. */
+export type P2PErrorInput<Code extends P2PErrorCode> =
+  | P2PErrorFields[Code]
+  | (Code extends 'invalid-configuration' ? { readonly name: string; readonly value: unknown } : never)
+  | (Code extends 'discovery-failed' ? { readonly name: string } : never)
+
 const BRAND: unique symbol = Symbol.for('@moosicbox/p2p/error') as never
 
 /** A {@link P2PError} of one code, with that code's fields. */
@@ -89,7 +95,9 @@ export class P2PError extends Error {
   private constructor(code: P2PErrorCode, message: string, fields: object, options?: ErrorOptions) {
     super(message, options)
     this.code = code
-    Object.assign(this, fields)
+    const { name, ...others } = fields as { readonly name?: string }
+    Object.assign(this, others)
+    if (name !== undefined) Object.assign(this, { [code === 'discovery-failed' ? 'query' : 'setting']: name })
     // An own, hidden property: `instanceof` fails across two copies of this package, the brand does not.
     Object.defineProperty(this, BRAND, { value: true })
     Object.defineProperty(this, 'name', {
@@ -103,7 +111,7 @@ export class P2PError extends Error {
   static of<Code extends P2PErrorCode>(
     code: Code,
     message: string,
-    fields: P2PErrorFields[Code],
+    fields: P2PErrorInput<Code>,
     options?: ErrorOptions,
   ): P2PErrorOf<Code> {
     return new P2PError(code, message, fields, options) as P2PErrorOf<Code>
@@ -127,7 +135,7 @@ export class P2PError extends Error {
     value: unknown,
     code: Code,
     message: string,
-    fields: P2PErrorFields[Code],
+    fields: P2PErrorInput<Code>,
   ): P2PErrorOf<P2PErrorCode> {
     return P2PError.is(value)
       ? value

@@ -72,12 +72,12 @@ export class EngineConnection implements P2PConnection<NodeId> {
   async openStream(options?: StreamOptions): Promise<P2PStream> {
     this.#checkHandle()
     throwIfAborted(options?.signal, 'openStream')
-    return await this.session.openBi(options?.kind ?? 'stream', options?.signal)
+    return await this.session.openBi(this.#kind(options), options?.signal)
   }
 
   async acceptStream(options?: StreamOptions): Promise<P2PStream> {
     this.#checkReadable()
-    return await this.session.acceptBi(options?.kind ?? 'stream', options?.signal)
+    return await this.session.acceptBi(this.#kind(options), options?.signal)
   }
 
   async openSendStream(options?: WaitOptions): Promise<P2PSendStream> {
@@ -142,6 +142,14 @@ export class EngineConnection implements P2PConnection<NodeId> {
   /** After its own `end()` the last handle may still read what the peer had sent before it knew. */
   #checkReadable(): void {
     if (!(this.#last && this.session.ended)) this.#checkHandle()
+  }
+
+  #kind(options: StreamOptions | undefined): StreamKind {
+    const kind = options?.kind ?? 'stream'
+    if (kind === 'stream') return kind
+    if (kind !== 'request') throw invalidConfiguration('kind', kind, "a stream is of kind 'stream' or 'request'")
+    this.session.requireOurs('streams of other kinds than `stream`')
+    return kind
   }
 
   #checkHandle(): void {

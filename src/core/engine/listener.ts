@@ -28,7 +28,9 @@ export interface ListenerOptions {
 export class EngineListener<Connection extends EngineConnection> implements P2PListener<Connection> {
   readonly options: ListenerOptions
   readonly #queue = new AsyncQueue<Connection>()
+  /** Places taken: connections that are open, and those that are asked for by {@link enter}. */
   #open = 0
+  #entering = 0
 
   /** Listeners come from `listen`. */
   constructor(options: ListenerOptions) {
@@ -76,17 +78,36 @@ export class EngineListener<Connection extends EngineConnection> implements P2PL
     return Promise.resolve()
   }
 
-  /** Why no further connection is let in, or undefined when there is room. For the node. */
-  full(): string | undefined {
+  /**
+   * Takes a place for a connection until {@link push} or {@link leave}, so that those whose `authorize` takes its time
+   * count too; or says why there is none. For the node.
+   */
+  enter(): string | undefined {
     const { acceptBacklog, maxConnections } = this.options
+    if (this.#queue.closed) return 'the listener was closed'
     if (this.#open >= maxConnections) return `it holds its limit of ${maxConnections} connections`
-    if (this.#queue.length >= acceptBacklog) return `${acceptBacklog} connections wait to be accepted already`
+    if (this.#queue.length + this.#entering >= acceptBacklog) {
+      return `${acceptBacklog} connections wait to be accepted already`
+    }
+    this.#open++
+    this.#entering++
     return undefined
   }
 
-  /** Takes a connection in. For the node. */
+  /** Gives a place back. For the node. */
+  leave(): void {
+    this.#open--
+    this.#entering--
+  }
+
+  /** Whether the listener still listens. For the node. */
+  get listening(): boolean {
+    return !this.#queue.closed
+  }
+
+  /** Takes in a connection that has a place. For the node. */
   push(connection: Connection): void {
-    this.#open++
+    this.#entering--
     void connection.closed.then(() => this.#open--)
     this.#queue.push(connection)
   }

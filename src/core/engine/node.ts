@@ -17,7 +17,7 @@ import type { ConnectOptions, ListenOptions, P2PDiscovery, P2PSystem, RegisterOp
 import type { EngineConnection } from './connection.ts'
 import { EngineListener } from './listener.ts'
 import { Session } from './session.ts'
-import { throwIfAborted, Waiter } from './waiting.ts'
+import { abortable, throwIfAborted, Waiter } from './waiting.ts'
 import { LIBRARY_CODE } from './wire.ts'
 
 /** What a node is made of. */
@@ -42,6 +42,29 @@ function checkAlpn(alpn: string): string {
   return alpn
 }
 
+function nodeClosed(): P2PError {
+  return P2PError.of('connection-closed', 'this node is closed: create another', {
+    closeCode: 0,
+    reason: 'node closed',
+    by: 'local',
+  })
+}
+
+/** Where to connect to; ids and addresses may come from another copy of this package. */
+function toAddress(peer: unknown): P2PAddress {
+  if (typeof peer === 'string') return P2PAddress.parse(peer)
+  const { id, direct, relays } = (peer ?? {}) as Partial<P2PAddress>
+  if (id) return new P2PAddress(toNodeId(id), direct, relays)
+  return new P2PAddress(toNodeId(peer))
+}
+
+function toNodeId(id: unknown): NodeId {
+  if (id instanceof NodeId) return id
+  const bytes = (id as Partial<NodeId> | null | undefined)?.asBytes?.()
+  if (bytes instanceof Uint8Array) return NodeId.fromBytes(bytes)
+  throw invalidConfiguration('peer', id, 'connect to a node id, an address, or the text of either')
+}
+
 /** A node; `Connection` is the backend's own class. */
 export abstract class EngineNode<Connection extends EngineConnection> implements P2PSystem<
   NodeId,
@@ -53,6 +76,8 @@ export abstract class EngineNode<Connection extends EngineConnection> implements
   readonly #options: NodeOptions
   readonly #listeners: EngineListener<Connection>[] = []
   readonly #sessions = new Set<Session>()
+  /** Gives up each attempt to connect that is under way. */
+  readonly #connecting = new Set<() => void>()
   #closing: Promise<void> | undefined
 
   /** Nodes come from the backend's `create`. */
@@ -81,8 +106,7 @@ export abstract class EngineNode<Connection extends EngineConnection> implements
     const timeoutMs = options.timeoutMs ?? limits.connectTimeoutMs
     if (!(timeoutMs > 0)) throw invalidConfiguration('timeoutMs', timeoutMs, 'a time-out is above 0')
     throwIfAborted(options.signal, 'connect')
-    const address =
-      typeof peer === 'string' ? P2PAddress.parse(peer) : peer instanceof NodeId ? new P2PAddress(peer) : peer
+    const address = toAddress(peer)
     if (address.id.equals(this.#options.nodeId)) {
       throw P2PError.of('self-connect', 'a node cannot connect to itself; call the code directly instead', {})
     }
@@ -110,19 +134,27 @@ export abstract class EngineNode<Connection extends EngineConnection> implements
       const message = 'no discovery source of this node can publish a name; hand out address().toTicket() instead'
       throw P2PError.of('unsupported', message, { what: 'register', backend: this.backend })
     }
-    await source.publish(name, this.address(), options)
+    const publishing = source.publish(name, this.address(), options)
+    await this.#patiently(publishing, options.signal, 'register', `making ${JSON.stringify(name)} known failed`, name)
   }
 
   async discover(name: string, options?: WaitOptions): Promise<NodeId> {
     this.#checkOpen()
     throwIfAborted(options?.signal, 'discover')
-    const { known, failure } = await this.#ask((source) => source.resolveName(name, options), options?.signal)
+    const asking = this.#ask((source) => source.resolveName(name, options), options?.signal)
+    const { known, failure } = await this.#patiently(
+      asking,
+      options?.signal,
+      'discover',
+      `looking up ${JSON.stringify(name)} failed`,
+      name,
+    )
     if (known) return known.id
     const sources =
       this.#options.discovery.map((source) => source.name).join(', ') || 'none: pass `discovery` to create()'
     if (failure) {
       const message = `looking up ${JSON.stringify(name)} failed (sources asked: ${sources}): ${failure.message}`
-      throw P2PError.of('discovery-failed', message, { name }, { cause: failure })
+      throw P2PError.of('discovery-failed', message, { query: name }, { cause: failure })
     }
     throw P2PError.of('node-not-found', `nobody knows the name ${JSON.stringify(name)} (sources asked: ${sources})`, {
       node: name,
@@ -138,15 +170,27 @@ export abstract class EngineNode<Connection extends EngineConnection> implements
   }
 
   #checkOpen(): void {
-    if (!this.#closing) return
-    throw P2PError.of('connection-closed', 'this node is closed: create another', {
-      closeCode: 0,
-      reason: 'node closed',
-      by: 'local',
-    })
+    if (this.#closing) throw nodeClosed()
+  }
+
+  /** `promise`, with every failure a `P2PError`, and `aborted` even when the source does not care for signals. */
+  async #patiently<T>(
+    promise: Promise<T>,
+    signal: AbortSignal | undefined,
+    what: string,
+    failed: string,
+    name: string,
+  ): Promise<T> {
+    try {
+      return await (signal ? abortable(promise, signal, what, () => {}) : promise)
+    } catch (error) {
+      const cause = error instanceof Error ? `: ${error.message}` : ''
+      throw P2PError.from(error, 'discovery-failed', `${failed}${cause}`, { query: name })
+    }
   }
 
   async #close(): Promise<void> {
+    for (const giveUp of this.#connecting) giveUp()
     for (let listener = this.#listeners[0]; listener; listener = this.#listeners[0]) listener.close()
     // A peer that does not confirm must not keep this node from closing; its own end tells it what happened.
     await Promise.allSettled([...this.#sessions].map((session) => session.end()))
@@ -171,6 +215,11 @@ export abstract class EngineNode<Connection extends EngineConnection> implements
       )
       giveUp.abort()
     })
+    const abandon = (): void => {
+      waiter.reject(nodeClosed())
+      giveUp.abort()
+    }
+    this.#connecting.add(abandon)
     this.#resolve(address, giveUp.signal)
       .then((resolved) => this.#options.endpoint.connect({ address: resolved, alpn, signal: giveUp.signal }))
       .then(
@@ -183,6 +232,7 @@ export abstract class EngineNode<Connection extends EngineConnection> implements
       throw P2PError.from(error, 'connection-failed', `connecting to ${address.id.fmtShort()} failed`, {})
     } finally {
       timer.cancel()
+      this.#connecting.delete(abandon)
     }
   }
 
@@ -205,7 +255,7 @@ export abstract class EngineNode<Connection extends EngineConnection> implements
         if (known) return { known }
       } catch (error) {
         throwIfAborted(signal, 'discover')
-        failure ??= P2PError.from(error, 'discovery-failed', `the source ${source.name} failed`, { name: source.name })
+        failure ??= P2PError.from(error, 'discovery-failed', `the source ${source.name} failed`, { query: source.name })
       }
     }
     return failure ? { failure } : {}
@@ -268,16 +318,19 @@ export abstract class EngineNode<Connection extends EngineConnection> implements
     this.#options.endpoint.setAlpns([...alpns].sort())
   }
 
-  /** Lets an inbound connection in to every listener of its protocol whose `authorize` agrees. */
+  /** Lets an inbound connection in to every listener of its protocol that has room and whose `authorize` agrees. */
   async #incoming(carrier: CarrierConnection): Promise<void> {
+    const candidates = this.#listeners.filter(({ options }) => options.alpns.includes(carrier.alpn))
+    const refusals = await Promise.all(candidates.map((listener) => this.#admit(listener, carrier)))
     const willing: EngineListener<Connection>[] = []
-    let why = 'nobody listens for this protocol'
-    for (const listener of this.#listeners.filter(({ options }) => options.alpns.includes(carrier.alpn))) {
-      const refusal = listener.full() ?? (await this.#unauthorized(listener, carrier))
-      if (refusal === undefined && this.#listeners.includes(listener)) willing.push(listener)
-      else why = refusal ?? 'the listener was closed'
+    let why = candidates.length === 0 ? 'nobody listens for this protocol' : 'the listener was closed'
+    for (const [i, listener] of candidates.entries()) {
+      const refusal = refusals[i]
+      if (refusal !== undefined) why = refusal
+      else if (listener.listening) willing.push(listener)
+      else listener.leave()
     }
-    if (willing.length === 0 || this.#closing) {
+    if (willing.length === 0) {
       carrier.close(LIBRARY_CODE.refused, why)
       return
     }
@@ -286,16 +339,35 @@ export abstract class EngineNode<Connection extends EngineConnection> implements
     session.start()
   }
 
+  /** Takes a place at `listener`; or says why there is none for this peer. */
+  async #admit(listener: EngineListener<Connection>, carrier: CarrierConnection): Promise<string | undefined> {
+    const full = listener.enter()
+    if (full !== undefined) return full
+    const refusal = await this.#unauthorized(listener, carrier)
+    if (refusal !== undefined) listener.leave()
+    return refusal
+  }
+
   async #unauthorized(listener: EngineListener<Connection>, carrier: CarrierConnection): Promise<string | undefined> {
     const { authorize } = listener.options
     if (!authorize) return undefined
+    const late = new Waiter<string>()
+    const timer = this.runtime.setTimer(this.#options.limits.connectTimeoutMs, () =>
+      late.resolve('not authorized in time'),
+    )
+    void carrier.closed.then(() => late.resolve('it has left'))
+    const deciding = async (): Promise<string | undefined> => {
+      try {
+        return (await authorize(carrier.remoteId)) === true ? undefined : 'not authorized'
+      } catch {
+        // The peer learns no internals; an `authorize` that throws lets nobody in.
+        return 'not authorized'
+      }
+    }
     try {
-      // Anything but true refuses, whatever an untyped caller returns.
-      const answer: unknown = await authorize(carrier.remoteId)
-      return answer === true ? undefined : 'not authorized'
-    } catch {
-      // The peer learns no internals; an `authorize` that throws lets nobody in.
-      return 'not authorized'
+      return await Promise.race([deciding(), late.promise])
+    } finally {
+      timer.cancel()
     }
   }
 }

@@ -196,7 +196,7 @@ export class Session {
   }
 
   async send(bytes: Uint8Array, signal: AbortSignal | undefined): Promise<void> {
-    this.#requireOurs('messages')
+    this.requireOurs('messages')
     this.checkOpen()
     await this.#sender.send(bytes, signal)
     this.#messagesSent++
@@ -204,7 +204,7 @@ export class Session {
   }
 
   async recv(signal: AbortSignal | undefined): Promise<Uint8Array> {
-    this.#requireOurs('messages')
+    this.requireOurs('messages')
     const message = await this.#receiver.recv(signal)
     this.#messagesReceived++
     this.#bytesReceived += message.length
@@ -279,7 +279,8 @@ export class Session {
     return { streams: this.#streams.opened, messages: this.#sender.used }
   }
 
-  #requireOurs(what: string): void {
+  /** @throws P2PError `unsupported` on other protocols than ours */
+  requireOurs(what: string): void {
     if (this.ours) return
     throw P2PError.of(
       'unsupported',
