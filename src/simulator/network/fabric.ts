@@ -146,14 +146,16 @@ export class Fabric {
     }
     resolveNatOptions(options.nat, `the NAT of ${name}`)
     const prefix = parsePrefix(options.prefix ?? DEFAULT_LAN_PREFIX, 'prefix')
-    const outsideIp = around.choose(options.ip)
-    const hub = this.graph.addNode(name, { kind: 'router' })
-    const outside = this.graph.addNode(`${name}/wan`, { kind: 'router', lan: options.lan?.name })
-    this.graph.setOutside(hub, outside)
     const realm = new Realm(name, this.book, new AddressPool(this.book, prefix))
+    const insideIp = realm.choose(undefined)
+    const outsideIp = around.choose(options.ip)
+    if (insideIp.version !== outsideIp.version) {
+      throw invalidConfiguration('prefix', prefix.text, `is not of IPv${outsideIp.version}, as the network around is`)
+    }
+    const [hub, outside] = this.#addRouter(name, options.lan)
     const router = {
       nat: new Nat(this.#kernel, this.book, name, options.nat, outsideIp),
-      inside: new Attachment(hub, realm, realm.choose(undefined), undefined),
+      inside: new Attachment(hub, realm, insideIp, undefined),
       outside: new Attachment(outside, around, outsideIp, undefined),
     }
     router.inside.router = router
@@ -182,6 +184,19 @@ export class Fabric {
   /** The drops so far, by reason. */
   get dropped(): DropCounts {
     return this.#forwarder.dropped.snapshot()
+  }
+
+  /** The two nodes of a router with a NAT: none of them is left when the other cannot be. */
+  #addRouter(name: string, around: Lan | undefined): [inside: GraphNode, outside: GraphNode] {
+    const inside = this.graph.addNode(name, { kind: 'router' })
+    try {
+      const outside = this.graph.addNode(`${name}/wan`, { kind: 'router', lan: around?.name })
+      this.graph.setOutside(inside, outside)
+      return [inside, outside]
+    } catch (error) {
+      this.graph.removeNode(name)
+      throw error
+    }
   }
 
   #addLan(lan: Lan, edge: GraphNode, options: LanOptions): Lan {

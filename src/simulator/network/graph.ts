@@ -229,7 +229,7 @@ export class NetworkGraph {
    */
   addPartition(
     groupA: readonly string[],
-    groupB?: readonly string[] | undefined,
+    groupB?: readonly string[],
     options: { readonly direction?: PartitionDirection | undefined } = {},
   ): Partition {
     const a = this.#group(groupA, 'groupA')

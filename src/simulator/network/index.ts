@@ -3,7 +3,7 @@
  *
  * - `topology.ts` builds one in few words; `fabric.ts` is what it builds
  * - `graph.ts`, `graph-node.ts`, `routes.ts`, `partitions.ts`: nodes, links, the way through, and what cuts it
- * - `link.ts`, `link-options.ts`, `link-presets.ts`: what happens to a packet on a link
+ * - `link.ts`, `jitter.ts`, `link-options.ts`, `link-presets.ts`: what happens to a packet on a link
  * - `nat.ts`, `nat-options.ts`, `nat-presets.ts`, `lan.ts`, `realm.ts`: address translation and private networks
  * - `interface.ts`, `forwarder.ts`, `rules.ts`: sockets, packets under way, and rules that meddle with them
  * - `names.ts`: look-ups; `addresses.ts`: addresses; `kinds.ts`: events and reasons for drops; `netstat.ts`: the state

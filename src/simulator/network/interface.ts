@@ -86,7 +86,8 @@ export class Socket implements Disposable {
    * @throws P2PError `network` when the socket is closed, `invalid-configuration` for a bad size or address
    */
   send(destination: SocketAddress | string, payload: unknown, sizeBytes: number): void {
-    if (this.#isClosed) throw P2PError.of('network', `the socket ${this.#localAddress} is closed; bind another`, {})
+    if (this.#isClosed)
+      throw P2PError.of('network', `the socket ${this.#localAddress.toString()} is closed; bind another`, {})
     if (!Number.isInteger(sizeBytes) || sizeBytes < 0 || sizeBytes > MAX_DATAGRAM_BYTES) {
       throw invalidConfiguration('sizeBytes', sizeBytes, `must be a whole number from 0 to ${MAX_DATAGRAM_BYTES}`)
     }

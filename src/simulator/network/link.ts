@@ -6,14 +6,12 @@
  */
 import type { Kernel, RandomStream } from '../kernel.ts'
 import type { GraphNode } from './graph-node.ts'
+import { drawJitterUs } from './jitter.ts'
 import { Drop, DropCounter, type DropCounts } from './kinds.ts'
 import { type BurstSettings, type LinkOptions, type LinkSettings, resolveLinkOptions } from './link-options.ts'
 
 /** Bits and microseconds in a byte-second: size x this / rate is a transmission time in microseconds. */
 const BIT_MICROSECONDS = 8_000_000
-/** Half the range of the sum of twelve 16-bit numbers, and 2^16, which is that sum's standard deviation. */
-const TWELVE_HALVES = 393_210
-const SIXTEEN_BITS = 65_536
 
 /** A link as plain data. */
 export interface LinkSnapshot {
@@ -228,28 +226,8 @@ export class Link {
     return probability === 1 || (probability > 0 && random.nextFloat() < probability)
   }
 
-  #jitter(settings: LinkSettings): number {
-    const random = (this.#jitterRandom ??= this.#kernel.random(`link/${this.name}/jitter`))
-    const { jitterUs } = settings
-    switch (settings.jitterDistribution) {
-      case 'uniform':
-        return random.nextBelow(2 * jitterUs + 1) - jitterUs
-      case 'normal': {
-        // Irwin-Hall: the sum of twelve even draws is nearly normal, and exact arithmetic.
-        let sum = -TWELVE_HALVES
-        for (let i = 0; i < 6; i++) {
-          const draw = random.nextU32()
-          sum += (draw & 0xffff) + (draw >>> 16)
-        }
-        return Math.round((sum * jitterUs) / SIXTEEN_BITS)
-      }
-      case 'long-tail': {
-        // -log2 of an even draw, with log2 drawn straight between powers of two; its mean is 3/2 exactly.
-        const draw = random.nextU32()
-        const zeros = Math.clz32(draw)
-        const fraction = zeros >= 31 ? 0 : ((draw << (zeros + 1)) >>> 0) / 4_294_967_296
-        return Math.floor(((zeros + 1 - fraction) * jitterUs * 2) / 3)
-      }
-    }
+  #jitter({ jitterDistribution, jitterUs }: LinkSettings): number {
+    this.#jitterRandom ??= this.#kernel.random(`link/${this.name}/jitter`)
+    return drawJitterUs(jitterDistribution, jitterUs, this.#jitterRandom)
   }
 }

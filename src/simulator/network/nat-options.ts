@@ -79,6 +79,11 @@ function behaviour(value: NatBehaviour, name: string): NatBehaviour {
   return value
 }
 
+function flag(value: boolean, name: string): boolean {
+  if (typeof value !== 'boolean') throw invalidConfiguration(name, value, 'must be true or false')
+  return value
+}
+
 function timeoutUs(value: number, name: string): number {
   if (!(value > 0 && value <= MAX_TIMEOUT_MS)) {
     throw invalidConfiguration(name, value, `must be milliseconds above 0 and up to ${MAX_TIMEOUT_MS}`)
@@ -96,8 +101,8 @@ export function resolveNatOptions(options: NatOptions, where: string): NatSettin
     throw invalidConfiguration(where, options, 'must be NAT options or the name of a preset')
   }
   for (const [field, value] of Object.entries(options)) {
-    // Presets carry their name and description along.
-    if (field === 'name' || field === 'source' || NAT_FIELDS.includes(field)) continue
+    // Presets carry their name along.
+    if (field === 'name' || NAT_FIELDS.includes(field)) continue
     throw invalidConfiguration(
       `${where}: ${field}`,
       value,
@@ -118,11 +123,11 @@ export function resolveNatOptions(options: NatOptions, where: string): NatSettin
     mapping: behaviour(options.mapping, `${where}: mapping`),
     filtering: behaviour(options.filtering, `${where}: filtering`),
     portAllocation,
-    hairpinning: options.hairpinning ?? false,
+    hairpinning: flag(options.hairpinning ?? false, `${where}: hairpinning`),
     mappingTimeoutUs: timeoutUs(mappingTimeoutMs, `${where}: mappingTimeoutMs`),
     unrepliedTimeoutUs: timeoutUs(unrepliedTimeoutMs, `${where}: unrepliedTimeoutMs`),
-    refreshOnInbound: options.refreshOnInbound ?? true,
+    refreshOnInbound: flag(options.refreshOnInbound ?? true, `${where}: refreshOnInbound`),
     maxSessions,
-    blocksUdp: options.blocksUdp ?? false,
+    blocksUdp: flag(options.blocksUdp ?? false, `${where}: blocksUdp`),
   }
 }

@@ -287,12 +287,6 @@ function findSession(mapping: Mapping, key: number): Session | undefined {
 
 /** What a NAT of that behaviour keeps peers apart by. */
 function keyOf(behaviour: NatBehaviour, peer: SocketAddress): number {
-  switch (behaviour) {
-    case 'endpoint-independent':
-      return 0
-    case 'address-dependent':
-      return peer.ip.index
-    case 'address-and-port-dependent':
-      return peer.index
-  }
+  if (behaviour === 'endpoint-independent') return 0
+  return behaviour === 'address-dependent' ? peer.ip.index : peer.index
 }
