@@ -16,9 +16,10 @@ import { P2P_ALPN } from '../system.ts'
 import type { ConnectOptions, ListenOptions, P2PDiscovery, P2PSystem, RegisterOptions } from '../system.ts'
 import type { EngineConnection } from './connection.ts'
 import { EngineListener } from './listener.ts'
+import { closedError, describeClose } from './closing.ts'
 import { Session } from './session.ts'
 import { abortable, throwIfAborted, Waiter } from './waiting.ts'
-import { LIBRARY_CODE } from './wire.ts'
+import { LIBRARY_CODE, MAX_APPLICATION_CODE } from './wire.ts'
 
 /** What a node is made of. */
 export interface NodeOptions {
@@ -229,6 +230,10 @@ export abstract class EngineNode<Connection extends EngineConnection> implements
     try {
       return await waiter.promise
     } catch (error) {
+      // A peer that refuses very early may do so before the carrier counts the connection as made.
+      if (P2PError.is(error, 'connection-closed') && error.closeCode > MAX_APPLICATION_CODE) {
+        throw closedError(describeClose(error, alpn === P2P_ALPN), address.id.fmtShort())
+      }
       throw P2PError.from(error, 'connection-failed', `connecting to ${address.id.fmtShort()} failed`, {})
     } finally {
       timer.cancel()
