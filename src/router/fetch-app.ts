@@ -28,7 +28,7 @@ export const NODE_ID_HEADER = 'x-p2p-node-id'
 
 function toHeaders(request: P2PRequest): Headers {
   const headers = new Headers()
-  for (const [name, value] of request.headers) if (name !== NODE_ID_HEADER) headers.append(name, value)
+  for (const [name, value] of request.headers) headers.append(name, value)
   headers.set(NODE_ID_HEADER, request.remoteNodeId.toString())
   return headers
 }

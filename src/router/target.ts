@@ -69,5 +69,5 @@ function hasDotSegment(path: string): boolean {
 export function decodeParam(value: string): string | undefined {
   if (!value.includes('%')) return value
   const decoded = decodeURIComponent(value)
-  return /(?:^|[\\/])\.\.?(?:[\\/]|$)/.test(decoded) && /[\\/]/.test(decoded) ? undefined : decoded
+  return /(?:^|[\\/])\.\.?(?:[\\/]|$)/.test(decoded) ? undefined : decoded
 }

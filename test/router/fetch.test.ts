@@ -1,10 +1,11 @@
 import { expect, test } from 'vitest'
 import { P2PError } from '../../src/core/errors.ts'
 import { testNodeId } from '../../src/core/keys.ts'
-import { fetch, NODE_ID_HEADER, P2PResponse, P2PRouter } from '../../src/router/index.ts'
+import { fetch, NODE_ID_HEADER, P2PResponse, P2PRouter, serve } from '../../src/router/index.ts'
 import type { P2PRequest } from '../../src/router/index.ts'
 import { outcome, pattern } from '../support/engine-suite.ts'
 import { settle } from '../support/manual-runtime.ts'
+import { MemoryNode } from '../support/memory-node.ts'
 import { later, onEveryCarrier } from './support/rig.ts'
 
 const echo = async (req: P2PRequest): Promise<P2PResponse> =>
@@ -161,6 +162,21 @@ onEveryCarrier('fetch', (make) => {
     expect((await rig.fetch('/from', { redirect: 'manual' })).status).toBe(302)
     await settle()
     expect(rig.server.stats().requestsInFlight).toBe(0)
+  })
+})
+
+onEveryCarrier('a redirect to another peer', (make) => {
+  test('is followed without what was meant for the first alone', async () => {
+    const rig = await make((req) => P2PResponse.redirect(req.query['to'] ?? ''))
+    const other = MemoryNode.create(rig.network, 'other', { runtime: rig.runtime })
+    const server = await serve(other, echo)
+    const headers = { authorization: 'secret', cookie: 'a=1', accept: 'x/y' }
+    const away = await rig.fetch(`/?to=p2p://${other.localNodeId().toString()}/there`, { headers })
+    expect(away.url).toBe(`p2p://${other.localNodeId().toString()}/there`)
+    expect(JSON.parse(away.headers.get('x-headers') ?? '')).toEqual({ accept: 'x/y' })
+    const closed = Promise.all([server.close(), other.close()])
+    await rig.runtime.advance(30_000)
+    await closed
   })
 })
 
