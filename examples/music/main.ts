@@ -4,7 +4,6 @@
  * @module
  */
 import { fileURLToPath } from 'node:url'
-import { P2PError } from '@moosicbox/p2p'
 import { INTERRUPTED, interruptSignal } from './cli/interrupt.ts'
 import { HELP, parseCommand } from './cli/options.ts'
 import type { Command } from './cli/options.ts'
@@ -39,12 +38,13 @@ async function run(command: Command, screen: Screen, signal: AbortSignal): Promi
 
 async function main(): Promise<number> {
   let screen = new Screen(process.stderr)
+  let interrupted: AbortSignal | undefined
   try {
     const command = parseCommand(process.argv.slice(2))
     // With audio on standard output, words go elsewhere.
     if (command.command !== 'play' || !command.stdout) screen = new Screen(process.stdout)
-    const signal = interruptSignal(() => screen.line('Ending; once more to end at once.'))
-    await run(command, screen, signal)
+    interrupted = interruptSignal(() => screen.line('Ending; once more to end at once.'))
+    await run(command, screen, interrupted)
     return 0
   } catch (error) {
     screen.endProgress()
@@ -52,7 +52,8 @@ async function main(): Promise<number> {
       screen.line('The reader of standard output has ended.')
       return 0
     }
-    if (P2PError.is(error, 'aborted')) return INTERRUPTED
+    // What fails now fails because it was told to end.
+    if (interrupted?.aborted === true) return INTERRUPTED
     process.stderr.write(`error: ${explain(error)}\n`)
     if (!(error instanceof UsageError)) return 1
     process.stderr.write('npm start -- --help shows what can be asked for.\n')

@@ -125,7 +125,7 @@ describe('serve and play', () => {
     const text = ended.stdout.toString()
     expect(ended.stderr).toBe('')
     expect(ended.code).toBe(0)
-    expect(text).toMatch(/Backend +iroh \((official|native)\)/)
+    expect(text).toMatch(/^MoosicBox, backend iroh \((official|native)\)/)
     expect(text).toMatch(/Found +"home" is node [0-9a-f]{10}/)
     expect(text).toMatch(/Cover +of .*image\/png/)
     expect(text).toMatch(/Seek +from/)
@@ -173,6 +173,16 @@ describe('Ctrl-C', () => {
     expect(stderr).toMatch(/Ending; once more/)
     expect(stderr).not.toMatch(/error/i)
     expect(code).toBe(130)
+  })
+
+  test('ends the story and both of its processes', async () => {
+    const telling = new Program(['--backend', 'iroh'])
+    const [, pid = ''] = await telling.says(/process (\d+)/)
+    await telling.says(/Playing/)
+    const { code, stderr } = await telling.interrupt()
+    expect(stderr).toBe('')
+    expect(code).toBe(130)
+    expect(() => process.kill(Number(pid), 0)).toThrow('ESRCH')
   })
 
   test('of the server tells its player, in one line', async () => {

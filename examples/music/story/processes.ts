@@ -34,8 +34,7 @@ export async function tellOverIroh(folder: string, screen: Screen, signal: Abort
   signal.addEventListener('abort', stop, { once: true })
   try {
     const ready = await server.word('READY', READY_TIMEOUT_MS)
-    screen.line('MoosicBox: a music server and a player, two processes over QUIC on this machine')
-    screen.fact('Backend', ready.backend)
+    screen.line(`MoosicBox, backend ${ready.backend}: a music server and a player, two processes on this machine`)
     screen.fact('Server', `${ready.nodeId}, process ${server.pid}`)
     player = new Actor({ role: 'player', names })
     player.onReport = (report): void => show(screen, report)
@@ -49,6 +48,7 @@ export async function tellOverIroh(folder: string, screen: Screen, signal: Abort
   } finally {
     signal.removeEventListener('abort', stop)
     stop()
+    await Promise.allSettled([server.ended(), player?.ended()])
     await rm(directory, { recursive: true, force: true })
     process.removeListener('exit', clean)
   }

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { DefaultP2P } from '@moosicbox/p2p'
+import { DefaultP2P, P2PError } from '@moosicbox/p2p'
 import { Simulation } from '@moosicbox/p2p/simulator'
 import type { SimulationResult } from '@moosicbox/p2p/simulator'
 import { MusicError } from '../errors.ts'
@@ -15,6 +15,7 @@ import type { Report } from '../report.ts'
 import { show } from '../report-screen.ts'
 import type { Screen } from '../screen.ts'
 import { serveMusic } from '../server.ts'
+import { measureBareLink } from './bare-link.ts'
 import { HOME } from './names.ts'
 
 /** The player is switched on when the server has been up for a while. */
@@ -57,14 +58,24 @@ export async function simulateStory(
   })
   const result = await sim.run({ forMs: LIMIT_MS })
   if (result.ended === 'programs') return result
-  throw new MusicError(`the story was not over after ${LIMIT_MS / 1000} s of virtual time (seed ${result.seed})`)
+  const { virtualMs, seed: played } = result
+  throw new MusicError(`the story was not over after ${formatMs(virtualMs)} of virtual time (seed ${played})`)
 }
 
-/** Simulates the story and shows it while it happens. */
-export async function tellSimulated(story: SimulatedStory, screen: Screen): Promise<void> {
+/** What 24 bit at 192 kHz take, compressed without loss: the best that is sold. */
+const HI_RES_MBITS = 9.2
+
+/** Simulates the story and shows it while it happens, or until `signal` fires. */
+export async function tellSimulated(story: SimulatedStory, screen: Screen, signal: AbortSignal): Promise<void> {
+  const interrupted = new Promise<never>((_, reject) => {
+    signal.addEventListener('abort', () => reject(P2PError.aborted(signal, 'the story')), { once: true })
+  })
+  await Promise.race([tell(story, screen), interrupted])
+}
+
+async function tell(story: SimulatedStory, screen: Screen): Promise<void> {
   const startMs = performance.now()
-  screen.line('MoosicBox: a music server at home behind its NAT (fibre), a player on a mobile network (4g)')
-  screen.fact('Backend', 'simulator: virtual time on a virtual internet')
+  screen.line('MoosicBox, backend simulator: a music server at home (fibre, a NAT), a player on a mobile network (4g)')
   // Hosts only take note of what happens: the screen belongs to this world, and so does the timer that fills it.
   const news: Report[] = []
   const showNews = (): void => news.splice(0).forEach((report) => show(screen, report))
@@ -73,6 +84,7 @@ export async function tellSimulated(story: SimulatedStory, screen: Screen): Prom
     const { seed, hash, virtualMs, events } = await simulateStory(story, (report) => news.push(report))
     showNews()
     const pace = `${formatMs(virtualMs)} of virtual time in ${formatMs(performance.now() - startMs)}`
+    await compare(seed, screen)
     screen.fact('Summary', `${pace}, ${events.toLocaleString('en')} events`)
     screen.fact('Seed', `${seed} (the same again: npm start -- --seed ${seed})`)
     screen.fact('Trace hash', hash)
@@ -80,4 +92,12 @@ export async function tellSimulated(story: SimulatedStory, screen: Screen): Prom
     clearInterval(timer)
     showNews()
   }
+}
+
+/** Why the story is given its lines by name. */
+async function compare(seed: bigint, screen: Screen): Promise<void> {
+  const { latencyMs, packetLoss, bitsPerSecond } = await measureBareLink(seed)
+  const line = `a bare link, ${latencyMs} ms one way with ${packetLoss * 100} % loss,`
+  const carries = `${(bitsPerSecond / 1e6).toFixed(1)} Mbit/s`
+  screen.fact('Aside', `${line} would carry ${carries}; 24 bit at 192 kHz needs ${HI_RES_MBITS}`)
 }

@@ -17,7 +17,7 @@ export async function tellStory(
   // Only what this network needs is loaded.
   if (backend === 'simulator') {
     const { tellSimulated } = await import('./simulated.ts')
-    await tellSimulated({ seed, folder }, screen)
+    await tellSimulated({ seed, folder }, screen, signal)
   } else {
     if (seed !== undefined)
       throw new UsageError('--seed is for the simulator: nothing decides what a real network does')
