@@ -8,11 +8,15 @@
  *
  * @module
  */
-export { digestBytes, digestText, EventKind } from './audit.ts'
+export { digestBytes, digestText, EventKind, HashAudit } from './audit.ts'
 export type { AuditObserver } from './audit.ts'
+export { Driver } from './driver.ts'
+export type { DriveOptions, DriverOptions, RunEnd } from './driver.ts'
 export { SimHost } from './host.ts'
 export type { HostOptions, HostProgram, ProgramState } from './host.ts'
 export * from './network/index.ts'
+export type { Audit, Kernel, KernelEvent, RandomStream } from './kernel.ts'
+export { Scheduler } from './scheduler.ts'
 export { Simulation } from './simulation.ts'
 export type { SimulationOptions, SimulationResult, VirtualTime } from './simulation.ts'
 export { SimulatorConnection, SimulatorP2P, SimulatorP2P as BackendP2P } from './simulator-p2p.ts'
