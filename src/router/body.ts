@@ -169,7 +169,14 @@ export class P2PBody implements AsyncIterable<Uint8Array> {
       }
       chunks.push(chunk)
     }
-    return chunks.length === 1 && chunks[0] ? chunks[0] : Buffer.concat(chunks, length)
+    if (chunks.length === 1 && chunks[0]) return chunks[0]
+    const whole = new Uint8Array(length)
+    let offset = 0
+    for (const chunk of chunks) {
+      whole.set(chunk, offset)
+      offset += chunk.length
+    }
+    return whole
   }
 
   #alreadyRead(): P2PError {

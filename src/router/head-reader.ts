@@ -32,6 +32,13 @@ function readLength(bytes: Uint8Array, maxBytes: number): { length: number; next
   return { length: claimed.value, next: claimed.next }
 }
 
+function join(first: Uint8Array, second: Uint8Array): Uint8Array {
+  const joined = new Uint8Array(first.length + second.length)
+  joined.set(first)
+  joined.set(second, first.length)
+  return joined
+}
+
 /** Gathers a head from the chunks of a stream; mostly the first holds all of it. */
 export class HeadReader {
   readonly #maxBytes: number
@@ -53,7 +60,7 @@ export class HeadReader {
     if (!chunk) throw P2PError.of('protocol', 'the peer ended the stream before its head was complete', {})
     if (this.#head) return this.#fill(this.#head, chunk)
     // At most 3 bytes of a length of 4 are ever kept.
-    const bytes = this.#start ? Buffer.concat([this.#start, chunk]) : chunk
+    const bytes = this.#start ? join(this.#start, chunk) : chunk
     const announced = readLength(bytes, this.#maxBytes)
     if (!announced) {
       this.#start = bytes
