@@ -13,6 +13,8 @@ import type { Reporter } from './report.ts'
 
 /** The story takes a track up to this size, when there is one. */
 const MAX_TRACK_BYTES = 8_000_000
+/** It chooses among this many. */
+const MAX_TRACKS = 1000
 
 /** Options of {@link listenToHome}. */
 export interface ListenerOptions extends ListenOptions {
@@ -47,13 +49,14 @@ async function lookAround(
   report: Reporter,
 ): Promise<{ readonly albums: readonly Album[]; readonly tracks: readonly Track[] }> {
   const [artists, albums] = await Promise.all([client.artists(), client.albums()])
-  const tracks = await client.tracks(albums.items.flatMap(({ trackIds }) => trackIds))
+  const trackIds = albums.items.flatMap((album) => album.trackIds)
+  const tracks = await client.tracks(trackIds.slice(0, MAX_TRACKS))
   report({
     type: 'CATALOGUE',
     artists: artists.total,
     albums: albums.items,
     albumCount: albums.total,
-    trackCount: tracks.length,
+    trackCount: trackIds.length,
   })
   return { albums: albums.items, tracks }
 }

@@ -50,15 +50,21 @@ export class Screen {
     this.line(`${label.padEnd(LABEL_WIDTH)}${printable(text)}`)
   }
 
+  /** Says on the last line what is going on, until something else stands there; nothing where there is no terminal. */
+  status(text: string): void {
+    if (this.#live) this.#show(printable(text))
+  }
+
+  /** Removes the last line's status, or bar. */
+  clear(): void {
+    if (this.#bar !== undefined) this.#output.write('\r\u001b[K')
+    this.#bar = undefined
+  }
+
   /** Shows or moves the bar. */
   progress(progress: Progress): void {
     if (this.#live) {
-      // A terminal that does not know its width says 0.
-      const width = (this.#output.columns || 80) - 1
-      const bar = describe(progress, BAR_CELLS).slice(0, width)
-      if (bar === this.#bar) return
-      this.#output.write(`\r\u001b[K${bar}`)
-      this.#bar = bar
+      this.#show(describe(progress, BAR_CELLS))
     } else if (progress.doneBytes >= this.#nextPlain * progress.totalBytes) {
       this.line(describe(progress, 0))
       this.#nextPlain = (Math.floor(progress.doneBytes / progress.totalBytes / PLAIN_STEP) + 1) * PLAIN_STEP
@@ -70,6 +76,14 @@ export class Screen {
     if (this.#bar !== undefined) this.#output.write('\n')
     this.#bar = undefined
     this.#nextPlain = PLAIN_STEP
+  }
+
+  #show(text: string): void {
+    // A terminal that does not know its width says 0.
+    const bar = text.slice(0, (this.#output.columns || 80) - 1)
+    if (bar === this.#bar) return
+    this.#output.write(`\r\u001b[K${bar}`)
+    this.#bar = bar
   }
 }
 

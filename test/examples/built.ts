@@ -8,7 +8,7 @@ import type { ChildProcess } from 'node:child_process'
 import { readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 
-export const ROOT: string = join(import.meta.dirname, '../..')
+const ROOT: string = join(import.meta.dirname, '../..')
 export const LIBRARY: string = join(ROOT, 'examples/music/library')
 
 /** Builds the package and the examples unless that was done since the last change, as `npm test` does before. */

@@ -178,6 +178,18 @@ describe('Screen', () => {
     expect(second).toMatch(/50 %/)
   })
 
+  test('a status is seen on a terminal only, and leaves no trace', () => {
+    const terminal = record(true)
+    terminal.screen.status('reading')
+    terminal.screen.clear()
+    terminal.screen.line('done')
+    expect(terminal.text()).toBe('\r\u001b[Kreading\r\u001b[Kdone\n')
+    const plain = record(false)
+    plain.screen.status('reading')
+    plain.screen.clear()
+    expect(plain.text()).toBe('')
+  })
+
   test('shows nothing that others could steer the terminal with', () => {
     const { screen, text } = record(false)
     screen.fact('Playing', 'a\u001b[2Jb\nc\u009d0;title\u0007')

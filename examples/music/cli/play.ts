@@ -5,7 +5,7 @@
  */
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { P2PAddress } from '@moosicbox/p2p'
+import { DEFAULT_LIMITS, P2PAddress } from '@moosicbox/p2p'
 import type { DefaultP2P, NodeId } from '@moosicbox/p2p'
 import { StaticDiscovery } from '@moosicbox/p2p/discovery'
 import { explain, MusicError } from '../errors.ts'
@@ -29,7 +29,9 @@ export async function play(command: PlayCommand, screen: Screen, signal: AbortSi
   await using p2p = await createNode({ ...command, discovery })
   screen.line(`MoosicBox player, backend ${p2p.backend}`)
   const report: Reporter = (news) => show(screen, news)
-  const player = await Player.connect(p2p, await find(p2p, command, report, signal), { report, signal })
+  const server = await find(p2p, command, report, signal)
+  screen.fact('Connecting', `for ${DEFAULT_LIMITS.connectTimeoutMs / 1000} s at most`)
+  const player = await Player.connect(p2p, server, { report, signal })
   if (command.list) {
     await list(player.client, screen)
   } else {

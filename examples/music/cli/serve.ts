@@ -9,6 +9,7 @@ import { StaticDiscovery } from '@moosicbox/p2p/discovery'
 import { explain, UsageError } from '../errors.ts'
 import { count, printable } from '../format.ts'
 import { MusicLibrary } from '../media/index.ts'
+import type { ScanProgress } from '../media/index.ts'
 import type { Screen } from '../screen.ts'
 import { serveMusic } from '../server.ts'
 import { createNode } from './node.ts'
@@ -16,6 +17,8 @@ import type { ServeCommand } from './options.ts'
 
 /** Files that could not be read, and are named; of more, the number. */
 const MAX_SKIPPED = 10
+/** Files between two words about the progress of a scan. */
+const SHOW_EVERY = 100
 
 /** Serves until `signal` fires. */
 export async function serve(command: ServeCommand, folder: string, screen: Screen, signal: AbortSignal): Promise<void> {
@@ -24,7 +27,12 @@ export async function serve(command: ServeCommand, folder: string, screen: Scree
   const discovery = names === undefined ? undefined : new StaticDiscovery({}, { file: names, writable: true })
   await using p2p = await createNode({ ...command, discovery: discovery ? [discovery] : [] })
   screen.line(`MoosicBox music server, backend ${p2p.backend}`)
-  const library = await MusicLibrary.scan(folder, { runtime: p2p.runtime, signal })
+  const onProgress = ({ phase, done, total }: ScanProgress): void => {
+    if (done % SHOW_EVERY === 0)
+      screen.status(`${phase}: ${done.toLocaleString('en')} of ${total.toLocaleString('en')}`)
+  }
+  const library = await MusicLibrary.scan(folder, { runtime: p2p.runtime, signal, onProgress })
+  screen.clear()
   describe(library, screen)
   await using _server = await serveMusic(p2p, library, {
     authorize: (peer) => friends.length === 0 || friends.some((friend) => friend.equals(peer)),
