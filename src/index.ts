@@ -35,6 +35,10 @@ export type {
 } from './core/system.ts'
 export { DefaultP2P } from './default-p2p.ts'
 export {
+  DEFAULT_MAX_BUFFERED_BYTES,
+  DEFAULT_POOL_LIMITS,
+  DEFAULT_SERVER_LIMITS,
+  NODE_ID_HEADER,
   P2P_HOST,
   P2PBody,
   P2PClientResponse,
@@ -43,20 +47,25 @@ export {
   P2PResponse,
   P2PRouter,
   REQUEST_CODE,
+  RequestPool,
   fetch,
   request,
   serve,
 } from './router/index.ts'
 export type {
+  ByteSource,
   FileOptions,
   P2PApp,
+  P2PBodyOptions,
   P2PClientRequest,
   P2PFetchApp,
+  P2PFetchEnvironment,
   P2PFetchInit,
   P2PHandler,
   P2PHeadersInit,
   P2PMiddleware,
   P2PParams,
+  P2PPeer,
   P2PQueryInit,
   P2PRequestBody,
   P2PRequestInit,
@@ -64,8 +73,11 @@ export type {
   P2PResponseInit,
   P2PServer,
   P2PService,
+  RequestPoolLimits,
   ServeOptions,
+  ServerCloseOptions,
   ServerErrorContext,
   ServerLimits,
+  ServerStats,
 } from './router/index.ts'
 export { RealRuntime, realRuntime, SecretKey } from './runtime/index.ts'
