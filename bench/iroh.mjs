@@ -62,25 +62,37 @@ const count = (n) => Math.max(1, Math.round(n * scale))
 
 /** Each returns the cost of one side in milliseconds for the same work; less is better. */
 const workloads = [
-  { name: 'connect', unit: 'ms p50', run: async (side) => {
-    const times = await sequential(async () => {
-      const connection = await (side === 'raw' ? rawConnect() : libraryConnect())
-      if (side === 'raw') connection.close(0n, [])
-      else connection.close()
-    }, count(20))
-    return { cost: median(times), shown: median(times) }
-  } },
-  { name: 'request 100 B, a stream each, one at a time', unit: 'us p50', run: async (side) => {
-    const { echo, connection } = sides[side]
-    const times = await sequential(() => echo(connection, REQUEST), count(200))
-    return { cost: quantile(times, 0.5), shown: 1000 * quantile(times, 0.5) }
-  } },
-  { name: 'request 100 B, a stream each, 64 in flight', unit: 'requests/s', run: async (side) => {
-    const { echo, connection } = sides[side]
-    const requests = count(2000)
-    const cost = await timed(() => concurrently(requests, 64, () => echo(connection, REQUEST)))
-    return { cost, shown: (1000 * requests) / cost }
-  } },
+  {
+    name: 'connect',
+    unit: 'ms p50',
+    run: async (side) => {
+      const times = await sequential(async () => {
+        const connection = await (side === 'raw' ? rawConnect() : libraryConnect())
+        if (side === 'raw') connection.close(0n, [])
+        else connection.close()
+      }, count(20))
+      return { cost: median(times), shown: median(times) }
+    },
+  },
+  {
+    name: 'request 100 B, a stream each, one at a time',
+    unit: 'us p50',
+    run: async (side) => {
+      const { echo, connection } = sides[side]
+      const times = await sequential(() => echo(connection, REQUEST), count(200))
+      return { cost: quantile(times, 0.5), shown: 1000 * quantile(times, 0.5) }
+    },
+  },
+  {
+    name: 'request 100 B, a stream each, 64 in flight',
+    unit: 'requests/s',
+    run: async (side) => {
+      const { echo, connection } = sides[side]
+      const requests = count(2000)
+      const cost = await timed(() => concurrently(requests, 64, () => echo(connection, REQUEST)))
+      return { cost, shown: (1000 * requests) / cost }
+    },
+  },
   ...[65_536, 1_048_572].flatMap((size) => {
     const label = size === 65_536 ? '64 KiB' : '1 MiB'
     const total = count(size === 65_536 ? 64 : 6)
@@ -181,28 +193,55 @@ const memory = {
 const backPressure = await slowReceiver()
 
 if (options.json) {
-  console.log(JSON.stringify({ backend: ready.backend, pairs: PAIRS, connections: CONNECTIONS, results, requests, memory, backPressure }))
+  console.log(
+    JSON.stringify({
+      backend: ready.backend,
+      pairs: PAIRS,
+      connections: CONNECTIONS,
+      results,
+      requests,
+      memory,
+      backPressure,
+    }),
+  )
 } else {
   const range = ({ median: middle, min, max }) => `${short(middle)} (${short(min)}..${short(max)})`
   printTable(
     `iroh: the library over the raw binding (${ready.backend}; two processes on loopback, medians of ${PAIRS} pairs, min..max)`,
     ['work', 'unit', 'raw binding', 'library', 'cost', '95 % interval'],
     results.map(({ name, unit, raw: a, library: b, cost }) => [
-      name, unit, range(a), range(b), cost.median.toFixed(3), cost.interval.map((x) => x.toFixed(3)).join('..'),
+      name,
+      unit,
+      range(a),
+      range(b),
+      cost.median.toFixed(3),
+      cost.interval.map((x) => x.toFixed(3)).join('..'),
     ]),
   )
-  printTable('Router requests (POST, 100 B each way, a stream each)', ['work', 'unit', 'library'], [
-    ['one at a time', 'us p50', range(requests.sequentialUs)],
-    ['64 in flight', 'requests/s', range(requests.requestsPerSecond)],
-  ])
-  printTable(`Memory a connection, of ${CONNECTIONS} open ones`, ['side', 'KiB'], [
-    ['raw binding', short(memory.rawKiB)],
-    ['library', short(memory.libraryKiB)],
-  ])
-  printTable('A sender ahead of a slow receiver (256 KiB messages)', ['part of the run', 'most MiB ahead'], [
-    ['first half', short(backPressure.firstHalfAheadMiB)],
-    ['second half', short(backPressure.secondHalfAheadMiB)],
-  ])
+  printTable(
+    'Router requests (POST, 100 B each way, a stream each)',
+    ['work', 'unit', 'library'],
+    [
+      ['one at a time', 'us p50', range(requests.sequentialUs)],
+      ['64 in flight', 'requests/s', range(requests.requestsPerSecond)],
+    ],
+  )
+  printTable(
+    `Memory a connection, of ${CONNECTIONS} open ones`,
+    ['side', 'KiB'],
+    [
+      ['raw binding', short(memory.rawKiB)],
+      ['library', short(memory.libraryKiB)],
+    ],
+  )
+  printTable(
+    'A sender ahead of a slow receiver (256 KiB messages)',
+    ['part of the run', 'most MiB ahead'],
+    [
+      ['first half', short(backPressure.firstHalfAheadMiB)],
+      ['second half', short(backPressure.secondHalfAheadMiB)],
+    ],
+  )
 }
 
 sides.raw.connection.close(0n, [])

@@ -19,11 +19,15 @@ const reports = {}
 for (const suite of SUITES.filter(({ name }) => only.length === 0 || only.includes(name))) {
   const file = fileURLToPath(new URL(suite.file, import.meta.url))
   const json = args.includes('--json')
-  const { status, stdout } = spawnSync(process.execPath, [...suite.flags, file, ...args.filter((arg) => arg.startsWith('-'))], {
-    stdio: ['ignore', json ? 'pipe' : 'inherit', 'inherit'],
-    encoding: 'utf8',
-    timeout: 900_000,
-  })
+  const { status, stdout } = spawnSync(
+    process.execPath,
+    [...suite.flags, file, ...args.filter((arg) => arg.startsWith('-'))],
+    {
+      stdio: ['ignore', json ? 'pipe' : 'inherit', 'inherit'],
+      encoding: 'utf8',
+      timeout: 900_000,
+    },
+  )
   if (status !== 0) {
     console.error(`the benchmark ${suite.name} failed (exit ${status})`)
     process.exit(1)

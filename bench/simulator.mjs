@@ -2,7 +2,8 @@
 // the transport. Each figure is a median over rounds; virtual / real says how much faster than life it runs.
 import { parseArgs } from 'node:util'
 import { parseSimulatorConfig } from '@moosicbox/p2p'
-import { Scheduler, Simulation, SimulatorP2P } from '@moosicbox/p2p/simulator'
+import { Simulation, SimulatorP2P } from '@moosicbox/p2p/simulator'
+import { Scheduler } from '../dist/simulator/scheduler.js'
 import { summary } from './lib/stats.mjs'
 import { printTable, short } from './lib/table.mjs'
 
@@ -89,7 +90,8 @@ async function requests() {
           const stream = await connection.openStream()
           await stream.write(payload)
           await stream.finish()
-          answered += (await stream.readToEnd(1024)).length === 100 ? 1 : 0
+          const answer = await stream.readToEnd(1024)
+          if (answer.length === 100) answered++
           await host.runtime.sleep(50)
         }
         await host.runtime.sleep(500)
@@ -116,7 +118,7 @@ async function bulk() {
     const sim = new Simulation({ seed: 1, config })
     let address
     let received = 0
-    sim.host('receiver', { link }, async (host) => {
+    sim.host('receiver', { link }, async () => {
       const p2p = await SimulatorP2P.create()
       const listener = await p2p.listen()
       address = p2p.address()
@@ -153,13 +155,17 @@ if (options.json) {
   console.log(JSON.stringify({ rounds: ROUNDS, bareEventsPerSecond: bare, wokenEventsPerSecond: woken, w1, transfer }))
 } else {
   const row = (work, unit, { median, min, max }) => [work, unit, short(median), `${short(min)}..${short(max)}`]
-  printTable(`simulator (one thread, medians of ${ROUNDS} rounds)`, ['work', 'unit', 'median', 'min..max'], [
-    row('bare events', 'events/s', bare),
-    row('events that wake a program', 'events/s', woken),
-    row('10 hosts, requests of 100 B over the transport', 'virtual / real', w1.virtualPerReal),
-    row('', 'requests/s', w1.requestsPerSecond),
-    row('', 'events/s', w1.eventsPerSecond),
-    row('one transfer over 100 Mbit/s, 10 ms', 'MB/s, real', transfer.megabytesPerSecond),
-    row('', 'virtual / real', transfer.virtualPerReal),
-  ])
+  printTable(
+    `simulator (one thread, medians of ${ROUNDS} rounds)`,
+    ['work', 'unit', 'median', 'min..max'],
+    [
+      row('bare events', 'events/s', bare),
+      row('events that wake a program', 'events/s', woken),
+      row('10 hosts, requests of 100 B over the transport', 'virtual / real', w1.virtualPerReal),
+      row('', 'requests/s', w1.requestsPerSecond),
+      row('', 'events/s', w1.eventsPerSecond),
+      row('one transfer over 100 Mbit/s, 10 ms', 'MB/s, real', transfer.megabytesPerSecond),
+      row('', 'virtual / real', transfer.virtualPerReal),
+    ],
+  )
 }

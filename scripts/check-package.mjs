@@ -12,7 +12,15 @@ const npm = process.platform === 'win32' ? 'npm.cmd' : 'npm'
 
 /** Files that a user has no use for must not be in the tarball; these must. */
 const FORBIDDEN = /^(?:src|test|bench|examples|scripts|docs|build|coverage)\/|\.tsbuildinfo$/
-const REQUIRED = ['package.json', 'README.md', 'LICENSE-MIT', 'LICENSE-APACHE', 'CHANGELOG.md', 'dist/index.js', 'dist/index.d.ts']
+const REQUIRED = [
+  'package.json',
+  'README.md',
+  'LICENSE-MIT',
+  'LICENSE-APACHE',
+  'CHANGELOG.md',
+  'dist/index.js',
+  'dist/index.d.ts',
+]
 
 function run(command, args, cwd = project) {
   return execFileSync(command, args, { cwd, encoding: 'utf8', timeout: 300_000, stdio: ['ignore', 'pipe', 'inherit'] })
@@ -41,8 +49,22 @@ try {
   writeFileSync(join(project, 'hello.mjs'), smallestExample())
   writeFileSync(join(project, 'hello.mts'), smallestExample())
   const tsc = join(root, 'node_modules', 'typescript', 'bin', 'tsc')
-  run(process.execPath, [tsc, '--noEmit', '--strict', '--target', 'es2023', '--module', 'nodenext', '--types', 'node', 'hello.mts'])
-  for (const [condition, backend] of [['default', 'simulator'], ['iroh', 'iroh']]) {
+  run(process.execPath, [
+    tsc,
+    '--noEmit',
+    '--strict',
+    '--target',
+    'es2023',
+    '--module',
+    'nodenext',
+    '--types',
+    'node',
+    'hello.mts',
+  ])
+  for (const [condition, backend] of [
+    ['default', 'simulator'],
+    ['iroh', 'iroh'],
+  ]) {
     const output = run(process.execPath, [`--conditions=${condition}`, 'hello.mjs'])
     check(output.includes(backend) && output.includes('hello, world'), `the example printed on ${condition}: ${output}`)
     console.log(`${condition}: ${output.trim()}`)

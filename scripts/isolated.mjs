@@ -14,11 +14,10 @@ if (command.length === 0) {
 /** The first way to a namespace that works here: root needs none of the user's; others become nobody else in theirs. */
 function isolation() {
   if (process.platform !== 'linux') return undefined
-  const ways = [
-    ['-n'],
-    ['-Un', '--map-current-user', '--keep-caps'],
-  ]
-  return ways.find((flags) => spawnSync('unshare', [...flags, 'sh', '-c', LOOPBACK_UP], { stdio: 'ignore' }).status === 0)
+  const ways = [['-n'], ['-Un', '--map-current-user', '--keep-caps']]
+  return ways.find(
+    (flags) => spawnSync('unshare', [...flags, 'sh', '-c', LOOPBACK_UP], { stdio: 'ignore' }).status === 0,
+  )
 }
 
 const flags = isolation()

@@ -27,7 +27,9 @@ const width = Math.ceil(Math.max(60, ...lines.map((line) => [...line].length)) *
 const height = lines.length * LINE + BAR + 2 * PADDING
 
 const text = lines
-  .map((line, i) => `<text x="${PADDING}" y="${BAR + PADDING + i * LINE + 8}" xml:space="preserve">${escape(line)}</text>`)
+  .map(
+    (line, i) => `<text x="${PADDING}" y="${BAR + PADDING + i * LINE + 8}" xml:space="preserve">${escape(line)}</text>`,
+  )
   .join('\n')
 const buttons = ['#ff5f57', '#febc2e', '#28c840']
   .map((colour, i) => `<circle cx="${PADDING + 6 + i * 20}" cy="${BAR / 2}" r="6" fill="${colour}"/>`)

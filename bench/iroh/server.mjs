@@ -12,7 +12,11 @@ builder.alpns([toArray(Buffer.from(RAW_ALPN))])
 for (const address of LOOPBACK) builder.bindAddr(address)
 const endpoint = await builder.bind()
 
-const node = await DefaultP2P.create({ relay: 'disabled', bind: LOOPBACK, limits: { maxConnections: 10_000, acceptBacklog: 10_000 } })
+const node = await DefaultP2P.create({
+  relay: 'disabled',
+  bind: LOOPBACK,
+  limits: { maxConnections: 10_000, acceptBacklog: 10_000 },
+})
 const listener = await node.listen()
 await node.serve(new P2PRouter().route('POST', '/echo', async (req) => P2PResponse.bytes(await req.bytes())))
 

@@ -7,7 +7,11 @@ export function printTable(title, columns, rows) {
   const lines = [columns, ...rows].map((row) => row.map(String))
   const widths = columns.map((_, i) => Math.max(...lines.map((line) => width(line[i] ?? ''))))
   const pad = (text, i) => (i === 0 ? text.padEnd(widths[i]) : ' '.repeat(widths[i] - width(text)) + text)
-  const format = (line) => line.map((text, i) => pad(text, i)).join('  ').trimEnd()
+  const format = (line) =>
+    line
+      .map((text, i) => pad(text, i))
+      .join('  ')
+      .trimEnd()
   console.log(`\n${title}\n`)
   console.log(format(lines[0]))
   console.log(widths.map((size) => '-'.repeat(size)).join('  '))

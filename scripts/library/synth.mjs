@@ -28,7 +28,7 @@ function sine(turns) {
 }
 
 /** Hertz of a MIDI note number; 69 is 440 Hz. */
-export function hertz(midi) {
+function hertz(midi) {
   let value = 440
   for (let step = 69; step < midi; step++) value *= SEMITONE
   for (let step = 69; step > midi; step--) value /= SEMITONE
@@ -48,7 +48,7 @@ export function noise(seed) {
  * What notes are played on: the strength of each harmonic, the seconds of attack, decay (to a third) and release, the
  * level that a held note decays to, vibrato in parts of the pitch.
  */
-export const INSTRUMENTS = {
+const INSTRUMENTS = {
   piano: { harmonics: [1, 0.5, 0.28, 0.16, 0.09, 0.05, 0.03], attack: 0.004, decay: 0.7, hold: 0, release: 0.08 },
   pluck: { harmonics: [1, 0.62, 0.4, 0.3, 0.2, 0.14, 0.1, 0.06], attack: 0.002, decay: 0.28, hold: 0, release: 0.04 },
   pad: { harmonics: [1, 0.35, 0.22, 0.1], attack: 0.45, decay: 2, hold: 0.75, release: 0.6, vibrato: 0.0022 },

@@ -9,11 +9,14 @@ import { NodeId } from './node-id.ts'
 
 const PREFIX = 'endpoint'
 const MAX_ADDRESSES = 256
+const MAX_RELAY_BYTES = 4096
+/** An id in base32 could begin like a ticket; it is shorter than any. */
+const ID_LENGTH = 52
 
 function malformed(ticket: string, why: string): P2PError {
   const shown = ticket.length > 40 ? `${ticket.slice(0, 40)}…` : ticket
   return P2PError.of('invalid-configuration', `the ticket ${JSON.stringify(shown)} is malformed: ${why}`, {
-    name: 'ticket',
+    setting: 'ticket',
     value: ticket,
   })
 }
@@ -37,10 +40,11 @@ function parseIPv4(text: string): Uint8Array | undefined {
 function parseIPv6(text: string): Uint8Array | undefined {
   const halves = text.split('::')
   if (halves.length > 2) return undefined
-  const groups = halves.map((half) => {
+  const groups = halves.map((half, i) => {
     if (half === '') return []
-    return half.split(':').flatMap((group): (number | undefined)[] => {
-      if (group.includes('.')) {
+    const parts = half.split(':')
+    return parts.flatMap((group, j): (number | undefined)[] => {
+      if (group.includes('.') && i === halves.length - 1 && j === parts.length - 1) {
         const v4 = parseIPv4(group)
         return v4 ? [((v4[0] ?? 0) << 8) | (v4[1] ?? 0), ((v4[2] ?? 0) << 8) | (v4[3] ?? 0)] : [undefined]
       }
@@ -60,7 +64,7 @@ function parseIPv6(text: string): Uint8Array | undefined {
   return bytes
 }
 
-/** RFC 5952: lower case, no leading zeros, the longest run of two or more zero groups as `::`. */
+/** RFC 5952: lower case, no leading zeros, the longest run of two or more zero groups as `::`, mapped IPv4 as such. */
 export function formatIPv6(bytes: Uint8Array): string {
   const groups = Array.from({ length: 8 }, (_, i) => ((bytes[2 * i] ?? 0) << 8) | (bytes[2 * i + 1] ?? 0))
   let best = { start: -1, length: 1 }
@@ -68,6 +72,9 @@ export function formatIPv6(bytes: Uint8Array): string {
     let length = 0
     while (start + length < 8 && groups[start + length] === 0) length++
     if (length > best.length) best = { start, length }
+  }
+  if (groups.slice(0, 5).every((group) => group === 0) && groups[5] === 0xffff) {
+    return `::ffff:${bytes.subarray(12, 16).join('.')}`
   }
   const hex = (part: number[]): string => part.map((group) => group.toString(16)).join(':')
   if (best.start < 0) return hex(groups)
@@ -94,20 +101,31 @@ export class P2PAddress {
   /** URLs of relays. */
   readonly relays: readonly string[]
 
-  /** @throws P2PError `invalid-configuration` when an address is not `ip:port` or a relay is no URL */
+  /**
+   * @throws P2PError `invalid-configuration` when an address is not `ip:port`, a relay is no URL of at most 4096 bytes,
+   * or there are more than 256 of both together
+   */
   constructor(id: NodeId, direct: readonly string[] = [], relays: readonly string[] = []) {
+    const count = direct.length + relays.length
+    if (count > MAX_ADDRESSES) {
+      throw P2PError.of('invalid-configuration', `a node has at most ${MAX_ADDRESSES} addresses, not ${count}`, {
+        setting: 'direct',
+        value: count,
+      })
+    }
     for (const address of direct) {
       if (!parseSocketAddress(address)) {
         throw P2PError.of('invalid-configuration', `${JSON.stringify(address)} is not an ip:port address`, {
-          name: 'direct',
+          setting: 'direct',
           value: address,
         })
       }
     }
     for (const relay of relays) {
-      if (!URL.canParse(relay)) {
-        throw P2PError.of('invalid-configuration', `${JSON.stringify(relay)} is not the URL of a relay`, {
-          name: 'relays',
+      if (!URL.canParse(relay) || new TextEncoder().encode(relay).length > MAX_RELAY_BYTES) {
+        const shown = JSON.stringify(relay.slice(0, 80))
+        throw P2PError.of('invalid-configuration', `${shown} is not the URL of a relay`, {
+          setting: 'relays',
           value: relay,
         })
       }
@@ -124,7 +142,8 @@ export class P2PAddress {
    */
   static parse(text: string): P2PAddress {
     const value = text.trim()
-    return value.toLowerCase().startsWith(PREFIX) ? parseTicket(value) : new P2PAddress(NodeId.parse(value))
+    const isTicket = value.length !== ID_LENGTH && value.toLowerCase().startsWith(PREFIX)
+    return isTicket ? parseTicket(value) : new P2PAddress(NodeId.parse(value))
   }
 
   /** The ticket, in iroh's format: relays first, then addresses. */
@@ -207,6 +226,18 @@ class TicketReader {
     return `${host}:${this.varint(65_535)}`
   }
 
+  url(): string {
+    const bytes = this.take(this.varint(MAX_RELAY_BYTES))
+    let url = ''
+    try {
+      url = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes)
+    } catch {
+      // As any other text that is no URL.
+    }
+    if (!URL.canParse(url)) throw malformed(this.#ticket, 'a relay in it is no URL')
+    return url
+  }
+
   end(): void {
     if (this.#offset !== this.#bytes.length) throw malformed(this.#ticket, 'it has bytes left over')
   }
@@ -223,7 +254,7 @@ function parseTicket(ticket: string): P2PAddress {
   const relays: string[] = []
   for (let left = reader.varint(MAX_ADDRESSES); left > 0; left--) {
     const isRelay = reader.varint(1) === 0
-    if (isRelay) relays.push(new TextDecoder().decode(reader.take(reader.varint(4096))))
+    if (isRelay) relays.push(reader.url())
     else direct.push(reader.socketAddress())
   }
   reader.end()

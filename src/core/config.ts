@@ -54,7 +54,7 @@ export const DEFAULT_LIMITS: P2PLimits = Object.freeze({
 export function resolveLimits(overrides: Partial<P2PLimits> = {}): P2PLimits {
   const limits: Record<string, number> = { ...DEFAULT_LIMITS }
   for (const [name, value] of Object.entries(overrides)) {
-    if (!(name in limits)) {
+    if (!Object.hasOwn(limits, name)) {
       throw invalidConfiguration(
         `limits.${name}`,
         value,
@@ -168,7 +168,10 @@ export function parseSimulatorConfig(env: Environment): SimulatorConfig {
   const seed = env['SIMULATOR_SEED']
   const duration = env['SIMULATOR_DURATION']
   const timeMultiplier = number(env, 'SIMULATOR_TIME_MULTIPLIER', 0, max, false)
-  if (timeMultiplier === 0) throw invalidConfiguration('SIMULATOR_TIME_MULTIPLIER', 0, 'time must move: above 0')
+  if (timeMultiplier === 0) {
+    const name = 'SIMULATOR_TIME_MULTIPLIER'
+    throw invalidConfiguration(name, env[name], 'time must move: it must be above 0')
+  }
   return {
     seed: seed ? parseSeed(seed, 'SIMULATOR_SEED') : undefined,
     runs: number(env, 'SIMULATOR_RUNS', 1, max, true) ?? 1,

@@ -52,7 +52,8 @@ export function decodeBase32(text: string, alphabet: string): Base32Result {
   let length = 0
   let bits = 0
   let value = 0
-  for (const character of text.toLowerCase()) {
+  // Not `toLowerCase`, which makes letters of signs that only look like them (the Kelvin sign).
+  for (const character of text.replace(/[A-Z]/g, (letter) => letter.toLowerCase())) {
     const digit = alphabet.indexOf(character)
     if (digit < 0) return { why: 'alphabet' }
     value = ((value << 5) | digit) & 0xfff

@@ -24,7 +24,7 @@ export class SigningKey {
   constructor(secret: Uint8Array) {
     if (secret.length !== 32) {
       throw P2PError.of('invalid-configuration', `a secret key has 32 bytes, not ${secret.length}`, {
-        name: 'secretKey',
+        setting: 'secretKey',
         value: `${secret.length} bytes`,
       })
     }

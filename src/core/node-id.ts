@@ -35,7 +35,7 @@ function invalid(value: string, why: string): P2PError {
  * import { NodeId } from '@moosicbox/p2p'
  *
  * const id = NodeId.parse('d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a')
- * console.log(id.toString()) // 4ppjyyrnseezxiki953hj3aooewqn6zu5kun4jpxyepgb7aeqrpy
+ * console.log(id.toString()) // 47pjoycnsrfmxikm95jh13y88e8qnhzu5kungjpxyepgt7a8krpy
  * console.log(id.fmtShort()) // d75a980182
  * ```
  */

@@ -53,7 +53,11 @@ const modules: Module[] = readdirSync(SOURCE, { recursive: true, encoding: 'utf8
   .map((file) => {
     const text = withoutComments(readFileSync(join(SOURCE, file), 'utf8'))
     const room = file.includes('/') ? (file.split('/')[0] ?? '') : 'index'
-    const imports = [...text.matchAll(/(?:^|\n)\s*(?:(?:import|export)\b[^'\n]*(?:\n[^'\n]*)*?\bfrom\s+|import\s+)'([^']+)'|\bimport\('([^']+)'\)/g)].map((match) => match[1] ?? match[2] ?? '')
+    const imports = [
+      ...text.matchAll(
+        /(?:^|\n)\s*(?:(?:import|export)\b[^'\n]*(?:\n[^'\n]*)*?\bfrom\s+|import\s+)'([^']+)'|\bimport\('([^']+)'\)/g,
+      ),
+    ].map((match) => match[1] ?? match[2] ?? '')
     return { file, room, text, imports }
   })
 

@@ -57,7 +57,11 @@ describe('documentation', () => {
     for (const [i, { name, code }] of examples.entries()) {
       writeFileSync(join(OUT, `${moduleOf(i)}.ts`), `// ${name}\nexport {}\n${code}`)
     }
-    const config = { extends: '../../tsconfig.base.json', compilerOptions: { noUnusedLocals: false }, include: ['*.ts'] }
+    const config = {
+      extends: '../../tsconfig.base.json',
+      compilerOptions: { noUnusedLocals: false },
+      include: ['*.ts'],
+    }
     writeFileSync(join(OUT, 'tsconfig.json'), JSON.stringify(config))
     try {
       execFileSync(process.execPath, [join(ROOT, 'node_modules/typescript/bin/tsc'), '-p', OUT], { encoding: 'utf8' })

@@ -363,7 +363,9 @@ export abstract class EngineNode<Connection extends EngineConnection> implements
     void carrier.closed.then(() => late.resolve('it has left'))
     const deciding = async (): Promise<string | undefined> => {
       try {
-        return (await authorize(carrier.remoteId)) === true ? undefined : 'not authorized'
+        // Anything but true refuses, whatever an untyped caller returns.
+        const answer: unknown = await authorize(carrier.remoteId)
+        return answer === true ? undefined : 'not authorized'
       } catch {
         // The peer learns no internals; an `authorize` that throws lets nobody in.
         return 'not authorized'

@@ -37,7 +37,7 @@ const MAX_FETCH_BYTES = 1_048_576
 export function checkStreamCode(code: number): void {
   if (!Number.isInteger(code) || code < 0 || code > 0xffff_ffff) {
     throw P2PError.of('invalid-configuration', `a code is a whole number from 0 to 2^32 - 1, not ${String(code)}`, {
-      name: 'code',
+      setting: 'code',
       value: code,
     })
   }

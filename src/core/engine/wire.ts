@@ -21,7 +21,7 @@ export const STREAM_KIND = {
 } as const
 
 /** The first byte of a control frame. */
-export const CONTROL_FRAME = {
+const CONTROL_FRAME = {
   /** I gave up sending on a stream: opener, number, code. */
   reset: 0x01,
   /** I want no more bytes of a stream: opener, number, code. */
