@@ -185,6 +185,39 @@ describe.each(['tick', 'immediates'] as const)('a run, microtasks by %s', (settl
   })
 })
 
+describe('a Node without a way to run microtasks', () => {
+  test.each([
+    ['is gone', undefined],
+    ['does nothing', (): void => {}],
+    [
+      'throws',
+      (): never => {
+        throw new Error('not here')
+      },
+    ],
+  ])('is driven by immediates when _tickCallback %s', async (_case, replacement) => {
+    const node = process as { _tickCallback?: unknown }
+    const original = node._tickCallback
+    node._tickCallback = replacement
+    try {
+      const { scheduler, driver } = world()
+      const log: string[] = []
+      scheduler.schedule(1, () => {
+        scheduler.woke(0)
+        void (async (): Promise<void> => {
+          for (let i = 0; i < 50; i++) await undefined
+          log.push('first')
+        })()
+      })
+      scheduler.schedule(1, () => log.push('second'))
+      expect(await driver.run()).toBe('idle')
+      expect(log).toEqual(['first', 'second'])
+    } finally {
+      node._tickCallback = original
+    }
+  })
+})
+
 describe('the rest of a nextTick queue', () => {
   test('runs after one of its callbacks has thrown', async () => {
     const { scheduler, driver } = world()

@@ -70,6 +70,17 @@ describe.concurrent('a process in the default world', () => {
     expect(await node(program, env)).toEqual({ code: 0, stdout: '20\n', stderr: '' })
   })
 
+  test('does not wait for timers that were cancelled', async () => {
+    const program = `
+      const { runtime } = await SimulatorP2P.create()
+      runtime.setTimer(600_000, () => console.log('fired')).cancel()
+      await runtime.sleep(1)
+      const timer = runtime.setTimer(600_000, () => console.log('fired'))
+      setTimeout(() => timer.cancel(), 20)
+    `
+    expect(await node(program)).toEqual({ code: 0, stdout: '', stderr: '' })
+  })
+
   test('ends with the error that a timer throws, as for any timer', async () => {
     const program = `
       const { runtime } = await SimulatorP2P.create()

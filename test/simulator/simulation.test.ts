@@ -282,6 +282,18 @@ describe('a crash', () => {
     expect(await sim.run()).toMatchObject({ ended: 'programs', virtualMs: 10, waiting: [] })
   })
 
+  test('is the last that is heard of a program, even when it fails', async () => {
+    await using sim = new Simulation({ seed: 1 })
+    sim.host('a', async (host) => {
+      await host.runtime.sleep(1)
+      host.crash()
+      throw new Error('from beyond')
+    })
+    sim.host('b', ({ runtime }) => runtime.sleep(10))
+    expect(await sim.run()).toMatchObject({ ended: 'programs', virtualMs: 10 })
+    expect(sim.hosts[0]?.program).toBe('crashed')
+  })
+
   test('in the middle of real work drops its result', async () => {
     await using sim = new Simulation({ seed: 1 })
     const log: string[] = []
@@ -291,7 +303,8 @@ describe('a crash', () => {
       await work
       log.push('still here')
     })
-    await sim.run({ forMs: 5 })
+    sim.host('b', ({ runtime }) => runtime.sleep(1))
+    expect((await sim.run()).virtualMs).toBe(1)
     expect(log).toEqual([])
   })
 })

@@ -297,6 +297,29 @@ describe('a crash', () => {
   })
 })
 
+describe('a crashed host', () => {
+  test('hears nothing any more: not even that its connections are over', async () => {
+    await using sim = new Simulation({ seed: 1, config: PERFECT })
+    const log: string[] = []
+    sim.host('server', async () => {
+      const p2p = await SimulatorP2P.create()
+      const connection = await (await p2p.listen()).accept()
+      void connection.closed.then(() => log.push('server'))
+      await connection.recv().finally(() => log.push('server received'))
+    })
+    sim.host('client', async ({ runtime }) => {
+      await runtime.sleep(1)
+      const p2p = await SimulatorP2P.create()
+      const connection = await p2p.connect(testNodeId('server'))
+      void connection.closed.then(() => log.push('client'))
+    })
+    sim.at('2s', () => sim.crash('server'))
+    await sim.run({ forMs: 100_000 })
+    await sim.run({ forMs: 100_000 })
+    expect(log).toEqual(['client'])
+  })
+})
+
 describe('code that belongs to no host', () => {
   test('has to say which host a node is for', async () => {
     await using sim = new Simulation({ seed: 1 })
