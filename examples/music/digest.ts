@@ -31,7 +31,7 @@ export function sha256(bytes: Uint8Array): string {
  *
  * @throws P2PError `io`
  */
-export async function digestFile(path: string, runtime: Runtime, signal: AbortSignal): Promise<TrackDigest> {
+async function digestFile(path: string, runtime: Runtime, signal: AbortSignal): Promise<TrackDigest> {
   await using file = await runtime.files.open(path)
   const whole = createHash('sha256')
   const blocks: string[] = []

@@ -64,5 +64,6 @@ async function main(): Promise<number> {
 // Whoever reads the text may leave early, as `head` does. What goes wrong with audio, its own write reports.
 process.stdout.on('error', () => {})
 const code = await main()
-// Everything said so far goes out first; what is left behind then, such as a pipe that nobody reads, holds nothing up.
-process.stdout.write('', () => process.exit(code))
+// What was said goes out first. After a failure or Ctrl-C there may be audio in a pipe that nobody reads any more.
+if (code === 0) process.stdout.write('', () => process.exit(0))
+else process.exit(code)

@@ -169,6 +169,8 @@ describe('Ctrl-C', () => {
   test('ends a player whose audio nobody reads, and leaves no half file', async () => {
     const player = new Program(['play', ticket, '--loopback', '--track', trackId, '--stdout'], { readStdout: false })
     await player.says(/Playing/)
+    // By then the pipe is full; were it not, this would prove less, and pass.
+    await new Promise((resolve) => setTimeout(resolve, 1000))
     const { code, stderr } = await player.interrupt()
     expect(stderr).toMatch(/Ending; once more/)
     expect(stderr).not.toMatch(/error/i)
