@@ -9,6 +9,8 @@ import { P2PError } from '../core/errors.ts'
 import type { SigningKey } from '../core/keys.ts'
 import type { NodeId } from '../core/node-id.ts'
 import type { Kernel, KernelEvent, RandomStream } from './kernel.ts'
+import { Routes } from './routes.ts'
+import type { DatagramAddress } from './routes.ts'
 import { SimConnection } from './sim-connection.ts'
 import type { ConnectionHost } from './sim-connection.ts'
 import { deferred } from './sim-stream.ts'
@@ -20,12 +22,6 @@ import { TransportErrorCode } from './transport/frames.ts'
 import { Identity } from './transport/identity.ts'
 import { INITIAL, Packet } from './transport/packet.ts'
 import type { Route } from './transport/path.ts'
-
-/** The address of a socket: equal ones of one network are the same object. */
-export interface DatagramAddress {
-  /** `ip:port` */
-  toString(): string
-}
 
 /** A datagram that has arrived. */
 export interface ReceivedDatagram {
@@ -63,17 +59,24 @@ export interface SimEndpointOptions {
   readonly port?: number | undefined
   /** Asked for the addresses of a peer when there are none in what is to be connected to. */
   readonly lookup?: AddressLookup | undefined
+  /** The URL of the relay to attach to, over which peers can reach this node behind a NAT. @default none */
+  readonly relay?: string | undefined
   readonly transport?: Partial<TransportConfig> | undefined
 }
 
 /** Inbound handshakes under way at a time; more are ignored, as an overloaded node would. */
 const MAX_INBOUND_HANDSHAKES = 1_024
+/** Addresses from which this node was seen; older ones are forgotten. */
+const MAX_OBSERVED = 4
 /** How long `close` waits for peers to learn of it. */
 const CLOSE_WAIT_US = 3_000_000
 
-/** Routes are told apart by identity, so that one address must be one object. */
-interface SocketRoute extends Route {
-  destination: DatagramAddress | string
+/** Options that all transports have in common. */
+interface Common {
+  readonly config: Partial<TransportConfig>
+  readonly random: RandomStream
+  readonly routeTo: (address: string) => Route
+  readonly nowUs: number
 }
 
 interface Attempt {
@@ -103,8 +106,9 @@ export class SimEndpoint implements CarrierEndpoint, ConnectionHost {
   readonly #ids = new Map<SimConnection, number[]>()
   readonly #attempts = new Map<SimConnection, Attempt>()
   readonly #inbound = new Set<SimConnection>()
-  readonly #routes = new Map<string, SocketRoute>()
-  readonly #routesByAddress = new WeakMap<DatagramAddress, SocketRoute>()
+  readonly #routes: Routes
+  /** Where this node is seen from outside, by its relays. */
+  readonly #observed: string[] = []
   #alpns: readonly string[] = []
   #state: 'open' | 'closing' | 'closed' = 'open'
   #closed: Deferred<void> | undefined
@@ -119,6 +123,16 @@ export class SimEndpoint implements CarrierEndpoint, ConnectionHost {
     this.#id = options.key.nodeId
     this.#random = options.kernel.random(`transport/${options.name}`)
     this.#socket = options.network.bind(options.port ?? 0, (datagram) => this.#receive(datagram))
+    this.#routes = new Routes({
+      kernel: this.kernel,
+      identity: this.#identity,
+      send: (destination, payload, sizeBytes) => {
+        if (this.#state !== 'closed') this.#socket.send(destination, payload, sizeBytes)
+      },
+      onPacket: (packet, route) => this.#receivePacket(packet, route),
+      onObserved: (observed) => this.#observe(observed),
+    })
+    if (options.relay !== undefined) this.#routes.attach(options.relay)
   }
 
   async connect(target: CarrierTarget): Promise<CarrierConnection> {
@@ -128,7 +142,11 @@ export class SimEndpoint implements CarrierEndpoint, ConnectionHost {
     const address = await this.#resolve(target.address)
     if (signal.aborted) throw P2PError.aborted(signal, 'connect')
     this.#checkOpen()
-    const routes = address.direct.map((text) => this.#route(text))
+    const peer = address.id.toString()
+    const routes = [
+      ...address.direct.map((text) => this.#routes.to(text)),
+      ...address.relays.map((url) => this.#routes.over(url, peer)),
+    ]
     if (routes.length === 0) throw noRoute(address.id)
     const localId = this.#newId()
     const remoteId = this.#newId()
@@ -148,6 +166,7 @@ export class SimEndpoint implements CarrierEndpoint, ConnectionHost {
         }),
     )
     this.#register(connection, [localId])
+    for (const text of address.direct) connection.transport.addRemoteCandidate(text, this.kernel.nowUs())
     const connected = deferred<CarrierConnection>()
     const onAbort = (): void => {
       // Whatever it answers now, nobody waits for it any more.
@@ -172,7 +191,8 @@ export class SimEndpoint implements CarrierEndpoint, ConnectionHost {
   }
 
   address(): P2PAddress {
-    return new P2PAddress(this.#id, this.boundAddresses())
+    const { relay } = this.#options
+    return new P2PAddress(this.#id, this.#candidates(), relay === undefined ? [] : [relay])
   }
 
   boundAddresses(): readonly string[] {
@@ -206,13 +226,13 @@ export class SimEndpoint implements CarrierEndpoint, ConnectionHost {
   }
 
   transmit(route: Route, packet: Packet): void {
-    if (this.#state === 'closed') return
-    this.#socket.send((route as SocketRoute).destination, packet, packet.datagramBytes)
+    this.#routes.transmit(route, packet)
   }
 
   onConnected(connection: SimConnection): void {
     const attempt = this.#attempts.get(connection)
     this.#inbound.delete(connection)
+    connection.offer(this.#candidates())
     this.kernel.woke(this.host)
     if (attempt) {
       this.#attempts.delete(connection)
@@ -254,18 +274,22 @@ export class SimEndpoint implements CarrierEndpoint, ConnectionHost {
   }
 
   #receive({ source, payload }: ReceivedDatagram): void {
-    if (this.#state === 'closed' || !Packet.is(payload)) return
-    const known = this.#connections.get(payload.destinationId)
-    if (known) known.receive(payload, this.#routeOf(source))
-    else if (payload.kind === INITIAL) this.#accept(payload, source)
+    if (this.#state === 'closed') return
+    if (Packet.is(payload)) this.#receivePacket(payload, this.#routes.of(source))
+    else this.#routes.receiveOther(source, payload)
+  }
+
+  #receivePacket(packet: Packet, route: Route): void {
+    const known = this.#connections.get(packet.destinationId)
+    if (known) known.receive(packet, route)
+    else if (packet.kind === INITIAL) this.#accept(packet, route)
     if (this.#state === 'closing') this.kernel.schedule(0, () => this.#checkClosed())
   }
 
   /** A client's first packet. Without a protocol to serve it is told so by the handshake. */
-  #accept(packet: Packet, source: DatagramAddress): void {
+  #accept(packet: Packet, route: Route): void {
     if (this.#state !== 'open' || this.#inbound.size >= MAX_INBOUND_HANDSHAKES) return
     const localId = this.#newId()
-    const route = this.#routeOf(source)
     const connection = new SimConnection(
       this,
       (sink) =>
@@ -286,8 +310,25 @@ export class SimEndpoint implements CarrierEndpoint, ConnectionHost {
     connection.receive(packet, route)
   }
 
-  #common(): { config: Partial<TransportConfig>; random: RandomStream; nowUs: number } {
-    return { config: this.#options.transport ?? {}, random: this.#random, nowUs: this.kernel.nowUs() }
+  #common(): Common {
+    return {
+      config: this.#options.transport ?? {},
+      random: this.#random,
+      routeTo: (address) => this.#routes.to(address),
+      nowUs: this.kernel.nowUs(),
+    }
+  }
+
+  /** Where peers may find this node without a relay. */
+  #candidates(): string[] {
+    return [...this.boundAddresses(), ...this.#observed]
+  }
+
+  #observe(observed: string): void {
+    if (this.#candidates().includes(observed)) return
+    this.#observed.push(observed)
+    if (this.#observed.length > MAX_OBSERVED) this.#observed.shift()
+    for (const connection of this.#ids.keys()) connection.offer([observed])
   }
 
   #register(connection: SimConnection, ids: number[]): void {
@@ -301,26 +342,6 @@ export class SimEndpoint implements CarrierEndpoint, ConnectionHost {
       const id = this.#random.nextU32() * 0x10_0000 + (this.#random.nextU32() >>> 12)
       if (!this.#connections.has(id)) return id
     }
-  }
-
-  #route(text: string): SocketRoute {
-    let route = this.#routes.get(text)
-    if (!route) {
-      route = { kind: 'direct', address: text, destination: text }
-      this.#routes.set(text, route)
-    }
-    return route
-  }
-
-  #routeOf(source: DatagramAddress): SocketRoute {
-    let route = this.#routesByAddress.get(source)
-    if (!route) {
-      route = this.#route(source.toString())
-      // Sending to the object spares looking the text up.
-      route.destination = source
-      this.#routesByAddress.set(source, route)
-    }
-    return route
   }
 
   async #resolve(address: P2PAddress): Promise<P2PAddress> {
@@ -344,6 +365,7 @@ export class SimEndpoint implements CarrierEndpoint, ConnectionHost {
 
   #finishClose(): void {
     if (this.#state !== 'closing') return
+    this.#routes.close()
     this.destroy()
     this.kernel.woke(this.host)
     this.#closed?.resolve()
@@ -354,7 +376,7 @@ export class SimEndpoint implements CarrierEndpoint, ConnectionHost {
     this.#connections.clear()
     this.#attempts.clear()
     this.#inbound.clear()
-    this.#routes.clear()
+    this.#routes.destroy()
   }
 }
 

@@ -126,6 +126,12 @@ export class SimConnection implements CarrierConnection, TransportSink, StreamHo
     this.flush()
   }
 
+  /** Tells the transport where this node may be found. */
+  offer(addresses: readonly string[]): void {
+    this.#transport.addCandidates(addresses, this.kernel.nowUs())
+    this.flush()
+  }
+
   openBi(): Promise<CarrierStream> {
     return this.#open(true)
   }
@@ -227,6 +233,12 @@ export class SimConnection implements CarrierConnection, TransportSink, StreamHo
     if (!this.#connected) this.#endpoint.onFailed(this, close)
   }
 
+  onPathsChanged(): void {
+    if (this.#pathListeners.size === 0) return
+    // From inside the transport's own call a listener must not come back to it.
+    this.kernel.schedule(0, () => this.#tellPaths())
+  }
+
   onStreamOpened(streamId: number): void {
     const bidi = isBidi(streamId)
     const stream = this.#stream(streamId, bidi, true)
@@ -282,6 +294,12 @@ export class SimConnection implements CarrierConnection, TransportSink, StreamHo
     const stream = new SimStream(streamId, this, sends, receives)
     this.#streams.set(streamId, stream)
     return stream
+  }
+
+  #tellPaths(): void {
+    if (this.#destroyed) return
+    this.kernel.woke(this.host)
+    for (const listener of Array.from(this.#pathListeners)) listener()
   }
 
   /** Sees to it that the kernel calls no later than the transport needs it; earlier does no harm. */

@@ -20,6 +20,8 @@ export interface TransportConfig {
   readonly idleTimeoutUs: number
   /** After this much silence a PING is sent; Infinity for never. @default 5000000 */
   readonly keepAliveUs: number
+  /** A path that hears nothing for this long is closed when there is another; twice that for one over a relay. @default 15000000 */
+  readonly pathIdleTimeoutUs: number
   /** Unread bytes the peer may have sent on one stream. @default 1250000 */
   readonly streamWindowBytes: number
   /** Unread bytes the peer may have sent on all streams together. @default 2^53 - 1, which is no limit */
@@ -52,6 +54,7 @@ export const DEFAULT_TRANSPORT_CONFIG: TransportConfig = Object.freeze({
   maxAckDelayUs: 25_000,
   idleTimeoutUs: 30_000_000,
   keepAliveUs: 5_000_000,
+  pathIdleTimeoutUs: 15_000_000,
   streamWindowBytes: 1_250_000,
   connectionWindowBytes: Number.MAX_SAFE_INTEGER,
   sendWindowBytes: 10_000_000,

@@ -29,6 +29,8 @@ interface CommonOptions {
   /** Draws packet numbers to skip. */
   readonly random: RandomStream
   readonly sink: TransportSink
+  /** Makes the route to an `ip:port` that the peer names. Without it no better path is searched. */
+  readonly routeTo?: ((address: string) => Route) | undefined
   readonly nowUs: number
 }
 
@@ -99,15 +101,8 @@ export class TransportConnection {
     const config = resolveTransportConfig(options.config)
     const { role, localId, remoteId, sink, random, routes, nowUs, identity, alpns } = options
     const first = role === 'client' ? remoteId : options.firstId
-    const core = new ConnectionCore(
-      role,
-      { local: localId, peer: remoteId, first },
-      config,
-      sink,
-      random,
-      routes,
-      nowUs,
-    )
+    const ids = { local: localId, peer: remoteId, first }
+    const core = new ConnectionCore(role, ids, config, sink, random, routes, options.routeTo, nowUs)
     if (role === 'client') {
       core.client = new ClientHandshake(identity, options.peer, alpns, parametersOf(config))
       core.crypto[INITIAL].push(core.client.hello)
@@ -154,9 +149,10 @@ export class TransportConnection {
   /** When `handleTimeout` is due, in microseconds; Infinity for never. */
   nextTimeout(): number {
     const core = this.#core
-    let atUs = Math.min(core.idleTimerUs, core.keepAliveTimerUs, core.closeTimerUs)
+    let atUs = Math.min(core.idleTimerUs, core.closeTimerUs, core.nat?.timerUs ?? NEVER)
     for (const path of core.paths) {
-      atUs = Math.min(atUs, path.lossTimerUs, path.pacingTimerUs, path.data.acks.deadlineUs)
+      atUs = Math.min(atUs, path.lossTimerUs, path.pacingTimerUs, path.keepAliveTimerUs, path.data.acks.deadlineUs)
+      if (core.paths.length > 1) atUs = Math.min(atUs, path.idleTimerUs, path.challengeTimerUs)
     }
     const granularityUs = this.#granularityUs
     return granularityUs === 1 || atUs === NEVER ? atUs : Math.ceil(atUs / granularityUs) * granularityUs
@@ -173,15 +169,31 @@ export class TransportConnection {
       core.onIdle()
       return
     }
-    if (core.keepAliveTimerUs <= nowUs) {
-      core.keepAliveTimerUs = NEVER
-      for (const path of core.paths) path.data.pingPending = true
-    }
-    for (const path of core.paths) {
+    if (core.nat && core.nat.timerUs <= nowUs) core.controls.push(...core.nat.handleTimeout(nowUs))
+    for (const path of core.paths.slice()) {
+      if (core.paths.length > 1 && path.idleTimerUs <= nowUs) {
+        core.closePath(path, nowUs, true)
+        continue
+      }
+      if (core.paths.length > 1 && path.challengeTimerUs <= nowUs) core.onChallengeLost(path, nowUs)
+      if (path.keepAliveTimerUs <= nowUs) {
+        path.keepAliveTimerUs = NEVER
+        path.data.pingPending = true
+      }
       if (path.lossTimerUs <= nowUs) core.recovery.onTimer(path, nowUs)
       if (path.pacingTimerUs <= nowUs) path.pacingTimerUs = NEVER
       if (path.data.acks.deadlineUs <= nowUs) path.data.acks.onDeadline()
     }
+  }
+
+  /** Adds `ip:port`s at which the peer may find this side, for a better path than one over a relay. */
+  addCandidates(addresses: readonly string[], nowUs: number): void {
+    this.#core.addCandidates(addresses, nowUs)
+  }
+
+  /** Adds an `ip:port` at which the peer may be. */
+  addRemoteCandidate(address: string, nowUs: number): void {
+    this.#core.nat?.addRemote(address, nowUs)
   }
 
   /** Opens a stream without a round trip; undefined while the peer allows no more of them. */

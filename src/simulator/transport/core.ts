@@ -11,6 +11,7 @@ import { cutReason } from './frames.ts'
 import type { CloseFrame, ControlFrame } from './frames.ts'
 import { ClientHandshake } from './handshake.ts'
 import type { HandshakeMessage, ServerHandshake, TransportParameters } from './handshake.ts'
+import { NatTraversal } from './nat-traversal.ts'
 import type { SessionKeys } from './identity.ts'
 import { DATA, HANDSHAKE, INITIAL } from './packet.ts'
 import type { PacketKey, PacketKind } from './packet.ts'
@@ -25,6 +26,11 @@ import type { StreamSink } from './streams.ts'
 const NEVER = Number.POSITIVE_INFINITY
 /** How long a closed connection answers to what was under way (RFC 9000, 10.2), in probe time-outs. */
 const DRAIN_TIMEOUTS = 3
+
+/** Paths a connection may have at a time. */
+const MAX_PATHS = 8
+/** Challenges on a new path before it is given up. */
+const MAX_CHALLENGES = 5
 
 /** How a connection ended. */
 export interface TransportClose {
@@ -43,6 +49,8 @@ export interface TransportSink extends StreamSink {
   onConnected(): void
   /** Somebody has answered who is not the peer that was asked for; the handshake goes on. */
   onImpostor(): void
+  /** A path was opened, closed or selected. */
+  onPathsChanged(): void
   /** The connection is over, with its streams. Told once. */
   onClosed(close: TransportClose): void
 }
@@ -90,11 +98,16 @@ export class ConnectionCore implements RecoveryHost {
   /** Handshake messages to send, for the first time or again. */
   readonly crypto: Record<typeof INITIAL | typeof HANDSHAKE, HandshakeMessage[]> = { [INITIAL]: [], [HANDSHAKE]: [] }
   isConfirmed = false
-  handshakeDonePending = false
+  /** Frames about the connection and its paths that wait to be sent. */
+  readonly controls: ControlFrame[] = []
+  /** The search for better paths; undefined where there is none. */
+  readonly nat: NatTraversal | undefined
+  readonly #candidates: string[] = []
+  /** The highest path number used. */
+  #lastPathId = 0
   peerMaxAckDelayUs: number
   idleTimeoutUs: number
   idleTimerUs: number = NEVER
-  keepAliveTimerUs: number = NEVER
   closeTimerUs: number = NEVER
   /** The first packet sent after one was received counts as a sign of life, later ones do not. */
   #mayExtendIdle = true
@@ -111,6 +124,7 @@ export class ConnectionCore implements RecoveryHost {
     sink: TransportSink,
     random: RandomStream,
     routes: readonly Route[],
+    routeTo: ((address: string) => Route) | undefined,
     nowUs: number,
   ) {
     this.role = role
@@ -129,6 +143,7 @@ export class ConnectionCore implements RecoveryHost {
     this.selected = path
     this.peerMaxAckDelayUs = config.maxAckDelayUs
     this.idleTimeoutUs = config.idleTimeoutUs
+    this.nat = routeTo && new NatTraversal(role, config.initialRttUs, routeTo, () => random.nextU32())
     this.extendIdle(nowUs)
   }
 
@@ -142,7 +157,8 @@ export class ConnectionCore implements RecoveryHost {
 
   get peerHasValidatedUs(): boolean {
     if (this.role === 'server' || this.isConfirmed || this.isOver) return true
-    const path = this.paths[0] as Path
+    const path = this.paths[0]
+    if (!path) return true
     return path.data.largestAcked >= 0 || (path.space(HANDSHAKE)?.largestAcked ?? -1) >= 0
   }
 
@@ -176,22 +192,24 @@ export class ConnectionCore implements RecoveryHost {
   /** The handshake is done. */
   establish(nowUs: number): void {
     this.state = 'established'
-    this.extendKeepAlive(nowUs)
+    this.extendKeepAlive(this.selected, nowUs)
+    this.#search(nowUs)
     this.sink.onConnected()
   }
 
   /** A sign of life from the peer. */
-  onAuthenticated(nowUs: number): void {
+  onAuthenticated(path: Path, nowUs: number): void {
     this.packetsReceived++
-    this.extendKeepAlive(nowUs)
+    this.extendKeepAlive(path, nowUs)
     this.extendIdle(nowUs)
+    path.idleTimerUs = nowUs + this.config.pathIdleTimeoutUs * (path.kind === 'relay' ? 2 : 1)
     this.#mayExtendIdle = true
   }
 
   /** A packet was sent. */
-  onSent(eliciting: boolean, nowUs: number): void {
+  onSent(path: Path, eliciting: boolean, nowUs: number): void {
     this.packetsSent++
-    this.extendKeepAlive(nowUs)
+    this.extendKeepAlive(path, nowUs)
     if (!eliciting || !this.#mayExtendIdle) return
     this.#mayExtendIdle = false
     this.extendIdle(nowUs)
@@ -202,8 +220,84 @@ export class ConnectionCore implements RecoveryHost {
     this.idleTimerUs = nowUs + Math.max(this.idleTimeoutUs, DRAIN_TIMEOUTS * this.probeTimeoutUs())
   }
 
-  extendKeepAlive(nowUs: number): void {
-    if (this.state === 'established') this.keepAliveTimerUs = nowUs + this.config.keepAliveUs
+  extendKeepAlive(path: Path, nowUs: number): void {
+    if (this.state === 'established') path.keepAliveTimerUs = nowUs + this.config.keepAliveUs
+  }
+
+  /** Adds addresses where the peer may find this side; it is told of them when a better path is wanted. */
+  addCandidates(addresses: readonly string[], nowUs: number): void {
+    for (const address of addresses) if (!this.#candidates.includes(address)) this.#candidates.push(address)
+    if (this.state === 'established') this.#search(nowUs)
+  }
+
+  /** Opens another path along `route`, which must still be shown to work; undefined when there are too many. */
+  openPath(id: number, route: Route, nowUs: number): Path | undefined {
+    const known = this.paths.find((path) => path.routes.includes(route))
+    if (known || this.paths.length >= MAX_PATHS || id <= this.#lastPathId) return known
+    const path = new Path(id, [route], this.config, nowUs, this.random)
+    this.#lastPathId = id
+    path.challengePending = true
+    path.validated = this.role === 'client' || (this.nat?.hasReached(route) ?? false)
+    path.idleTimerUs = nowUs + this.config.pathIdleTimeoutUs
+    this.paths.push(path)
+    return path
+  }
+
+  /** The number for another path; the client gives them out. */
+  get nextPathId(): number {
+    return this.#lastPathId + 1
+  }
+
+  /** The peer has answered on a path: it works both ways. */
+  onPathProven(path: Path, nowUs: number): void {
+    path.challengeToken = -1
+    path.challengeTimerUs = NEVER
+    path.validated = true
+    path.proven = true
+    this.#select(nowUs)
+  }
+
+  /** A challenge on a path has gone unanswered: another one, or the path is given up. */
+  onChallengeLost(path: Path, nowUs: number): void {
+    path.challengeTimerUs = NEVER
+    if (path.challengesSent >= MAX_CHALLENGES) this.closePath(path, nowUs, true)
+    else path.challengePending = true
+  }
+
+  /** Gives up a path: what was on its way along it goes again along another. */
+  closePath(path: Path, nowUs: number, tell: boolean): void {
+    const index = this.paths.indexOf(path)
+    if (index < 0 || this.paths.length === 1) return
+    this.paths.splice(index, 1)
+    path.stopTimers()
+    for (let number = path.data.sent.from; number < path.data.sent.to; number++) {
+      const packet = path.data.sent.take(number)
+      if (packet) this.onPacketLost(DATA, packet)
+    }
+    if (tell) this.controls.push({ type: 'path-abandon', pathId: path.id })
+    this.#select(nowUs)
+    this.sink.onPathsChanged()
+  }
+
+  /** Any direct path is better than one over a relay; among equals the one in use stays. */
+  #select(nowUs: number): void {
+    const usable = this.paths.filter((path) => path.proven || path.id === 0)
+    const isOpen = usable.includes(this.selected)
+    const direct = usable.find((path) => path.kind === 'direct')
+    const best = isOpen && (this.selected.kind === 'direct' || !direct) ? this.selected : (direct ?? usable[0])
+    if (best && best !== this.selected) {
+      this.selected = best
+      this.sink.onPathsChanged()
+    }
+    this.#search(nowUs)
+  }
+
+  /** Looks for a direct path while there is none. */
+  #search(nowUs: number): void {
+    if (!this.nat) return
+    const wanted = this.selected.kind === 'relay'
+    this.nat.want(wanted, nowUs)
+    if (wanted) this.controls.push(...this.nat.addLocal(this.#candidates, nowUs))
   }
 
   /** The longest probe time-out of any path. */
@@ -273,7 +367,10 @@ export class ConnectionCore implements RecoveryHost {
         if (kind !== DATA) this.crypto[kind].push(frame.message)
         return true
       case 'handshake-done':
-        this.handshakeDonePending = true
+      case 'path-abandon':
+      case 'add-address':
+      case 'reach-out':
+        this.controls.push(frame)
         return true
       case 'reset-stream':
       case 'stop-sending':
@@ -297,13 +394,9 @@ export class ConnectionCore implements RecoveryHost {
 
   #stopTimers(): void {
     this.idleTimerUs = NEVER
-    this.keepAliveTimerUs = NEVER
     this.closeTimerUs = NEVER
-    for (const path of this.paths) {
-      path.lossTimerUs = NEVER
-      path.pacingTimerUs = NEVER
-      path.data.acks.deadlineUs = NEVER
-    }
+    if (this.nat) this.nat.timerUs = NEVER
+    for (const path of this.paths) path.stopTimers()
   }
 }
 

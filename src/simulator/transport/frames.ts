@@ -110,7 +110,18 @@ export type ControlFrame =
   | { readonly type: 'max-streams'; readonly bidi: boolean; readonly max: number }
   | { readonly type: 'path-challenge'; readonly token: number }
   | { readonly type: 'path-response'; readonly token: number }
+  | { readonly type: 'path-abandon'; readonly pathId: number }
+  | { readonly type: 'add-address'; readonly sequence: number; readonly address: string }
+  | { readonly type: 'reach-out'; readonly round: number; readonly address: string }
   | CloseFrame
+
+/** The frames of extensions have long types. */
+const EXTENSION_TYPE_BYTES = 4
+
+/** The bytes of an `ip:port`. */
+function addressBytes(address: string): number {
+  return (address.startsWith('[') ? 16 : 4) + 2
+}
 
 /** The bytes of a frame on the wire. */
 export function controlBytes(frame: ControlFrame): number {
@@ -134,6 +145,12 @@ export function controlBytes(frame: ControlFrame): number {
     case 'path-challenge':
     case 'path-response':
       return 1 + 8
+    case 'path-abandon':
+      return EXTENSION_TYPE_BYTES + varintLength(frame.pathId) + 1
+    case 'add-address':
+      return EXTENSION_TYPE_BYTES + varintLength(frame.sequence) + addressBytes(frame.address)
+    case 'reach-out':
+      return EXTENSION_TYPE_BYTES + varintLength(frame.round) + addressBytes(frame.address)
     case 'close': {
       const reasonBytes = utf8Length(frame.reason)
       return 1 + varintLength(frame.code) + (frame.application ? 0 : 1) + varintLength(reasonBytes) + reasonBytes

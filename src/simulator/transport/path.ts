@@ -40,15 +40,24 @@ export class Path {
   appLimited = true
   /** Whether the peer is known to be where its packets come from. */
   validated: boolean
+  /** Whether the peer has answered on this very path, so that both directions work. */
+  proven = false
   receivedBytes = 0
   sentBytes = 0
   /** The number of the data space's first packet after the first round-trip sample; -1 before. */
   firstAfterSample = -1
   lossTimerUs: number = Number.POSITIVE_INFINITY
   pacingTimerUs: number = Number.POSITIVE_INFINITY
-  /** Tokens of challenges to answer on this path, and those sent that await an answer. */
+  /** Silence after which a PING is due, and after which the path counts as gone when there are others. */
+  keepAliveTimerUs: number = Number.POSITIVE_INFINITY
+  idleTimerUs: number = Number.POSITIVE_INFINITY
+  /** Tokens of challenges to answer on this path. */
   readonly responses: number[] = []
+  /** Whether a challenge is to be sent, the token of the last one, and when to send another. */
   challengePending = false
+  challengeToken = -1
+  challengesSent = 0
+  challengeTimerUs: number = Number.POSITIVE_INFINITY
 
   constructor(id: number, route: readonly Route[], config: TransportConfig, nowUs: number, random: RandomStream) {
     this.id = id
@@ -63,9 +72,24 @@ export class Path {
     this.validated = false
   }
 
+  /** `direct` or `relay`. */
+  get kind(): Route['kind'] {
+    return this.routes[0]?.kind ?? 'direct'
+  }
+
   /** The data space. */
   get data(): PacketSpace {
     return this.#spaces[DATA]
+  }
+
+  /** Stops all timers. */
+  stopTimers(): void {
+    this.lossTimerUs = Number.POSITIVE_INFINITY
+    this.pacingTimerUs = Number.POSITIVE_INFINITY
+    this.keepAliveTimerUs = Number.POSITIVE_INFINITY
+    this.idleTimerUs = Number.POSITIVE_INFINITY
+    this.challengeTimerUs = Number.POSITIVE_INFINITY
+    this.data.acks.deadlineUs = Number.POSITIVE_INFINITY
   }
 
   /** A number space, undefined when it is over or never was. */

@@ -24,6 +24,9 @@ import type { Path, Route } from './path.ts'
 /** TLS alert `bad_certificate` (RFC 9001, 4.8). */
 const BAD_CERTIFICATE = 0x12a
 
+/** Challenges that wait for an answer on a path; more are ignored. */
+const MAX_RESPONSES = 32
+
 /** Handles what one connection receives. */
 export class Receiver {
   readonly #core: ConnectionCore
@@ -68,7 +71,7 @@ export class Receiver {
       core.drops.unauthenticated++
       return
     }
-    const path = kind === DATA ? core.path(body.pathId) : core.paths[0]
+    const path = kind === DATA ? this.#pathOf(body, route, nowUs) : core.paths[0]
     const space = path?.space(kind)
     if (!path || !space) {
       core.drops.untimely++
@@ -82,12 +85,22 @@ export class Receiver {
       this.#handleLate(body, nowUs)
       return
     }
-    core.onAuthenticated(nowUs)
+    core.onAuthenticated(path, nowUs)
     if (kind === DATA) {
-      this.#handleFrames(path, body, nowUs)
+      if (!path.validated && path.routes.includes(route)) path.receivedBytes += packet.sizeBytes
+      this.#handleFrames(path, body, route, nowUs)
     } else {
       this.#handleHandshakePacket(path, kind, packet.sourceId, body, route, nowUs)
     }
+  }
+
+  /** The path of a packet; one that the client opens with it, where it is new. */
+  #pathOf(body: PacketBody, route: Route, nowUs: number): Path | undefined {
+    const core = this.#core
+    const path = core.path(body.pathId)
+    if (path || core.role === 'client' || core.isOver || body.pathId < core.nextPathId) return path
+    const opened = core.openPath(body.pathId, route, nowUs)
+    return opened?.id === body.pathId ? opened : undefined
   }
 
   /** Whether the connection ids are those of this connection and its peer. */
@@ -220,18 +233,18 @@ export class Receiver {
     }
     core.remoteNode = id
     core.isConfirmed = true
-    core.handshakeDonePending = true
+    core.controls.push({ type: 'handshake-done' })
     path.discardSpace(HANDSHAKE)
     core.recovery.arm(path, nowUs)
     core.establish(nowUs)
   }
 
-  #handleFrames(path: Path, body: PacketBody, nowUs: number): void {
+  #handleFrames(path: Path, body: PacketBody, route: Route, nowUs: number): void {
     const core = this.#core
     if (!this.#handleAcks(DATA, body.acks, nowUs)) return
     if (body.controls) {
       for (const frame of body.controls) {
-        const error = this.#handleControl(path, frame, nowUs)
+        const error = this.#handleControl(path, frame, route, nowUs)
         if (error !== 0) {
           core.close('transport', false, error, `the peer broke a rule with ${frame.type}`, nowUs)
         }
@@ -261,8 +274,17 @@ export class Receiver {
     return true
   }
 
+  #onPathResponse(path: Path, token: number, route: Route, nowUs: number): void {
+    const core = this.#core
+    if (core.nat?.onResponse(token, route)) {
+      if (core.role === 'client') core.openPath(core.nextPathId, route, nowUs)
+    } else if (token === path.challengeToken && path.routes.includes(route)) {
+      core.onPathProven(path, nowUs)
+    }
+  }
+
   /** A transport error code, 0 for none. */
-  #handleControl(path: Path, frame: ControlFrame, nowUs: number): number {
+  #handleControl(path: Path, frame: ControlFrame, route: Route, nowUs: number): number {
     const core = this.#core
     const { streams } = core
     switch (frame.type) {
@@ -291,12 +313,28 @@ export class Receiver {
         streams.onMaxStreams(frame.bidi, frame.max)
         return 0
       case 'path-challenge':
-        path.responses.push(frame.token)
+        if (!path.routes.includes(route)) core.nat?.onChallenge(route, frame.token)
+        else if (path.responses.length < MAX_RESPONSES) path.responses.push(frame.token)
+        return 0
+      case 'path-response':
+        this.#onPathResponse(path, frame.token, route, nowUs)
+        return 0
+      case 'path-abandon': {
+        const abandoned = core.path(frame.pathId)
+        if (abandoned) core.closePath(abandoned, nowUs, false)
+        return 0
+      }
+      case 'add-address':
+        if (core.role === 'server') return TransportErrorCode.protocolViolation
+        core.nat?.addRemote(frame.address, nowUs)
+        return 0
+      case 'reach-out':
+        if (core.role === 'client') return TransportErrorCode.protocolViolation
+        core.nat?.onReachOut(frame.round, frame.address, nowUs)
         return 0
       case 'close':
         core.onPeerClose(frame, nowUs)
         return 0
-      case 'path-response':
       case 'crypto':
       case 'ping':
         return 0

@@ -55,11 +55,13 @@ export class Recovery {
     if (!space) return true
     const largest = frame.largest
     if (largest >= space.nextNumber) return false
-    const raised = largest > space.largestAcked
+    let raised = largest > space.largestAcked
     if (raised) {
       space.largestAcked = largest
       const packet = space.sent.get(largest)
+      // A probe outside of any path is not among them, and says nothing of this one's round trip.
       if (packet) space.largestAckedSentUs = packet.sentUs
+      else raised = false
     }
     if (space.lost.size > 0) this.#recogniseSpurious(path, space, frame)
 

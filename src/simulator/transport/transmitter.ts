@@ -11,6 +11,7 @@ import { DATA, HANDSHAKE, INITIAL, Packet, PacketBody, packetBytes, packetOverhe
 import type { PacketKind } from './packet.ts'
 import { SentPacket } from './packet-space.ts'
 import type { PacketSpace } from './packet-space.ts'
+import type { Probe } from './nat-traversal.ts'
 import type { Path, Route } from './path.ts'
 
 const KINDS = [INITIAL, HANDSHAKE, DATA] as const
@@ -52,6 +53,8 @@ export class Transmitter {
   poll(nowUs: number): Packet | undefined {
     const core = this.#core
     if (core.isOver) return this.#pollClose(nowUs)
+    const probe = core.state === 'established' ? core.nat?.nextProbe() : undefined
+    if (probe) return this.#sealProbe(probe)
     for (const path of core.paths) {
       const packet = this.#pollPath(path, nowUs)
       if (packet) return packet
@@ -109,7 +112,7 @@ export class Transmitter {
     if (kind === DATA) {
       urgent ||= path.challengePending || path.responses.length > 0
       if (path === core.selected) {
-        limited = core.handshakeDonePending || !core.streams.controls.isEmpty || core.streams.hasData
+        limited = core.controls.length > 0 || !core.streams.controls.isEmpty || core.streams.hasData
         urgent ||= core.paths.length === 1 ? space.acks.due : core.paths.some((other) => other.data.acks.due)
       }
     } else {
@@ -138,7 +141,7 @@ export class Transmitter {
     space.probes--
     if (kind === DATA) space.immediateAckPending = true
     const pending =
-      kind === DATA ? core.handshakeDonePending || !core.streams.controls.isEmpty : core.crypto[kind].length > 0
+      kind === DATA ? core.controls.length > 0 || !core.streams.controls.isEmpty : core.crypto[kind].length > 0
     if (pending) return
     for (let number = space.sent.from; number < space.sent.to; number++) {
       const packet = space.sent.get(number)
@@ -172,9 +175,11 @@ export class Transmitter {
       controls.push(frame)
       left -= controlBytes(frame)
     }
-    if (kind === DATA && limited && core.handshakeDonePending && path === core.selected) {
-      core.handshakeDonePending = false
-      put({ type: 'handshake-done' })
+    if (kind === DATA && limited && path === core.selected) {
+      for (let frame = core.controls[0]; frame && controlBytes(frame) <= left; frame = core.controls[0]) {
+        put(frame)
+        core.controls.shift()
+      }
     }
     if (space.pingPending) {
       space.pingPending = false
@@ -189,6 +194,7 @@ export class Transmitter {
     if (kind === DATA) {
       const token = path.responses.shift()
       if (token !== undefined) put({ type: 'path-response', token })
+      if (path.challengePending) put(this.#challenge(path, nowUs))
     } else if (limited) {
       const messages = core.crypto[kind]
       while (messages.length > 0) {
@@ -214,6 +220,27 @@ export class Transmitter {
     const contentBytes = limitBytes - left
     const sizeBytes = packetBytes(kind, contentBytes)
     return { kind, space, body, sizeBytes, padded: sizeBytes > contentBytes }
+  }
+
+  #challenge(path: Path, nowUs: number): ControlFrame {
+    const core = this.#core
+    path.challengePending = false
+    path.challengeToken = core.random.nextU32()
+    path.challengeTimerUs = nowUs + core.recovery.probeTimeoutUs(path) * 2 ** path.challengesSent++
+    return { type: 'path-challenge', token: path.challengeToken }
+  }
+
+  /** A packet outside of any path: nobody waits for its acknowledgement, and no window counts it. */
+  #sealProbe({ route, frame }: Probe): Packet {
+    const core = this.#core
+    const path = core.selected
+    const space = path.data
+    const overheadBytes = packetOverheadBytes(DATA, space.nextNumber + 1, space.largestAcked)
+    const body = new PacketBody(path.id, space.allocate(), true, undefined, undefined, [frame])
+    core.packetsSent++
+    this.routes = [route]
+    const sizeBytes = packetBytes(DATA, overheadBytes + controlBytes(frame))
+    return new Packet(DATA, core.peerId, 0, sizeBytes, body, core.sealingKey(DATA), undefined)
   }
 
   #takeAcks(path: Path, kind: PacketKind, space: PacketSpace, nowUs: number): AckFrame | undefined {
@@ -250,7 +277,7 @@ export class Transmitter {
       space.onSent(new SentPacket(body.number, nowUs, counted, body))
       path.inFlightBytes += counted
       path.sentBytes += sizeBytes
-      core.onSent(body.eliciting, nowUs)
+      core.onSent(path, body.eliciting, nowUs)
       if (counted === 0) continue
       if (body.eliciting) space.lastElicitingUs = nowUs
       path.pacer.onSent(counted)

@@ -43,6 +43,10 @@ export class Recorder implements TransportSink {
   onImpostor(): void {
     this.impostors++
   }
+  paths = 0
+  onPathsChanged(): void {
+    this.paths++
+  }
   onClosed(close: TransportClose): void {
     if (this.close) throw new Error('closed twice')
     this.close = close

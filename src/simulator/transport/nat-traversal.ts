@@ -1,0 +1,179 @@
+/**
+ * Hole punching as iroh does it: both sides learn each other's addresses over a path that works, and send probes to all
+ * of them at the same times, so that each side's NAT lets the other's in. The client leads; the server follows.
+ *
+ * @module
+ */
+import type { ControlFrame } from './frames.ts'
+import type { Route } from './path.ts'
+
+const NEVER = Number.POSITIVE_INFINITY
+/** Probes to one address in a round. */
+const MAX_ATTEMPTS = 9
+/** The longest time between two attempts. */
+const MAX_INTERVAL_US = 2_000_000
+/** The time between the beginnings of two rounds with the same addresses. */
+const ROUND_INTERVAL_US = 5_000_000
+/** Addresses of the peer that are tried, and of this side that are told. */
+const MAX_ADDRESSES = 32
+/** Packets that wait to be sent; challenges beyond go unanswered. */
+const MAX_PROBES = 64
+
+/** A packet outside of any path. */
+export interface Probe {
+  readonly route: Route
+  readonly frame: ControlFrame
+}
+
+/** The addresses of both sides, and the probes under way. */
+export class NatTraversal {
+  readonly #role: 'client' | 'server'
+  readonly #baseUs: number
+  readonly #routeTo: (address: string) => Route
+  readonly #nextToken: () => number
+  readonly #local: string[] = []
+  /** The peer's addresses. */
+  readonly #remote: Route[] = []
+  /** Those that have answered in this round. */
+  readonly #reached = new Set<Route>()
+  #round = 0
+  #roundStartUs = -ROUND_INTERVAL_US
+  #attempt = MAX_ATTEMPTS
+  #wanted = false
+  readonly #challenges = new Map<number, Route>()
+  readonly #probes: Probe[] = []
+  /** When the next probes, or the next round, are due. */
+  timerUs: number = NEVER
+
+  constructor(
+    role: 'client' | 'server',
+    initialRttUs: number,
+    routeTo: (address: string) => Route,
+    nextToken: () => number,
+  ) {
+    this.#role = role
+    this.#baseUs = initialRttUs / 10
+    this.#routeTo = routeTo
+    this.#nextToken = nextToken
+  }
+
+  /** Adds addresses of this side; the frames that tell the peer of those that are new. */
+  addLocal(addresses: readonly string[], nowUs: number): ControlFrame[] {
+    const added = addresses.filter((address) => !this.#local.includes(address))
+    added.length = Math.min(added.length, MAX_ADDRESSES - this.#local.length)
+    if (added.length === 0) return []
+    const first = this.#local.length
+    this.#local.push(...added)
+    if (this.#role === 'server') {
+      return added.map((address, i) => ({ type: 'add-address', sequence: first + i, address }))
+    }
+    this.#startSoon(nowUs)
+    return []
+  }
+
+  /** Adds an address where the peer may be. */
+  addRemote(address: string, nowUs: number): void {
+    const route = this.#routeTo(address)
+    if (this.#remote.includes(route) || this.#remote.length >= MAX_ADDRESSES) return
+    this.#remote.push(route)
+    if (this.#role === 'client') this.#startSoon(nowUs)
+  }
+
+  /** Whether a better path is wanted. While it is, round follows round. */
+  want(wanted: boolean, nowUs: number): void {
+    if (this.#wanted === wanted) return
+    this.#wanted = wanted
+    if (!wanted) {
+      this.#attempt = MAX_ATTEMPTS
+      this.timerUs = NEVER
+    } else if (this.#role === 'client') {
+      this.#startSoon(nowUs)
+    }
+  }
+
+  /** The client asks the server to probe an address of its own. */
+  onReachOut(round: number, address: string, nowUs: number): void {
+    if (round < this.#round) return
+    if (round > this.#round) {
+      this.#beginRound(round, nowUs)
+      this.#remote.length = 0
+    }
+    this.addRemote(address, nowUs)
+    this.timerUs = Math.min(this.timerUs, nowUs)
+  }
+
+  /**
+   * The peer has sent a challenge from outside of any path: it gets its answer where it came from. If nobody has named
+   * that address, as nobody knows the ports of a symmetric NAT, it is one more to try.
+   */
+  onChallenge(route: Route, token: number): void {
+    if (this.#probes.length >= MAX_PROBES) return
+    this.#probes.push({ route, frame: { type: 'path-response', token } })
+    if (!this.#wanted || this.#remote.includes(route) || this.#remote.length >= MAX_ADDRESSES) return
+    this.#remote.push(route)
+    this.#challenge(route)
+  }
+
+  /** Whether an answer is to a probe that was sent along `route`: the peer is there. */
+  onResponse(token: number, route: Route): boolean {
+    if (this.#challenges.get(token) !== route) return false
+    this.#challenges.delete(token)
+    this.#reached.add(route)
+    return true
+  }
+
+  /** Whether the peer has answered a probe along `route`. */
+  hasReached(route: Route): boolean {
+    return this.#reached.has(route)
+  }
+
+  /** Queues the probes that are due; the frames that begin a new round, where one begins. */
+  handleTimeout(nowUs: number): ControlFrame[] {
+    const frames: ControlFrame[] = []
+    if (this.#attempt >= MAX_ATTEMPTS && this.#role === 'client') {
+      this.#beginRound(this.#round + 1, nowUs)
+      for (const address of this.#local) frames.push({ type: 'reach-out', round: this.#round, address })
+    }
+    for (const route of this.#remote) {
+      if (!this.#reached.has(route)) this.#challenge(route)
+    }
+    this.timerUs = this.#nextTime(nowUs)
+    this.#attempt++
+    return frames
+  }
+
+  /** The next probe to send. */
+  nextProbe(): Probe | undefined {
+    return this.#probes.shift()
+  }
+
+  /** After attempt k, 33.3 ms times 1, 1, 2, 4, … and at most 2 s; after the last one, the next round. */
+  #nextTime(nowUs: number): number {
+    if (this.#attempt + 1 < MAX_ATTEMPTS) {
+      const doubledUs = this.#baseUs * 2 ** Math.max(0, this.#attempt - 1)
+      return nowUs + Math.ceil(Math.min(doubledUs, MAX_INTERVAL_US))
+    }
+    return this.#role === 'client' && this.#wanted ? Math.max(nowUs, this.#roundStartUs + ROUND_INTERVAL_US) : NEVER
+  }
+
+  #challenge(route: Route): void {
+    const token = this.#nextToken()
+    this.#challenges.set(token, route)
+    this.#probes.push({ route, frame: { type: 'path-challenge', token } })
+  }
+
+  #startSoon(nowUs: number): void {
+    if (!this.#wanted || this.#local.length === 0 || this.#remote.length === 0) return
+    this.#attempt = MAX_ATTEMPTS
+    this.timerUs = nowUs
+  }
+
+  #beginRound(round: number, nowUs: number): void {
+    this.#round = round
+    this.#roundStartUs = nowUs
+    this.#attempt = 0
+    this.#challenges.clear()
+    this.#reached.clear()
+    this.#probes.length = 0
+  }
+}
