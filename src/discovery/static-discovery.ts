@@ -28,7 +28,8 @@ export interface StaticDiscoveryOptions {
  *
  * @example
  * ```ts
- * import { StaticDiscovery, testNodeId } from '@moosicbox/p2p'
+ * import { testNodeId } from '@moosicbox/p2p'
+ * import { StaticDiscovery } from '@moosicbox/p2p/discovery'
  *
  * const discovery = new StaticDiscovery({ home: testNodeId('home') })
  * console.log((await discovery.resolveName('home'))?.id.equals(testNodeId('home'))) // true

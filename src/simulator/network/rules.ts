@@ -64,7 +64,15 @@ export class LinkRules {
    *
    * @example
    * ```ts
-   * using guard = fabric.rules.add(({ link }) => (link.to.name === 'bob' ? 'drop' : 'pass'))
+   * import { Simulation } from '@moosicbox/p2p/simulator'
+   *
+   * const sim = new Simulation({ seed: 1 })
+   * const { rules } = sim.topology.fabric
+   * {
+   *   using guard = rules.add(({ link }) => (link.to.name === 'bob' ? 'drop' : 'pass'))
+   *   console.log(rules.size) // 1
+   * }
+   * console.log(rules.size) // 0
    * ```
    */
   add(rule: LinkRule): LinkRuleGuard {

@@ -76,9 +76,14 @@ export class Topology {
    *
    * @example
    * ```ts
+   * import { Simulation } from '@moosicbox/p2p/simulator'
+   *
+   * const { topology } = new Simulation({ seed: 1 })
    * const home = topology.lan({ nat: 'home', link: 'cable' })
    * const provider = topology.lan({ nat: 'cgnat' })
    * const flat = topology.lan({ nat: 'home', behind: provider })
+   * topology.host('laptop', { lan: home })
+   * topology.host('phone', { lan: flat, link: 'wifi' })
    * ```
    * @throws P2PError `invalid-configuration`
    */
