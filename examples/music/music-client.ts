@@ -3,7 +3,6 @@
  *
  * @module
  */
-import { setMaxListeners } from 'node:events'
 import type { DefaultP2P, NodeId, P2PAddress } from '@moosicbox/p2p'
 import { BLOCK_BYTES, sha256 } from './digest.ts'
 import type { TrackDigest } from './digest.ts'
@@ -110,8 +109,6 @@ export class MusicClient {
     { ahead, signal }: { readonly ahead: number; readonly signal?: AbortSignal },
   ): AsyncGenerator<Block, void, undefined> {
     const giveUp = new AbortController()
-    // Every window under way listens to it, which is no leak.
-    setMaxListeners(0, giveUp.signal)
     const abort = (): void => giveUp.abort(signal?.reason)
     if (signal?.aborted) abort()
     else signal?.addEventListener('abort', abort, { once: true })
