@@ -7,6 +7,7 @@ import { P2PError } from '../core/errors.ts'
 import { testSigningKey } from '../core/keys.ts'
 import type { SigningKey } from '../core/keys.ts'
 import type { NodeId } from '../core/node-id.ts'
+import { ambient } from './ambient.ts'
 import { digestText, EventKind } from './audit.ts'
 import type { NetworkInterface, TopologyHostOptions } from './network/index.ts'
 import type { SimRuntime } from './runtime.ts'
@@ -14,6 +15,12 @@ import type { SimWorld } from './sim-world.ts'
 
 /** What a host does from the moment it is switched on. It is given the host it runs on. */
 export type HostProgram = (host: SimHost) => Promise<void> | void
+
+/**
+ * A program, or the URL of a module whose default export is one. A module is loaded afresh for each host and each start,
+ * so that its variables are neither shared nor survive a crash; what it imports itself is loaded once, as ever.
+ */
+export type HostProgramSource = HostProgram | URL
 
 /** Where a host's program stands. */
 export type ProgramState = 'none' | 'starting' | 'running' | 'ended' | 'crashed'
@@ -53,7 +60,7 @@ export class SimHost {
   /** @internal The port that each of its nodes had, by id: it survives a restart, as a port in a configuration does. */
   readonly ports: Map<string, number> = new Map()
   readonly #context: HostContext
-  readonly #program: HostProgram | undefined
+  readonly #program: HostProgramSource | undefined
   readonly #powerOff = new Set<() => void>()
   readonly #moved = new Set<() => void>()
   #options: HostOptions
@@ -62,7 +69,7 @@ export class SimHost {
   #starts = 0
   #on = true
 
-  constructor(context: HostContext, name: string, index: number, program: HostProgram | undefined) {
+  constructor(context: HostContext, name: string, index: number, program: HostProgramSource | undefined) {
     this.#context = context
     this.name = name
     this.index = index
@@ -203,9 +210,10 @@ export class SimHost {
     })
   }
 
-  async #run(program: HostProgram, start: number): Promise<void> {
+  async #run(source: HostProgramSource, start: number): Promise<void> {
     let failure: { readonly error: unknown } | undefined
     try {
+      const program = source instanceof URL ? await this.#load(source) : source
       await program(this)
     } catch (error) {
       failure = { error }
@@ -215,5 +223,19 @@ export class SimHost {
     this.world.scheduler.audit.record(EventKind.programEnded, this.index, failure ? 1 : 0)
     this.#become('ended')
     if (failure) this.#context.onFailure(failure.error, this.index)
+  }
+
+  async #load(source: URL): Promise<HostProgram> {
+    const url = new URL(source)
+    url.searchParams.set('instance', String(ambient().loaded++))
+    const module = await this.#runtime.bridge(
+      `loading ${source.href}`,
+      (): Promise<{ default?: unknown }> => import(url.href),
+    )
+    if (typeof module.default === 'function') return module.default as HostProgram
+    throw P2PError.of('invalid-configuration', `${source.href} has no program: a function as its default export`, {
+      name: 'program',
+      value: source.href,
+    })
   }
 }

@@ -10,7 +10,7 @@ import type { NodeId } from '../core/node-id.ts'
 import type { RuntimeFileSystem } from '../core/runtime.ts'
 import type { Bridge } from './bridge.ts'
 import { SimHost } from './host.ts'
-import type { HostOptions, HostProgram, ProgramState } from './host.ts'
+import type { HostOptions, HostProgramSource, ProgramState } from './host.ts'
 import { NameService, Topology } from './network/index.ts'
 import { SimRuntime } from './runtime.ts'
 import { Scheduler } from './scheduler.ts'
@@ -84,7 +84,7 @@ export class SimWorld {
   }
 
   /** @throws P2PError `invalid-configuration` for a name that is taken or no name, or bad options */
-  addHost(name: string, options: HostOptions, program: HostProgram | undefined): SimHost {
+  addHost(name: string, options: HostOptions, program: HostProgramSource | undefined): SimHost {
     if (this.#byName.has(name)) {
       throw invalidConfiguration('name', name, 'there is a host of this name, and so of this id, already')
     }

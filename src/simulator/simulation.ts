@@ -14,7 +14,7 @@ import { EventKind } from './audit.ts'
 import type { AuditObserver } from './audit.ts'
 import { Driver } from './driver.ts'
 import type { DriverOptions, RunEnd } from './driver.ts'
-import type { HostOptions, HostProgram, SimHost } from './host.ts'
+import type { HostOptions, HostProgramSource, SimHost } from './host.ts'
 import type { P2PAddress } from '../core/address.ts'
 import type { Lan, NameService, Topology, TopologyLanOptions } from './network/index.ts'
 import { NO_HOST } from './scheduler.ts'
@@ -162,11 +162,11 @@ export class Simulation implements AsyncDisposable {
    * @throws P2PError `invalid-configuration` for bad options, and when there is a host of that name, as it would have
    * the same id
    */
-  host(name: string, options?: HostOptions, program?: HostProgram): SimHost
-  host(name: string, program: HostProgram): SimHost
-  host(name: string, second: HostOptions | HostProgram = {}, third?: HostProgram): SimHost {
+  host(name: string, options?: HostOptions, program?: HostProgramSource): SimHost
+  host(name: string, program: HostProgramSource): SimHost
+  host(name: string, second: HostOptions | HostProgramSource = {}, third?: HostProgramSource): SimHost {
     this.#checkOpen()
-    return typeof second === 'function'
+    return typeof second === 'function' || second instanceof URL
       ? this.#world.addHost(name, {}, second)
       : this.#world.addHost(name, second, third)
   }

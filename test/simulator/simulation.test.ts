@@ -243,6 +243,32 @@ describe('operations', () => {
   })
 })
 
+describe('a module as program', () => {
+  test('is loaded afresh for each host and each start', async () => {
+    const url = new URL('./support/counting-program.mjs', import.meta.url)
+    const run = async (): Promise<[string, string]> => {
+      await using sim = new Simulation({ seed: 1 })
+      const log: string[] = []
+      for (const name of ['a', 'b']) Object.assign(sim.host(name, url), { log })
+      sim.at(5, () => {
+        sim.crash('a')
+        sim.restart('a')
+      })
+      const { hash } = await sim.run()
+      return [log.join(' '), hash]
+    }
+    const first = await run()
+    expect(first[0]).toBe('a:1@0 b:1@0 a:1@5 b:2@10 a:2@15')
+    expect(await run()).toEqual(first)
+  })
+
+  test('must have a program', async () => {
+    await using sim = new Simulation({ seed: 1 })
+    sim.host('a', new URL('data:text/javascript,export const nothing = 1'))
+    await expect(sim.run()).rejects.toThrow(/host a failed .* has no program/)
+  })
+})
+
 describe('a crash', () => {
   test('stops everything a host waits for, and a restart begins anew', async () => {
     await using sim = new Simulation({ seed: 1 })
