@@ -65,7 +65,8 @@ try {
     ['default', 'simulator'],
     ['iroh', 'iroh'],
   ]) {
-    const output = run(process.execPath, [`--conditions=${condition}`, 'hello.mjs'])
+    const isolated = join(root, 'scripts', 'isolated.mjs')
+    const output = run(process.execPath, [isolated, process.execPath, `--conditions=${condition}`, 'hello.mjs'])
     check(output.includes(backend) && output.includes('hello, world'), `the example printed on ${condition}: ${output}`)
     console.log(`${condition}: ${output.trim()}`)
   }
