@@ -80,7 +80,8 @@ export interface CreateOptions {
   readonly discovery?: readonly P2PDiscovery[] | undefined
   /**
    * Relays to be reachable through: the backend's `default` ones, none (`disabled`), or these URLs. On iroh `disabled`
-   * together with loopback addresses in `bind` lets not one packet leave the machine. @default 'default'
+   * together with loopback addresses in `bind` keeps iroh on this machine, but for one packet (`docs/security.md`).
+   * @default 'default'
    */
   readonly relay?: 'default' | 'disabled' | readonly string[] | undefined
   /**
