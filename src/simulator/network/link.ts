@@ -12,6 +12,8 @@ import { type BurstSettings, type LinkOptions, type LinkSettings, resolveLinkOpt
 
 /** Bits and microseconds in a byte-second: size x this / rate is a transmission time in microseconds. */
 const BIT_MICROSECONDS = 8_000_000
+/** Packets whose independent loss is drawn at once. */
+const DRAWS_AHEAD = 64
 
 /** A link as plain data. */
 export interface LinkSnapshot {
@@ -50,6 +52,9 @@ export class Link {
   #downSinceUs = Number.POSITIVE_INFINITY
   #upSinceUs = 0
   #inBadState = false
+  /** Independent loss, drawn ahead: so many packets get through, then perhaps one is lost. */
+  #passesLeft = 0
+  #isLossNext = false
   #sentPackets = 0
   #sentBytes = 0
   readonly #dropped = new DropCounter()
@@ -139,7 +144,7 @@ export class Link {
     const now = this.#kernel.nowUs()
     if (this.#isPlain) {
       if (payloadBytes > this.#mtuBytes) return this.#drop(Drop['too-large'])
-      if (this.#plainLoss > 0 && this.#isLost(this.#plainLoss)) return this.#drop(Drop.loss)
+      if (this.#plainLoss > 0 && this.#isLostByChance(this.#plainLoss)) return this.#drop(Drop.loss)
       const arrival = now + aheadUs + this.#latencyUs
       if (arrival > this.#lastArrivalUs) this.#lastArrivalUs = arrival
       return this.#latencyUs
@@ -187,6 +192,8 @@ export class Link {
     this.#plainLoss = typeof packetLoss === 'number' ? packetLoss : 0
     this.#latencyUs = latencyUs
     this.#mtuBytes = mtuBytes
+    this.#passesLeft = 0
+    this.#isLossNext = false
   }
 
   #drop(code: number): number {
@@ -215,15 +222,35 @@ export class Link {
     return ((this.#busyUs - now) * rate + this.#busyRest) / BIT_MICROSECONDS
   }
 
+  /** Draws for many packets at once, which touches the random stream's memory less often than packets come. */
+  #isLostByChance(probability: number): boolean {
+    if (this.#passesLeft === 0 && !this.#isLossNext) {
+      const random = this.#loss()
+      while (this.#passesLeft < DRAWS_AHEAD && !this.#isLossNext) {
+        if (random.nextFloat() < probability) this.#isLossNext = true
+        else this.#passesLeft++
+      }
+    }
+    if (this.#passesLeft > 0) {
+      this.#passesLeft--
+      return false
+    }
+    this.#isLossNext = false
+    return true
+  }
+
   #isLost(model: number | BurstSettings): boolean {
-    if (model === 1) return true
-    const random = (this.#lossRandom ??= this.#kernel.random(`link/${this.name}/loss`))
-    if (typeof model === 'number') return random.nextFloat() < model
+    if (typeof model === 'number') return this.#isLostByChance(model)
+    const random = this.#loss()
     const { goodToBad, badToGood, lossInGood, lossInBad } = model
     const changes = random.nextFloat() < (this.#inBadState ? badToGood : goodToBad)
     if (changes) this.#inBadState = !this.#inBadState
     const probability = this.#inBadState ? lossInBad : lossInGood
     return probability === 1 || (probability > 0 && random.nextFloat() < probability)
+  }
+
+  #loss(): RandomStream {
+    return (this.#lossRandom ??= this.#kernel.random(`link/${this.name}/loss`))
   }
 
   #jitter({ jitterDistribution, jitterUs }: LinkSettings): number {

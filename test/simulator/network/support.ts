@@ -15,7 +15,7 @@ import {
 import { TestKernel, type TestKernelOptions } from '../support/test-kernel.ts'
 
 /** A packet with the time of its arrival. */
-export interface Arrival {
+interface Arrival {
   readonly atUs: number
   readonly packet: Packet
 }
