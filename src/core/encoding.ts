@@ -9,6 +9,11 @@ export const Z_BASE_32 = 'ybndrfg8ejkmcpqxot1uwisza345h769'
 /** The alphabet of RFC 4648 base32, in lower case, which iroh's tickets use. */
 export const BASE32 = 'abcdefghijklmnopqrstuvwxyz234567'
 
+/** A copy that shares nothing: `slice` does not make one of a `Buffer`. */
+export function copyBytes(bytes: Uint8Array): Uint8Array {
+  return new Uint8Array(bytes)
+}
+
 /** Lower-case hex digits. */
 export function toHex(bytes: Uint8Array): string {
   let text = ''

@@ -6,6 +6,7 @@
  */
 import { createHash, createPrivateKey, createPublicKey, sign, verify } from 'node:crypto'
 import type { KeyObject } from 'node:crypto'
+import { copyBytes } from './encoding.ts'
 import { P2PError } from './errors.ts'
 import { NodeId } from './node-id.ts'
 
@@ -28,7 +29,7 @@ export class SigningKey {
         value: `${secret.length} bytes`,
       })
     }
-    this.#secret = secret.slice()
+    this.#secret = copyBytes(secret)
     this.#key = createPrivateKey({ key: Buffer.concat([PKCS8_HEAD, secret]), format: 'der', type: 'pkcs8' })
     const spki = createPublicKey(this.#key).export({ format: 'der', type: 'spki' })
     this.nodeId = NodeId.fromPublicKey(spki.subarray(SPKI_HEAD.length))
@@ -41,7 +42,7 @@ export class SigningKey {
 
   /** The 32 secret bytes, a copy. Keep them where nobody else can read them. */
   secretBytes(): Uint8Array {
-    return this.#secret.slice()
+    return copyBytes(this.#secret)
   }
 
   /** The public id: a secret key that is logged by accident gives nothing away. */

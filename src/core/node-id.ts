@@ -5,7 +5,7 @@
  */
 import { P2PError } from './errors.ts'
 import { isCurvePoint } from './curve.ts'
-import { BASE32, decodeBase32, encodeBase32, fromHex, toHex, Z_BASE_32 } from './encoding.ts'
+import { BASE32, copyBytes, decodeBase32, encodeBase32, fromHex, toHex, Z_BASE_32 } from './encoding.ts'
 
 /** What every backend's node ids can do. */
 export interface P2PNodeId {
@@ -55,12 +55,12 @@ export class NodeId implements P2PNodeId {
   static fromBytes(bytes: Uint8Array): NodeId {
     if (bytes.length !== LENGTH) throw invalid(toHex(bytes), `it has ${bytes.length} bytes, not 32`)
     if (!isCurvePoint(bytes)) throw invalid(toHex(bytes), 'its bytes are not a point on the ed25519 curve')
-    return new NodeId(bytes.slice())
+    return new NodeId(copyBytes(bytes))
   }
 
   /** The id of a public key that was derived from a secret one, so that it need not be checked. */
   static fromPublicKey(bytes: Uint8Array): NodeId {
-    return new NodeId(bytes.slice())
+    return new NodeId(copyBytes(bytes))
   }
 
   /**
@@ -93,7 +93,7 @@ export class NodeId implements P2PNodeId {
   }
 
   asBytes(): Uint8Array {
-    return this.#bytes.slice()
+    return copyBytes(this.#bytes)
   }
 
   toString(): string {

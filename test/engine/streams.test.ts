@@ -105,10 +105,11 @@ onEveryCarrier('streams', (make) => {
 
   test('copy what is written', async () => {
     const { ours, theirs } = await streamPair(await make())
-    const bytes = text('before')
-    await ours.write(bytes)
-    bytes.fill(0)
-    expect(string(await theirs.read())).toBe('before')
+    for (const bytes of [text('before'), Buffer.from('before')]) {
+      await ours.write(bytes)
+      bytes.fill(0)
+      expect(string(await theirs.read())).toBe('before')
+    }
   })
 
   test('take bytes only', async () => {

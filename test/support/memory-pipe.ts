@@ -86,6 +86,7 @@ export class MemoryPipe implements CarrierSendStream, CarrierReceiveStream {
     if (this.#writerEnd === 'finished') this.#violation('a write after finish')
     if (this.#writerEnd !== 'open') return Promise.reject(this.#writerEnd as P2PError)
     const done = deferred<void>()
+    // Copies as a carrier may, although nothing is copied of a `Buffer`: the engine passes none.
     this.#writing = { rest: bytes.slice(), done }
     this.#pumpWrites()
     return done.promise
@@ -217,7 +218,7 @@ export class MemoryPipe implements CarrierSendStream, CarrierReceiveStream {
       if (taken.length < first.length) this.#received[0] = first.subarray(taken.length)
       else this.#received.shift()
       this.#outstandingBytes -= taken.length
-      reading.done.resolve(taken.slice())
+      reading.done.resolve(new Uint8Array(taken))
       this.#pumpWrites()
     } else {
       this.#readerTold = true

@@ -4,7 +4,7 @@
  * @module
  */
 import type { CarrierReceiveStream, CarrierSendStream } from '../carrier.ts'
-import { readVarint, varintLength, writeVarint } from '../encoding.ts'
+import { copyBytes, readVarint, varintLength, writeVarint } from '../encoding.ts'
 import { P2PError } from '../errors.ts'
 import { AsyncQueue, throwIfAborted, Waiter } from './waiting.ts'
 import { LIBRARY_CODE, STREAM_KIND } from './wire.ts'
@@ -295,7 +295,7 @@ export class MessageReceiver {
       if (!this.#partial) {
         const length = readVarint(source, offset)
         if (!length) {
-          this.#rest = source.slice(offset)
+          this.#rest = copyBytes(source.subarray(offset))
           return
         }
         const size = length.value
@@ -305,7 +305,8 @@ export class MessageReceiver {
         if (offset + size <= source.length) {
           // A copy when it is a small part of its chunk, so that one message does not hold 64 KiB in memory.
           const end = offset + size
-          this.#push(size * 2 < source.length ? source.slice(offset, end) : source.subarray(offset, end))
+          const message = source.subarray(offset, end)
+          this.#push(size * 2 < source.length ? copyBytes(message) : message)
           offset = end
           continue
         }

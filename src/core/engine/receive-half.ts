@@ -6,6 +6,7 @@
  */
 import type { CarrierReceiveStream } from '../carrier.ts'
 import { invalidConfiguration } from '../config.ts'
+import { copyBytes } from '../encoding.ts'
 import { P2PError } from '../errors.ts'
 import type { P2PReceiveStream, WaitOptions } from '../stream.ts'
 import { throwIfAborted, Waiter } from './waiting.ts'
@@ -191,7 +192,7 @@ export class ReceiveHalf implements P2PReceiveStream {
           const chunk = await this.read()
           if (chunk) {
             // `enqueue` takes the whole buffer away, of which others may have read, or still need, another part.
-            controller.enqueue(chunk.byteLength === chunk.buffer.byteLength ? chunk : new Uint8Array(chunk))
+            controller.enqueue(chunk.byteLength === chunk.buffer.byteLength ? chunk : copyBytes(chunk))
           } else {
             controller.close()
             controller.byobRequest?.respond(0)

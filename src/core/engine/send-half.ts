@@ -62,7 +62,9 @@ export class SendHalf implements P2PSendStream {
     if (!(bytes instanceof Uint8Array)) throw invalidConfiguration('bytes', typeof bytes, 'write takes a Uint8Array')
     this.#checkOpen()
     if (bytes.length === 0) return
-    const write: PendingWrite = { bytes, waiter: new Waiter() }
+    // A plain view: what copies it with `slice` would copy nothing of a `Buffer`.
+    const plain = new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+    const write: PendingWrite = { bytes: plain, waiter: new Waiter() }
     if (this.#writing) this.#queue.push(write)
     else this.#start(write)
     // A write that is given up half-way leaves a stream with a hole, so the stream goes with it.
