@@ -31,7 +31,15 @@ export interface DriveOptions {
   readonly untilUs?: number
   /** Asked whenever application code has run; true ends the run. */
   readonly stop?: () => boolean
+  /**
+   * Asked when nothing has woken application code for {@link QUIET_US}; true ends the run as idle. Without it a run goes
+   * on as long as there are events, and transports that keep their connections alive never run out of them.
+   */
+  readonly isQuiet?: () => boolean
 }
+
+/** Ten minutes: longer than any time-out of the transport. */
+export const QUIET_US = 600_000_000
 
 /** How to run. */
 export interface DriverOptions {
@@ -57,6 +65,7 @@ const SETTLE_WEIGHT = 8
 const IMMEDIATES_PER_TURN = 1024
 
 type Active = Required<DriveOptions> & {
+  readonly sinceUs: number
   readonly resolve: (end: RunEnd) => void
   readonly reject: (error: unknown) => void
 }
@@ -103,9 +112,11 @@ export class Driver {
         value: 'under way',
       })
     }
-    const { untilUs = Number.POSITIVE_INFINITY, stop = (): boolean => false } = options
+    const never = (): boolean => false
+    const { untilUs = Number.POSITIVE_INFINITY, stop = never, isQuiet = never } = options
+    const sinceUs = this.#scheduler.nowUs()
     return new Promise((resolve, reject) => {
-      this.#active = { untilUs, stop, resolve, reject }
+      this.#active = { untilUs, stop, isQuiet, sinceUs, resolve, reject }
       macrotask(() => {
         if (this.#options.settle !== 'immediates') this.#settle ??= findSettle()
         this.#turn()
@@ -220,7 +231,7 @@ export class Driver {
    */
   #runEvents(settle: Settle | undefined, deadline: number): Turn {
     const scheduler = this.#scheduler
-    const { untilUs, stop } = this.#active as Active
+    const { untilUs, stop, isQuiet, sinceUs } = this.#active as Active
     let budget = EVENTS_PER_LOOK
     if (stop()) return 'stopped'
     for (;;) {
@@ -240,6 +251,8 @@ export class Driver {
         scheduler.settled()
         if (stop()) return 'stopped'
         budget -= SETTLE_WEIGHT
+      } else if (scheduler.nowUs() - Math.max(scheduler.lastWokeUs, sinceUs) > QUIET_US && isQuiet()) {
+        return 'idle'
       }
       if (--budget <= 0) {
         if (realNowMs() >= deadline) return 'more'

@@ -28,10 +28,8 @@ export type ProgramState = 'none' | 'starting' | 'running' | 'ended' | 'crashed'
 /** Where a host is plugged in, and over what line. */
 export interface HostOptions extends Omit<TopologyHostOptions, 'host'> {
   /**
-   * Whether the router at the edge of its LAN forwards a port to each of its nodes when they ask for it, as home
-   * routers do (UPnP, NAT-PMP, PCP). Without it a node behind a NAT can connect but not be connected to.
-   *
-   * @default whether the NAT is like a home router's: one outside port for all peers, the inside one where it is free
+   * Whether the router at the edge of its LAN forwards a port to each of its nodes when they ask for it (UPnP, NAT-PMP,
+   * PCP), so that anybody can reach them. @default false
    */
   readonly portMapping?: boolean | undefined
 }

@@ -5,6 +5,7 @@
  * - `scheduler.ts`, `event-queue.ts`, `driver.ts`, `bridge.ts`, `runtime.ts`: virtual time and real work
  * - `random.ts`, `audit.ts`: what makes a history repeatable, and what tells two apart
  * - `network/`: datagrams; `transport/`, `endpoint.ts`, `sim-connection.ts`, `sim-stream.ts`: connections over them
+ * - `relay.ts`, `relay-host.ts`, `port-mapping.ts`, `discovery.ts`: ways to be reached and found
  *
  * @module
  */
@@ -16,6 +17,7 @@ export { SimHost } from './host.ts'
 export type { HostOptions, HostProgram, HostProgramSource, ProgramState } from './host.ts'
 export * from './network/index.ts'
 export type { Audit, Kernel, KernelEvent, RandomStream } from './kernel.ts'
+export type { RelayHost } from './relay-host.ts'
 export { Scheduler } from './scheduler.ts'
 export { Simulation } from './simulation.ts'
 export type { SimulationOptions, SimulationResult, VirtualTime } from './simulation.ts'

@@ -9,21 +9,14 @@ import type { SimHost } from './host.ts'
 /** How many outside ports are tried before giving up. */
 const ATTEMPTS = 64
 
-/** Whether the host's router does so when it is asked. */
-function isGranted({ options: { lan, portMapping } }: SimHost): boolean {
-  const settings = lan?.nat?.settings
-  if (!settings || settings.blocksUdp) return false
-  return portMapping ?? (settings.mapping === 'endpoint-independent' && settings.portAllocation === 'preserve')
-}
-
 /**
  * Has `port` of the host forwarded, from the same port outside or the next free one.
  *
  * @returns the outside `ip:port`, or undefined where there is no router that does so
  */
 export function mapPort(host: SimHost, port: number): string | undefined {
-  const { lan } = host.options
-  if (!lan || !isGranted(host)) return undefined
+  const { lan, portMapping = false } = host.options
+  if (!portMapping || !lan?.nat) return undefined
   for (let i = 0; i < ATTEMPTS; i++) {
     const outside = 1024 + ((port - 1024 + i) % 64_512)
     try {

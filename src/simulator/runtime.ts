@@ -25,8 +25,7 @@ export interface SimRuntimeOptions {
   /** Unix milliseconds at virtual time 0. */
   readonly epochOffsetMs: number
   /**
-   * Called when something that the application waits for has begun; the result is called when it is over. For worlds
-   * that end with their process.
+   * Called when something that the application waits for has begun; the result is called when it is over.
    */
   readonly hold?: (() => () => void) | undefined
 }

@@ -38,6 +38,7 @@ export class Scheduler implements Kernel {
   #driving = false
   #woken = false
   #currentHost = NO_HOST
+  #lastWokeUs = 0
 
   constructor(seed: bigint) {
     this.seed = seed
@@ -66,6 +67,7 @@ export class Scheduler implements Kernel {
     // What is called from outside of an event settles like any other code of the process.
     if (!this.#driving) return
     this.#woken = true
+    this.#lastWokeUs = this.#nowUs
     if (host === this.#currentHost || host < 0) return
     this.#currentHost = this.#currentHost === NO_HOST ? host : SEVERAL_HOSTS
     this.audit.record(EventKind.wake, host)
@@ -104,6 +106,11 @@ export class Scheduler implements Kernel {
   /** Whether the last event has woken application code, so that microtasks must run before the next. */
   get woken(): boolean {
     return this.#woken
+  }
+
+  /** When an event has last woken application code. */
+  get lastWokeUs(): number {
+    return this.#lastWokeUs
   }
 
   /** Whether events are being run. Set by the driver around each of its turns. */

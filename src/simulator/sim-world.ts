@@ -12,6 +12,8 @@ import type { Bridge } from './bridge.ts'
 import { SimHost } from './host.ts'
 import type { HostOptions, HostProgramSource, ProgramState } from './host.ts'
 import { NameService, Topology } from './network/index.ts'
+import { DEFAULT_RELAY, relayUrl, runRelay } from './relay-host.ts'
+import type { RelayHost } from './relay-host.ts'
 import { SimRuntime } from './runtime.ts'
 import { Scheduler } from './scheduler.ts'
 
@@ -46,6 +48,7 @@ export class SimWorld {
   readonly #hosts: SimHost[] = []
   readonly #byName = new Map<string, SimHost>()
   readonly #liveIds = new Set<string>()
+  #defaultRelay: RelayHost | undefined
   #alive = 0
   #crashed = 0
 
@@ -104,6 +107,17 @@ export class SimWorld {
     this.#byName.set(name, host)
     host.start()
     return host
+  }
+
+  /** @throws P2PError as `addHost` */
+  addRelay(name: string, options: HostOptions): RelayHost {
+    const host = this.addHost(name, options, runRelay)
+    return { host, url: relayUrl(host) }
+  }
+
+  /** The relay that nodes use unless they are told otherwise: public, on the default link, made at the first call. */
+  get defaultRelay(): RelayHost {
+    return (this.#defaultRelay ??= this.addRelay(DEFAULT_RELAY, {}))
   }
 
   /** @throws P2PError `invalid-configuration` when there is none */

@@ -17,6 +17,7 @@ import type { DriverOptions, RunEnd } from './driver.ts'
 import type { HostOptions, HostProgramSource, SimHost } from './host.ts'
 import type { P2PAddress } from '../core/address.ts'
 import type { Lan, NameService, Topology, TopologyLanOptions } from './network/index.ts'
+import type { RelayHost } from './relay-host.ts'
 import { NO_HOST } from './scheduler.ts'
 import { SimWorld } from './sim-world.ts'
 
@@ -40,7 +41,7 @@ export interface SimulationOptions {
 
 /** What a run came to. */
 export interface SimulationResult {
-  /** All programs ended; the time was over; or nothing was left that could happen, and programs wait for ever. */
+  /** All programs ended; the time was over; or nothing was left that could wake a program, and those left wait for ever. */
   readonly ended: 'programs' | 'time' | 'idle'
   /** Virtual time at the end. */
   readonly virtualMs: number
@@ -89,6 +90,8 @@ export class Simulation implements AsyncDisposable {
   readonly #driver: Driver
   #operations = 0
   #operationsPending = 0
+  /** Timers of hosts' code. */
+  #timers = 0
   #closed = false
 
   constructor(options: SimulationOptions = {}) {
@@ -99,6 +102,10 @@ export class Simulation implements AsyncDisposable {
       config: this.config,
       files: options.files ?? new RealFileSystem(),
       onFailure: (error, host) => this.#driver.fail(error, host),
+      hold: () => {
+        this.#timers++
+        return () => this.#timers--
+      },
     })
     const { scheduler } = this.#world
     scheduler.audit.observer = options.observer
@@ -172,6 +179,21 @@ export class Simulation implements AsyncDisposable {
   }
 
   /**
+   * Adds a relay of its own, for nodes that are created with its `url` in their option `relay`.
+   *
+   * @throws P2PError as {@link host}
+   */
+  relay(name: string, options: HostOptions = {}): RelayHost {
+    this.#checkOpen()
+    return this.#world.addRelay(name, options)
+  }
+
+  /** The relay that nodes use unless they are told otherwise: public, on the default link. */
+  get defaultRelay(): RelayHost {
+    return this.#world.defaultRelay
+  }
+
+  /**
    * Runs `operation` at a virtual time, on behalf of no host.
    *
    * @throws P2PError `invalid-configuration` when the time has passed
@@ -193,7 +215,8 @@ export class Simulation implements AsyncDisposable {
 
   /**
    * Runs until all programs have ended, but no longer than `forMs`. Without programs: for `forMs`, or until nothing is
-   * left to happen.
+   * left to happen. Without `forMs` a run also ends, as idle, when hosts wait for each other: when nothing has woken any
+   * code for ten minutes, and no timer will.
    *
    * @param options.forMs default: up to `config.durationMs`, or without limit
    * @throws P2PError `program-failed` when a program, or an operation of the scenario, fails; it names the host
@@ -247,9 +270,10 @@ export class Simulation implements AsyncDisposable {
     // A host that has crashed may be restarted as long as the scenario goes on.
     const stop = (): boolean =>
       untilPrograms && world.programsAlive === 0 && (world.programsCrashed === 0 || this.#operationsPending === 0)
+    const isQuiet = (): boolean => untilMs === Number.POSITIVE_INFINITY && this.#timers + this.#operationsPending === 0
     shared.running++
     try {
-      const end = await this.#driver.run({ untilUs: Math.round(untilMs * 1000), stop })
+      const end = await this.#driver.run({ untilUs: Math.round(untilMs * 1000), stop, isQuiet })
       return {
         ended: ENDED[end],
         virtualMs: this.now,

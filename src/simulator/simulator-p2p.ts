@@ -36,6 +36,8 @@ export interface SimulatorInit {
   readonly host: SimHost
   readonly key: SigningKey
   readonly limits: P2PLimits
+  /** The URL of its relay. */
+  readonly relay: string | undefined
   readonly discovery: readonly P2PDiscovery[]
   readonly hold: (() => () => void) | undefined
 }
@@ -77,7 +79,7 @@ export class SimulatorP2P extends EngineNode<SimulatorConnection> {
 
   /** Nodes come from {@link SimulatorP2P.create}. */
   constructor(init: SimulatorInit) {
-    const { host, key, limits, discovery, hold } = init
+    const { host, key, limits, relay, discovery, hold } = init
     const { world } = host
     const releaseId = world.claimId(key.nodeId)
     const endpoint = new SimEndpoint({
@@ -87,6 +89,7 @@ export class SimulatorP2P extends EngineNode<SimulatorConnection> {
       name: host.name,
       key,
       network: host.network,
+      relay,
       transport: {
         idleTimeoutUs: limits.idleTimeoutMs * 1000,
         keepAliveUs: Math.min(KEEP_ALIVE_US, Math.ceil((limits.idleTimeoutMs * 1000) / 3)),
@@ -160,9 +163,16 @@ function prepare(options: SimulatorCreateOptions): SimulatorInit {
     host,
     key,
     limits: resolveLimits({ ...configuredLimits(host.world.config), ...options.limits }),
+    relay: relayOf(options.relay, host),
     discovery: [...(options.discovery ?? []), new SimulatorDiscovery(host)],
     hold: world && ((): (() => void) => world.hold()),
   }
+}
+
+/** A node attaches to one relay: of several the first. */
+function relayOf(relay: CreateOptions['relay'], host: SimHost): string | undefined {
+  if (relay === 'disabled') return undefined
+  return relay === undefined || relay === 'default' ? host.world.defaultRelay.url : relay[0]
 }
 
 /** The port that the node had when it was last up, if nobody else has it now; else any. */

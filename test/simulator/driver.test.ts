@@ -48,7 +48,7 @@ describe.each(['tick', 'immediates'] as const)('a run, microtasks by %s', (settl
       scheduler.schedule(5, () => {
         scheduler.woke(0)
         void (async (): Promise<void> => {
-          for (let i = 0; i < 200; i++) await undefined
+          for (let i = 0; i < 200; i++) await Promise.resolve()
           for await (const i of generator()) log.push(`${name}${i}`)
           process.nextTick(() => {
             queueMicrotask(() => {
@@ -205,7 +205,7 @@ describe('a Node without a way to run microtasks', () => {
       scheduler.schedule(1, () => {
         scheduler.woke(0)
         void (async (): Promise<void> => {
-          for (let i = 0; i < 50; i++) await undefined
+          for (let i = 0; i < 50; i++) await Promise.resolve()
           log.push('first')
         })()
       })
@@ -333,7 +333,7 @@ describe('code that hangs', () => {
     scheduler.schedule(1, () => {
       scheduler.woke(0)
       void (async (): Promise<void> => {
-        for (;;) await undefined
+        for (;;) await Promise.resolve()
       })()
     })
     await expect(driver.run()).rejects.toMatchObject({ code: 'limit-exceeded', limit: 'hangLimitMs' })

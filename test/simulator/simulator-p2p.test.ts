@@ -4,7 +4,7 @@ import { testNodeId, testSigningKey } from '../../src/core/keys.ts'
 import { DefaultP2P } from '../../src/default-p2p.ts'
 import { P2PResponse, P2PRouter } from '../../src/router/index.ts'
 import { natPresets, Simulation, SimulatorP2P } from '../../src/simulator/index.ts'
-import type { HostProgram, NatPresetName, SimulationOptions } from '../../src/simulator/index.ts'
+import type { HostProgram, NatPreset, NatPresetName, SimulationOptions } from '../../src/simulator/index.ts'
 
 const PERFECT = parseSimulatorConfig({ SIMULATOR_DEFAULT_PACKET_LOSS: '0' })
 
@@ -189,44 +189,103 @@ describe('connecting in vain', () => {
 })
 
 describe('behind NATs', () => {
-  async function reaches(serverNat: NatPresetName, clientNat: NatPresetName): Promise<boolean> {
+  /** How a client reaches a server in the end: over a direct path, over the relay, or not at all. */
+  async function pathBetween(serverNat: NatPresetName, clientNat: NatPresetName, portMapping = false): Promise<string> {
     await using sim = new Simulation({ seed: 1, config: PERFECT })
-    sim.host('server', { lan: sim.lan({ nat: serverNat }) }, echo)
-    let reached = false
+    sim.host('server', { lan: sim.lan({ nat: serverNat }), portMapping }, echo)
+    let path = 'none'
+    // Another prefix than the server's: a private address of its own network must not look like the server's.
     const lan = sim.lan({ nat: clientNat, prefix: '10.0.0.0/24' })
     sim.host('client', { lan }, async ({ runtime }) => {
       await runtime.sleep(1)
       await using p2p = await SimulatorP2P.create()
-      const connection = await p2p.connect(testNodeId('server'))
+      const connection = await p2p.connect(testNodeId('server')).catch(() => undefined)
+      if (!connection) return
       await connection.send(Uint8Array.of(1))
       await connection.recv()
-      reached = true
+      await runtime.sleep(10_000)
+      path = connection.stats().path
       await connection.end()
     })
-    await sim.run({ forMs: 60_000 }).catch(() => {})
-    return reached
+    await sim.run({ forMs: 60_000 })
+    return path
   }
 
-  test.each(natPresets.map(({ name }) => name))(
-    'a client behind %s reaches a server whose router maps ports',
-    async (nat) => {
-      expect(await reaches('home', nat)).toBe(nat !== 'udp-blocked')
+  /** Whether a packet from behind `from` gets in behind `to`, once both have sent to each other (RFC 4787). */
+  function admits(from: NatPreset, to: NatPreset): boolean {
+    const independent = 'endpoint-independent'
+    return to.mapping === independent && (to.filtering !== 'address-and-port-dependent' || from.mapping === independent)
+  }
+
+  const open = natPresets.filter(({ blocksUdp }) => blocksUdp !== true)
+  test.each(open.map((server) => [server.name, server] as const))(
+    'a server behind %s is reached directly where a hole can be punched, else over the relay',
+    async (_name, server) => {
+      for (const client of open) {
+        const expected = admits(server, client) || admits(client, server) ? 'direct' : 'relay'
+        expect(`${client.name}: ${await pathBetween(server.name, client.name)}`).toBe(`${client.name}: ${expected}`)
+      }
     },
   )
 
-  test.each(['corporate', 'symmetric', 'cgnat', 'udp-blocked'] as const)(
-    'a server behind %s has no such router and cannot be reached',
-    async (nat) => {
-      expect(await reaches(nat, 'home')).toBe(false)
-    },
-  )
+  test('a forwarded port makes the server reachable for everybody', async () => {
+    for (const { name } of open) expect(`${name}: ${await pathBetween('home', name, true)}`).toBe(`${name}: direct`)
+  })
+
+  test('where UDP is blocked there is no way', async () => {
+    expect(await pathBetween('home', 'udp-blocked')).toBe('none')
+  })
+
+  test('a relay of its own is used by who is told to, and no relay means no way in', async () => {
+    const reach = async (relay: 'own' | 'disabled'): Promise<string> => {
+      await using sim = new Simulation({ seed: 1, config: PERFECT })
+      const own = sim.relay('eu')
+      const options = { relay: relay === 'own' ? [own.url] : relay } as const
+      const found: string[] = []
+      sim.host('server', { lan: sim.lan({ nat: 'symmetric' }) }, async () => {
+        const p2p = await SimulatorP2P.create(options)
+        found.push(...p2p.address().relays)
+        await p2p.listen()
+      })
+      sim.host('client', { lan: sim.lan({ nat: 'symmetric', prefix: '10.0.0.0/24' }) }, async ({ runtime }) => {
+        await runtime.sleep(1)
+        await using p2p = await SimulatorP2P.create(options)
+        const connection = await p2p.connect(testNodeId('server')).catch(() => undefined)
+        found.push(connection?.paths().find(({ selected }) => selected)?.remote ?? 'no way')
+      })
+      await sim.run({ forMs: 60_000 })
+      return found.map((url) => url.replace(own.url, 'eu')).join(' ')
+    }
+    expect(await reach('own')).toBe('eu eu')
+    expect(await reach('disabled')).toBe('no way')
+  })
+
+  test('a connection over a relay survives its outage', async () => {
+    await using sim = new Simulation({ seed: 1, config: PERFECT })
+    sim.host('server', { lan: sim.lan({ nat: 'symmetric' }) }, echo)
+    const answers: number[] = []
+    sim.host('client', { lan: sim.lan({ nat: 'symmetric', prefix: '10.0.0.0/24' }) }, async ({ runtime }) => {
+      await runtime.sleep(1)
+      await using p2p = await SimulatorP2P.create()
+      const connection = await p2p.connect(testNodeId('server'))
+      for (let i = 0; i < 6; i++) {
+        await connection.send(Uint8Array.of(i))
+        answers.push((await connection.recv())[0] ?? -1)
+        await runtime.sleep(1000)
+      }
+    })
+    sim.at('3s', () => sim.defaultRelay.host.crash())
+    sim.at('5s', () => sim.defaultRelay.host.restart())
+    await sim.run({ forMs: 120_000 })
+    expect(answers).toEqual([0, 1, 2, 3, 4, 5])
+  })
 
   test('two servers in one home have two ports', async () => {
     await using sim = new Simulation({ seed: 1, config: PERFECT })
     const home = sim.lan({ nat: 'home' })
     const tickets: string[][] = []
     for (const name of ['a', 'b']) {
-      sim.host(name, { lan: home }, async () => {
+      sim.host(name, { lan: home, portMapping: true }, async () => {
         const p2p = await SimulatorP2P.create()
         tickets.push([...p2p.address().direct])
       })
@@ -237,10 +296,10 @@ describe('behind NATs', () => {
 
   test('a host that moves is found at its new place', async () => {
     await using sim = new Simulation({ seed: 1, config: PERFECT })
-    const server = sim.host('server', { lan: sim.lan({ nat: 'home' }) }, echo)
+    const server = sim.host('server', { lan: sim.lan({ nat: 'home' }), portMapping: true }, echo)
     const elsewhere = sim.lan({ nat: 'full-cone' })
     const seen: string[] = []
-    sim.at(1000, () => server.move({ lan: elsewhere }))
+    sim.at(1000, () => server.move({ lan: elsewhere, portMapping: true }))
     sim.host('client', async ({ runtime }) => {
       await runtime.sleep(2000)
       await using p2p = await SimulatorP2P.create()
@@ -317,6 +376,26 @@ describe('a crashed host', () => {
     await sim.run({ forMs: 100_000 })
     await sim.run({ forMs: 100_000 })
     expect(log).toEqual(['client'])
+  })
+})
+
+describe('a run without a limit', () => {
+  test('ends when nodes that keep themselves alive have nothing left to say', async () => {
+    await using sim = new Simulation({ seed: 1, config: PERFECT })
+    sim.host('server', echo)
+    sim.host('client', async ({ runtime }) => {
+      await runtime.sleep(1)
+      const p2p = await SimulatorP2P.create()
+      const connection = await p2p.connect(testNodeId('server'))
+      await runtime.sleep(3_600_000)
+      await connection.recv()
+    })
+    const first = await sim.run()
+    expect(first).toMatchObject({ ended: 'idle', waiting: ['server', 'client'] })
+    expect(first.virtualMs).toBeGreaterThan(4_200_000)
+    expect(first.virtualMs).toBeLessThan(4_300_000)
+    // Asked for time, it passes, however quiet it is.
+    expect(await sim.run({ forMs: 1_000_000 })).toMatchObject({ ended: 'time', virtualMs: first.virtualMs + 1_000_000 })
   })
 })
 
