@@ -109,19 +109,20 @@ class Bare {
 function bareBulk(): Result {
   const bytes = 50_000_000
   const chunk = new Uint8Array(65_536)
-  let received = 0
+  const state = { received: 0 }
   const bare = new Bare(
     {},
     {
       onStreamReadable: (id) => {
-        for (let part = bare.server.read(id, 65_536); part; part = bare.server.read(id, 65_536)) received += part.length
+        for (let part = bare.server.read(id, 65_536); part; part = bare.server.read(id, 65_536))
+          state.received += part.length
       },
     },
   )
   const id = bare.client.openStream(false) as number
   const start = performance.now()
   const before = bare.packets
-  while (received < bytes) {
+  while (state.received < bytes) {
     while (bare.client.write(id, chunk) === chunk.length);
     bare.step()
   }
@@ -131,12 +132,12 @@ function bareBulk(): Result {
 function bareRequests(): Result {
   const count = 20_000
   const body = new Uint8Array(100)
-  let answered = 0
+  const state = { answered: 0 }
   const bare: Bare = new Bare(
     {
       onStreamReadable: (id) => {
         while (bare.client.read(id, 65_536));
-        answered++
+        state.answered++
       },
     },
     {
@@ -153,7 +154,7 @@ function bareRequests(): Result {
     const id = bare.client.openStream(true) as number
     bare.client.write(id, body)
     bare.client.finish(id)
-    while (answered <= i) bare.step()
+    while (state.answered <= i) bare.step()
   }
   return { packets: bare.packets - before, ms: performance.now() - start, count }
 }
@@ -312,7 +313,8 @@ const cases: readonly [string, () => Result | Promise<Result>][] = [
   ['endpoints: W4, a seed', w4],
 ]
 
-for (const [name, once] of cases) {
+const only = process.argv[2]
+for (const [name, once] of cases.filter(([name]) => only === undefined || name.includes(only))) {
   const results: Result[] = []
   for (let round = 0; round < ROUNDS; round++) results.push(await once())
   results.sort((a, b) => a.ms - b.ms)

@@ -179,7 +179,8 @@ export class ConnectionCore implements RecoveryHost {
 
   /** The path with this number. */
   path(id: number): Path | undefined {
-    return this.paths.find((path) => path.id === id)
+    for (const path of this.paths) if (path.id === id) return path
+    return undefined
   }
 
   /** Takes over what the peer has said of its limits. */

@@ -44,6 +44,7 @@ export class RecoveryStats {
 export class Recovery {
   readonly #host: RecoveryHost
   readonly stats: RecoveryStats = new RecoveryStats()
+  #probeKind: PacketKind | undefined
 
   constructor(host: RecoveryHost) {
     this.#host = host
@@ -103,7 +104,8 @@ export class Recovery {
       this.arm(path, nowUs)
       return
     }
-    const { kind } = this.#probe(path, nowUs)
+    this.#findProbe(path, nowUs)
+    const kind = this.#probeKind
     if (kind === undefined) {
       path.lossTimerUs = NEVER
       return
@@ -120,7 +122,7 @@ export class Recovery {
   arm(path: Path, nowUs: number): void {
     const lossKind = earliestLoss(path)
     path.lossTimerUs =
-      lossKind === undefined ? this.#probe(path, nowUs).atUs : (path.space(lossKind) as PacketSpace).lossTimeUs
+      lossKind === undefined ? this.#findProbe(path, nowUs) : (path.space(lossKind) as PacketSpace).lossTimeUs
   }
 
   /** The time after which an answer in the data space is overdue, without back-off. */
@@ -128,17 +130,18 @@ export class Recovery {
     return path.rtt.probeBaseUs + this.#host.peerMaxAckDelayUs
   }
 
-  /** When to probe next, and in which space. */
-  #probe(path: Path, nowUs: number): { atUs: number; kind: PacketKind | undefined } {
+  /** When to probe next; in which space is in `#probeKind`. */
+  #findProbe(path: Path, nowUs: number): number {
+    this.#probeKind = undefined
     const smoothedUs = path.rtt.smoothedUs
     const maxStepUs = Math.max(this.#host.config.maxProbeStepUs, slowStepUs(smoothedUs))
     if (path.id === 0 && path.inFlightPackets === 0 && !this.#host.peerHasValidatedUs) {
       const backedOffUs = path.rtt.probeBaseUs * 2 ** Math.min(path.probeCount, MAX_BACKOFF_EXPONENT)
       const kind = this.#host.hasHandshakeKeys ? HANDSHAKE : INITIAL
-      return { atUs: nowUs + Math.min(backedOffUs, maxStepUs), kind: path.space(kind) ? kind : undefined }
+      if (path.space(kind)) this.#probeKind = kind
+      return nowUs + Math.min(backedOffUs, maxStepUs)
     }
     let atUs = NEVER
-    let kind: PacketKind | undefined
     for (const candidate of KINDS) {
       const space = path.space(candidate)
       if (!space || space.sent.inFlight === 0 || space.lastElicitingUs < 0) continue
@@ -147,9 +150,9 @@ export class Recovery {
       const dueUs = space.lastElicitingUs + backOff(path.rtt.probeBaseUs + ackDelayUs, path.probeCount, maxStepUs)
       if (dueUs >= atUs || path.isAmplificationBlocked) continue
       atUs = dueUs
-      kind = candidate
+      this.#probeKind = candidate
     }
-    return { atUs, kind }
+    return atUs
   }
 
   #detectLoss(path: Path, kind: PacketKind, space: PacketSpace, nowUs: number, dueToAck: boolean): void {

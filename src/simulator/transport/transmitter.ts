@@ -29,15 +29,15 @@ interface Draft {
   padded: boolean
 }
 
-/** What a number space has to send. */
-interface Wants {
-  /** Frames that only a congestion window lets through. */
-  readonly limited: boolean
-  /** Frames that are always let through: probes, acknowledgements, path validation. */
-  readonly urgent: boolean
-}
+/** What a number space has to send: frames that only a congestion window lets through. */
+const LIMITED = 1
+/** Frames that are always let through: probes, acknowledgements, path validation. */
+const URGENT = 2
 
-const NOTHING: Wants = { limited: false, urgent: false }
+/** Whether a datagram may be started, and whether with frames that count against the congestion window. */
+const BLOCKED = 0
+const URGENT_ONLY = 1
+const FREE = 2
 
 /** Builds the datagrams of one connection. */
 export class Transmitter {
@@ -63,7 +63,7 @@ export class Transmitter {
   }
 
   #pollPath(path: Path, nowUs: number): Packet | undefined {
-    const drafts: Draft[] = []
+    let drafts: Draft[] | undefined
     let usedBytes = 0
     let limitBytes = path.mtuBytes
     let padTo = 0
@@ -72,16 +72,16 @@ export class Transmitter {
       const space = path.space(kind)
       if (!space || !this.#core.hasKeys(kind)) continue
       const wants = this.#wants(path, kind, space)
-      if (!wants.limited && !wants.urgent && space.probes === 0) continue
+      if (wants === 0 && space.probes === 0) continue
       const probe = space.probes > 0
       let limited = true
       if (usedBytes === 0) {
         const verdict = this.#mayStart(path, wants, probe, nowUs)
-        if (verdict === 'blocked') {
+        if (verdict === BLOCKED) {
           blocked = true
           continue
         }
-        limited = verdict === 'free'
+        limited = verdict === FREE
         if (!limited) blocked = true
         if (probe) {
           this.#prepareProbe(kind, space)
@@ -92,21 +92,22 @@ export class Transmitter {
       }
       const draft = this.#write(path, kind, space, limitBytes - usedBytes, limited, nowUs)
       if (!draft) continue
+      drafts ??= []
       drafts.push(draft)
       usedBytes += draft.sizeBytes
       // RFC 9000, 14.1 and 8.2.1: the path must be shown to carry the smallest datagram QUIC needs.
       if (kind === INITIAL && (this.#core.role === 'client' || draft.body.eliciting)) padTo = MIN_MTU_BYTES
       if (draft.body.controls?.some(needsPadding)) padTo = MIN_MTU_BYTES
     }
-    path.appLimited = drafts.length === 0 && !blocked
-    if (drafts.length === 0) return undefined
-    return this.#seal(path, drafts, padTo - usedBytes, nowUs)
+    path.appLimited = drafts === undefined && !blocked
+    return drafts && this.#seal(path, drafts, padTo - usedBytes, nowUs)
   }
 
-  #wants(path: Path, kind: PacketKind, space: PacketSpace): Wants {
+  /** {@link LIMITED}, {@link URGENT}, both or none. */
+  #wants(path: Path, kind: PacketKind, space: PacketSpace): number {
     const core = this.#core
     // Nobody could read data before the handshake is done.
-    if (kind === DATA && core.state === 'handshaking') return NOTHING
+    if (kind === DATA && core.state === 'handshaking') return 0
     let limited = false
     let urgent = space.pingPending || space.immediateAckPending
     if (kind === DATA) {
@@ -119,20 +120,20 @@ export class Transmitter {
       limited = core.crypto[kind].length > 0
       urgent ||= space.acks.due
     }
-    return { limited, urgent }
+    return (limited ? LIMITED : 0) + (urgent ? URGENT : 0)
   }
 
-  /** Whether a datagram may be started, and whether with frames that count against the congestion window. */
-  #mayStart(path: Path, wants: Wants, probe: boolean, nowUs: number): 'free' | 'urgent-only' | 'blocked' {
-    if (path.isAmplificationBlocked) return 'blocked'
-    const full = wants.limited && !probe && path.isCongestionBlocked
-    if (full && !wants.urgent) return 'blocked'
+  /** {@link FREE}, {@link URGENT_ONLY} or {@link BLOCKED}. */
+  #mayStart(path: Path, wants: number, probe: boolean, nowUs: number): number {
+    if (path.isAmplificationBlocked) return BLOCKED
+    const full = (wants & LIMITED) !== 0 && !probe && path.isCongestionBlocked
+    if (full && (wants & URGENT) === 0) return BLOCKED
     const delayUs = path.pacingDelayUs(nowUs)
     if (delayUs > 0) {
       path.pacingTimerUs = nowUs + delayUs
-      return 'blocked'
+      return BLOCKED
     }
-    return full ? 'urgent-only' : 'free'
+    return full ? URGENT_ONLY : FREE
   }
 
   /** Sees to it that a probe has something to say that the peer must acknowledge at once. */
