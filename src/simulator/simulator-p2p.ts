@@ -150,7 +150,18 @@ export class SimulatorP2P extends EngineNode<SimulatorConnection> {
     const port = Number(bound.slice(bound.lastIndexOf(':') + 1))
     host.ports.set(id, port)
     this.#outside = mapPort(host, port)
-    host.world.ids.register(id, this.address())
+    host.world.ids.register(id, this.#published())
+  }
+
+  /**
+   * What whoever knows only the id is told. A private address would lead strangers to somebody of their own network, so
+   * it stays unsaid where a relay can make the introduction, over which both sides then tell each other all they have.
+   */
+  #published(): P2PAddress {
+    const address = this.address()
+    const isPrivate = this.host.network.attachment.realm.router !== undefined
+    if (!isPrivate || address.relays.length === 0) return address
+    return new P2PAddress(address.id, this.#outside === undefined ? [] : [this.#outside], address.relays)
   }
 }
 

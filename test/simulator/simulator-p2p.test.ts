@@ -192,11 +192,11 @@ describe('behind NATs', () => {
   /** How a client reaches a server in the end: over a direct path, over the relay, or not at all. */
   async function pathBetween(serverNat: NatPresetName, clientNat: NatPresetName, portMapping = false): Promise<string> {
     await using sim = new Simulation({ seed: 1, config: PERFECT })
-    sim.host('server', { lan: sim.lan({ nat: serverNat }), portMapping }, echo)
+    const lan = sim.lan({ nat: serverNat, prefix: '192.168.1.0/24' })
+    sim.host('server', { lan, portMapping }, echo)
     let path = 'none'
-    // Another prefix than the server's: a private address of its own network must not look like the server's.
-    const lan = sim.lan({ nat: clientNat, prefix: '10.0.0.0/24' })
-    sim.host('client', { lan }, async ({ runtime }) => {
+    // Both LANs have the same private addresses, as homes do.
+    sim.host('client', { lan: sim.lan({ nat: clientNat, prefix: '192.168.1.0/24' }) }, async ({ runtime }) => {
       await runtime.sleep(1)
       await using p2p = await SimulatorP2P.create()
       const connection = await p2p.connect(testNodeId('server')).catch(() => undefined)
@@ -230,6 +230,23 @@ describe('behind NATs', () => {
 
   test('a forwarded port makes the server reachable for everybody', async () => {
     for (const { name } of open) expect(`${name}: ${await pathBetween('home', name, true)}`).toBe(`${name}: direct`)
+  })
+
+  test('two hosts of one LAN, introduced by the relay, end up with a path within it', async () => {
+    await using sim = new Simulation({ seed: 1, config: PERFECT })
+    const lan = sim.lan({ nat: 'symmetric' })
+    sim.host('server', { lan }, echo)
+    const seen: string[] = []
+    sim.host('client', { lan }, async ({ runtime }) => {
+      await runtime.sleep(1)
+      await using p2p = await SimulatorP2P.create()
+      const connection = await p2p.connect(testNodeId('server'))
+      await runtime.sleep(10_000)
+      const { kind, remote } = connection.paths().find(({ selected }) => selected) ?? { kind: 'none', remote: '' }
+      seen.push(kind, remote.split(':')[0] ?? '')
+    })
+    await sim.run({ forMs: 60_000 })
+    expect(seen).toEqual(['direct', sim.hosts[0]?.network.ip.toString()])
   })
 
   test('where UDP is blocked there is no way', async () => {
