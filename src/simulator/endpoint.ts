@@ -15,6 +15,7 @@ import { SimConnection } from './sim-connection.ts'
 import type { ConnectionHost } from './sim-connection.ts'
 import { deferred } from './sim-stream.ts'
 import type { Deferred } from './sim-stream.ts'
+import { resolveTransportConfig } from './transport/config.ts'
 import type { TransportConfig } from './transport/config.ts'
 import { TransportConnection } from './transport/connection.ts'
 import type { TransportClose } from './transport/core.ts'
@@ -73,7 +74,7 @@ const CLOSE_WAIT_US = 3_000_000
 
 /** Options that all transports have in common. */
 interface Common {
-  readonly config: Partial<TransportConfig>
+  readonly config: TransportConfig
   readonly random: RandomStream
   readonly routeTo: (address: string) => Route
   readonly nowUs: number
@@ -97,6 +98,7 @@ export class SimEndpoint implements CarrierEndpoint, ConnectionHost {
   /** Called for every inbound connection once its handshake is done. */
   onIncoming: (connection: CarrierConnection) => void = () => {}
   readonly #options: SimEndpointOptions
+  readonly #config: TransportConfig
   readonly #identity: Identity
   readonly #id: NodeId
   readonly #socket: DatagramSocket
@@ -114,11 +116,12 @@ export class SimEndpoint implements CarrierEndpoint, ConnectionHost {
   #closed: Deferred<void> | undefined
   #closeTimer: KernelEvent | undefined
 
-  /** @throws P2PError `network` when the port is in use */
+  /** @throws P2PError `network` when the port is in use, `invalid-configuration` */
   constructor(options: SimEndpointOptions) {
     this.#options = options
     this.kernel = options.kernel
     this.host = options.host
+    this.#config = resolveTransportConfig(options.transport)
     this.#identity = Identity.of(options.key)
     this.#id = options.key.nodeId
     this.#random = options.kernel.random(`transport/${options.name}`)
@@ -312,7 +315,7 @@ export class SimEndpoint implements CarrierEndpoint, ConnectionHost {
 
   #common(): Common {
     return {
-      config: this.#options.transport ?? {},
+      config: this.#config,
       random: this.#random,
       routeTo: (address) => this.#routes.to(address),
       nowUs: this.kernel.nowUs(),

@@ -6,7 +6,7 @@
  */
 import type { NodeId } from '../../core/node-id.ts'
 import type { RandomStream } from '../kernel.ts'
-import { resolveTransportConfig } from './config.ts'
+import { DEFAULT_TRANSPORT_CONFIG } from './config.ts'
 import type { TransportConfig } from './config.ts'
 import { ConnectionCore } from './core.ts'
 import type { ConnectionState, DropStats, TransportSink } from './core.ts'
@@ -25,7 +25,8 @@ interface CommonOptions {
   readonly identity: Identity
   /** The connection id that packets to this side carry. */
   readonly localId: number
-  readonly config?: Partial<TransportConfig>
+  /** As `resolveTransportConfig` makes it. @default the defaults */
+  readonly config?: TransportConfig | undefined
   /** Draws packet numbers to skip. */
   readonly random: RandomStream
   readonly sink: TransportSink
@@ -98,7 +99,7 @@ export class TransportConnection {
   readonly #granularityUs: number
 
   constructor(options: ClientOptions | ServerOptions) {
-    const config = resolveTransportConfig(options.config)
+    const config = options.config ?? DEFAULT_TRANSPORT_CONFIG
     const { role, localId, remoteId, sink, random, routes, nowUs, identity, alpns } = options
     const first = role === 'client' ? remoteId : options.firstId
     const ids = { local: localId, peer: remoteId, first }

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { testNodeId } from '../../../src/core/keys.ts'
+import { resolveTransportConfig } from '../../../src/simulator/transport/config.ts'
 import { EXACT, Pair } from './pair.ts'
 import type { Link } from './pair.ts'
 
@@ -75,5 +76,25 @@ describe('connecting', () => {
     expect(pair.client.sink.connected).toBe(false)
     pair.run()
     expect(pair.client.connection.isDrained && pair.serverEnd.connection.isDrained).toBe(true)
+  })
+})
+
+describe('settings', () => {
+  test.each([
+    { mtuBytes: 1_199 },
+    { initialRttUs: 0 },
+    { streamWindowBytes: Number.NaN },
+    { maxBidiStreams: -1 },
+    { packetThreshold: 2.5 },
+    { sendWindowBytes: Number.POSITIVE_INFINITY },
+  ])('%j make no sense', (config) => {
+    const [name] = Object.keys(config)
+    expect(() => resolveTransportConfig(config)).toThrow(`transport.${name} = `)
+  })
+
+  test('may turn idle time and keep-alive off, and allow no streams', () => {
+    const never = Number.POSITIVE_INFINITY
+    const config = { idleTimeoutUs: never, keepAliveUs: never, maxBidiStreams: 0 }
+    expect(resolveTransportConfig(config)).toMatchObject(config)
   })
 })

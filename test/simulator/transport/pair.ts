@@ -1,6 +1,7 @@
 /** Two ends of a connection and a link between them, in virtual time, without scheduler or network. */
 import { testSigningKey } from '../../../src/core/keys.ts'
 import { randomStream } from '../../../src/simulator/random.ts'
+import { resolveTransportConfig } from '../../../src/simulator/transport/config.ts'
 import type { TransportConfig } from '../../../src/simulator/transport/config.ts'
 import { TransportConnection } from '../../../src/simulator/transport/connection.ts'
 import type { TransportClose, TransportSink } from '../../../src/simulator/transport/core.ts'
@@ -135,7 +136,7 @@ export class Pair {
       localId: 1,
       remoteId: 1_000,
       alpns: options.alpns ?? ['test'],
-      config: options.config ?? {},
+      config: resolveTransportConfig(options.config),
       random: randomStream(options.seed ?? 1n, 'client'),
       routes: [ROUTE],
       sink,
@@ -220,7 +221,7 @@ export class Pair {
       remoteId: packet.sourceId,
       firstId: packet.destinationId,
       alpns: options.served ?? ['test'],
-      config: options.serverConfig ?? options.config ?? {},
+      config: resolveTransportConfig(options.serverConfig ?? options.config),
       random: randomStream(options.seed ?? 1n, 'server'),
       routes: [ROUTE],
       sink,

@@ -16,8 +16,12 @@ interface Homes {
 }
 
 /** A relay, and two nodes behind NATs of their own that are attached to it. */
-function homes(serverNat: NatPresetName | 'none' = 'home', clientNat: NatPresetName | 'none' = 'home'): Homes {
-  const world = new World({ defaultLatencyMs: 20 })
+function homes(
+  serverNat: NatPresetName | 'none' = 'home',
+  clientNat: NatPresetName | 'none' = 'home',
+  options: ConstructorParameters<typeof World>[0] = {},
+): Homes {
+  const world = new World({ defaultLatencyMs: 20, ...options })
   const relay = new SimRelay({ kernel: world.kernel, network: world.topology.host('relay') })
   const node = (name: string, nat: NatPresetName | 'none'): Node =>
     world.node(name, { lan: nat === 'none' ? undefined : world.topology.lan({ nat }), relay: relay.url })
@@ -134,6 +138,18 @@ describe('a player and a server, each behind a home NAT', () => {
       }),
     )
     expect(await all.world.until(echoes)).toEqual([0, 0, 0, 0])
+    expect([selected(here), selected(there)]).toEqual(['direct', 'direct'])
+  })
+
+  test.each([1, 2, 3, 4, 5, 6])('nor over links that lose 5 %% of all packets (seed %i)', async (seed) => {
+    const all = homes('home', 'home', { seed: String(seed), defaultPacketLoss: 0.05 })
+    all.world.kernel.runFor(10_000_000)
+    const [here, there] = await connect(all)
+    void echo(there)
+    const stream = await here.openBi()
+    const bytes = pattern(400_000, seed)
+    const [, answer] = await all.world.until(Promise.all([writeAll(stream.send, bytes), readAll(stream.receive)]))
+    expect(Buffer.compare(answer, bytes)).toBe(0)
     expect([selected(here), selected(there)]).toEqual(['direct', 'direct'])
   })
 
