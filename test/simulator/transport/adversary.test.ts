@@ -133,6 +133,15 @@ describe('a packet', () => {
     expect(pair.client.connection.state).toBe('established')
   })
 
+  test('once the client has what it needs, no Initial has a say', () => {
+    const pair = new Pair({ link: 10_000 })
+    pair.run(() => pair.client.sink.connected)
+    const close: ControlFrame = { type: 'close', application: false, code: 1, reason: 'forged' }
+    pair.inject('client', new Packet(INITIAL, 1, 2, 100, bodyWith(50, [close]), undefined, undefined))
+    pair.runUntil(pair.nowUs + 5_000)
+    expect(pair.client.connection.state).toBe('established')
+  })
+
   test('after the handshake, not even an Initial that says it is over', () => {
     const { pair } = watched()
     const close: ControlFrame = { type: 'close', application: false, code: 1, reason: 'forged' }

@@ -87,6 +87,10 @@ describe('losses', () => {
     const startUs = pair.nowUs
     lose(1)
     const tookUs = request(pair)
+    // The next one costs the same: the answer has ended the back-off.
+    pair.runUntil(pair.nowUs + 1_000_000)
+    lose(1)
+    expect(request(pair)).toBe(tookUs)
     // RTT + max(4 var, 1 ms) + 25 ms until the probe, a round trip until its acknowledgement shows the loss, another.
     const probeUs = 50_000 + Math.max(4 * varianceUs, 1_000) + 25_000
     expect(tookUs).toBe(probeUs + 50_000 + 50_000)
@@ -113,8 +117,8 @@ describe('losses', () => {
     expect(request(pair)).toBe(25_000 + (50_000 + Math.max(4 * varianceUs, 1_000) + 25_000) + 50_000 + 25_000)
   })
 
-  /** Sends 9000 bytes, loses the third datagram, and returns when all were there. */
-  function loseThird(pacing: boolean): { tookUs: number; times: number[] } {
+  /** Sends some datagrams, loses the third, and returns when all were there. */
+  function loseThird(pacing: boolean, bytes = 9_000): { tookUs: number; times: number[] } {
     let index = -1
     const pair = connected((side) => (side === 'client' && index-- === 0 ? [] : [25_000]), { pacing })
     const reader = new Reader()
@@ -122,10 +126,10 @@ describe('losses', () => {
     const id = pair.client.connection.openStream(false) as number
     const startUs = pair.nowUs
     const sent = pair.trace.length
-    new Writer(id, pattern(9_000)).act(pair.client)
+    new Writer(id, pattern(bytes)).act(pair.client)
     index = 2
     pair.run(() => reader.ended.has(id))
-    expect(reader.all(id)).toEqual(pattern(9_000))
+    expect(reader.all(id)).toEqual(pattern(bytes))
     expect(pair.client.connection.inspect().packetsLost).toBe(1)
     const times = pair.trace.slice(sent).flatMap(({ side, atUs }) => (side === 'client' ? [atUs - startUs] : []))
     return { tookUs: (reader.ended.get(id) as number) - startUs, times }
@@ -136,6 +140,9 @@ describe('losses', () => {
     expect(times.slice(0, 8)).toEqual([0, 0, 0, 0, 0, 0, 0, 0])
     // All at once: the acknowledgement after a round trip shows it, and it goes again.
     expect(tookUs).toBe(50_000 + 25_000)
+    // Three are enough, two are not.
+    expect(loseThird(false, 6_500).tookUs).toBe(50_000 + 25_000)
+    expect(loseThird(false, 5_500).tookUs).toBe((50_000 * 9) / 8 + 25_000)
   })
 
   test('or when a later one has, after 9/8 of a round trip', () => {
@@ -143,6 +150,24 @@ describe('losses', () => {
     // The fourth's acknowledgement is there after 50 ms and says nothing yet; the sixth's would come later.
     expect(times.slice(0, 6)).toEqual([0, 0, 4_000, 8_000, 12_000, 16_000])
     expect(tookUs).toBe(4_000 + (50_000 * 9) / 8 + 25_000)
+  })
+
+  test('a lost acknowledgement costs a probe, which is answered at once', () => {
+    const state = { cut: false }
+    let probes = 0
+    const pair = connected((side, packet) => {
+      if (!state.cut) return [25_000]
+      // Every acknowledgement of the server is lost for a while, and every second probe.
+      if (side === 'server') return [[], [25_000]][Number(pair.nowUs > cutUs + 60_000)] as number[]
+      return packet.datagramBytes === 30 && probes++ % 2 === 1 ? [] : [25_000]
+    })
+    const id = pair.client.connection.openStream(false) as number
+    const varianceUs = pair.client.connection.inspect().paths[0]?.rttVarianceUs as number
+    const cutUs = pair.nowUs
+    state.cut = true
+    new Writer(id, pattern(100)).act(pair.client)
+    pair.run(() => pair.client.sink.delivered.has(id))
+    expect(pair.nowUs - cutUs).toBe(50_000 + 4 * varianceUs + 25_000 + 50_000)
   })
 
   test('probe time-outs double, each step by at most a second', () => {
@@ -186,6 +211,20 @@ describe('slow start', () => {
     1, 5_000, 11_000, 20_000, 33_000, 60_000, 80_000, 170_000, 350_000, 700_000, 1_000_000, 1_450_000, 5_000_000,
   ])('sends %i bytes in ceil(log2(1 + N / 12000)) rounds', (bytes) => {
     expect(rounds(bytes)).toBe(Math.ceil(Math.log2(1 + bytes / 12_000)))
+  })
+
+  test('a window of 12000 bytes is ten datagrams', () => {
+    const pair = connected(50_000, { pacing: false })
+    const id = pair.client.connection.openStream(false) as number
+    const sent = pair.trace.length
+    new Writer(id, pattern(100_000)).act(pair.client)
+    pair.runUntil(pair.nowUs + 99_999)
+    expect(
+      pair.trace
+        .slice(sent)
+        .filter(({ side }) => side === 'client')
+        .map(({ bytes }) => bytes),
+    ).toEqual(Array.from({ length: 10 }, () => 1_200))
   })
 
   test('with pacing a window is spread over 0.8 of a round trip, and a megabyte takes little longer', () => {
