@@ -97,6 +97,8 @@ export class SimEndpoint implements CarrierEndpoint, ConnectionHost {
   readonly host: number
   /** Called for every inbound connection once its handshake is done. */
   onIncoming: (connection: CarrierConnection) => void = () => {}
+  /** Called when `address()` has changed: a relay has told where this node is seen from outside. */
+  onAddressChange: () => void = () => {}
   readonly #options: SimEndpointOptions
   readonly #config: TransportConfig
   readonly #identity: Identity
@@ -332,6 +334,8 @@ export class SimEndpoint implements CarrierEndpoint, ConnectionHost {
     this.#observed.push(observed)
     if (this.#observed.length > MAX_OBSERVED) this.#observed.shift()
     for (const connection of this.#ids.keys()) connection.offer([observed])
+    this.kernel.woke(this.host)
+    this.onAddressChange()
   }
 
   #register(connection: SimConnection, ids: number[]): void {

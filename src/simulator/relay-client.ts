@@ -10,6 +10,7 @@ import type { RelayMessage, RelaySession } from './relay-wire.ts'
 import { IdentityProof } from './transport/identity.ts'
 import type { Identity } from './transport/identity.ts'
 import type { Packet } from './transport/packet.ts'
+import { powerOfTwo } from './power-of-two.ts'
 
 /** What an attachment needs of its endpoint. */
 export interface RelayClientHost {
@@ -124,7 +125,7 @@ export class RelayClient {
 
   #dial(): void {
     this.#transmit({ type: 'hello' })
-    this.#schedule(Math.min(DIAL_US * 2 ** this.#dials, MAX_DIAL_US), () => this.#dial())
+    this.#schedule(Math.min(DIAL_US * powerOfTwo(this.#dials), MAX_DIAL_US), () => this.#dial())
     this.#dials = Math.min(this.#dials + 1, 8)
   }
 

@@ -156,10 +156,10 @@ export class SimConnection implements CarrierConnection, TransportSink, StreamHo
 
   paths(): readonly P2PPath[] {
     if (this.#error) return []
-    return this.#transport.inspect().paths.flatMap(({ routes, selected, smoothedRttUs }) => {
+    return this.#transport.inspect().paths.flatMap(({ routes, selected, open, smoothedRttUs }) => {
       const [route] = routes
       const rttMs = smoothedRttUs === undefined ? undefined : smoothedRttUs / 1000
-      return route ? [{ kind: route.kind, remote: route.address, selected, rttMs }] : []
+      return route && open ? [{ kind: route.kind, remote: route.address, selected, rttMs }] : []
     })
   }
 

@@ -65,7 +65,8 @@ export interface PathState {
   readonly id: number
   readonly routes: readonly Route[]
   readonly selected: boolean
-  readonly validated: boolean
+  /** Whether the peer has answered on it, so that data may take it. */
+  readonly open: boolean
   /** Undefined before the first measurement. */
   readonly smoothedRttUs: number | undefined
   readonly latestRttUs: number
@@ -273,7 +274,7 @@ function pathState(path: Path, selected: boolean): PathState {
     id: path.id,
     routes: path.routes,
     selected,
-    validated: path.validated,
+    open: path.isOpen,
     smoothedRttUs: path.rtt.hasSample ? path.rtt.smoothedUs : undefined,
     latestRttUs: path.rtt.latestUs,
     rttVarianceUs: path.rtt.varianceUs,

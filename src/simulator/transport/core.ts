@@ -255,7 +255,9 @@ export class ConnectionCore implements RecoveryHost {
     path.challengeTimerUs = NEVER
     path.validated = true
     path.proven = true
+    const before = this.selected
     this.#select(nowUs)
+    if (this.selected === before) this.sink.onPathsChanged()
   }
 
   /** A challenge on a path has gone unanswered: another one, or the path is given up. */
@@ -282,7 +284,7 @@ export class ConnectionCore implements RecoveryHost {
 
   /** Any direct path is better than one over a relay; among equals the one in use stays. */
   #select(nowUs: number): void {
-    const usable = this.paths.filter((path) => path.proven || path.id === 0)
+    const usable = this.paths.filter((path) => path.isOpen)
     const isOpen = usable.includes(this.selected)
     const direct = usable.find((path) => path.kind === 'direct')
     const best = isOpen && (this.selected.kind === 'direct' || !direct) ? this.selected : (direct ?? usable[0])

@@ -6,6 +6,7 @@
  */
 import type { ControlFrame } from './frames.ts'
 import type { Route } from './path.ts'
+import { powerOfTwo } from '../power-of-two.ts'
 
 const NEVER = Number.POSITIVE_INFINITY
 /** Probes to one address in a round. */
@@ -150,7 +151,7 @@ export class NatTraversal {
   /** After attempt k, 33.3 ms times 1, 1, 2, 4, … and at most 2 s; after the last one, the next round. */
   #nextTime(nowUs: number): number {
     if (this.#attempt + 1 < MAX_ATTEMPTS) {
-      const doubledUs = this.#baseUs * 2 ** Math.max(0, this.#attempt - 1)
+      const doubledUs = this.#baseUs * powerOfTwo(Math.max(0, this.#attempt - 1))
       return nowUs + Math.ceil(Math.min(doubledUs, MAX_INTERVAL_US))
     }
     return this.#role === 'client' && this.#wanted ? Math.max(nowUs, this.#roundStartUs + ROUND_INTERVAL_US) : NEVER

@@ -6,6 +6,7 @@
 import type { RandomStream } from '../kernel.ts'
 import { AckTracker } from './acks.ts'
 import type { PacketBody } from './packet.ts'
+import { powerOfTwo } from '../power-of-two.ts'
 
 /** A packet of ours on its way. */
 export class SentPacket {
@@ -95,7 +96,7 @@ class NumberSkipper {
 
   skips(number: number): boolean {
     if (number !== this.#next) return false
-    const low = 2 ** this.#exponent
+    const low = powerOfTwo(this.#exponent)
     this.#next = low + this.#random.nextBelow(low)
     this.#exponent = Math.min(this.#exponent + 1, 31)
     return true

@@ -72,6 +72,11 @@ export class Path {
     this.validated = false
   }
 
+  /** Whether data may take it. The first path was proven by the handshake. */
+  get isOpen(): boolean {
+    return this.proven || this.id === 0
+  }
+
   /** `direct` or `relay`. */
   get kind(): Route['kind'] {
     return this.routes[0]?.kind ?? 'direct'

@@ -11,6 +11,7 @@ import { DATA, HANDSHAKE, INITIAL } from './packet.ts'
 import type { PacketKind } from './packet.ts'
 import type { PacketSpace, SentPacket } from './packet-space.ts'
 import type { Path } from './path.ts'
+import { powerOfTwo } from '../power-of-two.ts'
 
 const NEVER = Number.POSITIVE_INFINITY
 const KINDS = [INITIAL, HANDSHAKE, DATA] as const
@@ -136,7 +137,7 @@ export class Recovery {
     const smoothedUs = path.rtt.smoothedUs
     const maxStepUs = Math.max(this.#host.config.maxProbeStepUs, slowStepUs(smoothedUs))
     if (path.id === 0 && path.inFlightPackets === 0 && !this.#host.peerHasValidatedUs) {
-      const backedOffUs = path.rtt.probeBaseUs * 2 ** Math.min(path.probeCount, MAX_BACKOFF_EXPONENT)
+      const backedOffUs = path.rtt.probeBaseUs * powerOfTwo(Math.min(path.probeCount, MAX_BACKOFF_EXPONENT))
       const kind = this.#host.hasHandshakeKeys ? HANDSHAKE : INITIAL
       if (path.space(kind)) this.#probeKind = kind
       return nowUs + Math.min(backedOffUs, maxStepUs)
@@ -249,7 +250,7 @@ const SLOW_RTT_US = 1_333_000
 function backOff(baseUs: number, count: number, maxStepUs: number): number {
   let totalUs = baseUs
   for (let i = 1; i <= count; i++) {
-    const doubledUs = baseUs * 2 ** Math.min(i, MAX_BACKOFF_EXPONENT)
+    const doubledUs = baseUs * powerOfTwo(Math.min(i, MAX_BACKOFF_EXPONENT))
     totalUs = Math.min(doubledUs, totalUs + maxStepUs)
   }
   return totalUs

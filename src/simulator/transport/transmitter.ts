@@ -13,6 +13,7 @@ import { SentPacket } from './packet-space.ts'
 import type { PacketSpace } from './packet-space.ts'
 import type { Probe } from './nat-traversal.ts'
 import type { Path, Route } from './path.ts'
+import { powerOfTwo } from '../power-of-two.ts'
 
 const KINDS = [INITIAL, HANDSHAKE, DATA] as const
 /** Less room than this is not worth another packet in the same datagram. */
@@ -227,7 +228,7 @@ export class Transmitter {
     const core = this.#core
     path.challengePending = false
     path.challengeToken = core.random.nextU32()
-    path.challengeTimerUs = nowUs + core.recovery.probeTimeoutUs(path) * 2 ** path.challengesSent++
+    path.challengeTimerUs = nowUs + core.recovery.probeTimeoutUs(path) * powerOfTwo(path.challengesSent++)
     return { type: 'path-challenge', token: path.challengeToken }
   }
 
