@@ -47,9 +47,10 @@ export class ManualRuntime implements Runtime {
   }
 
   sleep(delayMs: number, options?: { readonly signal?: AbortSignal | undefined }): Promise<void> {
+    const { signal } = options ?? {}
+    if (signal?.aborted) return Promise.reject(P2PError.aborted(signal, 'sleep'))
     return new Promise((resolve, reject) => {
       const timer = this.setTimer(delayMs, resolve)
-      const { signal } = options ?? {}
       signal?.addEventListener('abort', () => {
         timer.cancel()
         reject(P2PError.aborted(signal, 'sleep'))

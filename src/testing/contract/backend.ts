@@ -1,0 +1,66 @@
+/**
+ * What the contract suite needs of a backend and of a test runner, so that it imports neither.
+ *
+ * @module
+ */
+import type { P2PLimits } from '../../core/config.ts'
+import type { NodeId } from '../../core/node-id.ts'
+import type { CreateOptions, P2PSystem } from '../../core/system.ts'
+
+/** The functions of a test runner: those of `vitest` and of `node:test` fit as they are. */
+export interface ContractRunner {
+  /** Groups tests under a title. */
+  describe(title: string, body: () => void): unknown
+  readonly test: {
+    /** One test. */
+    (title: string, body: () => Promise<void>): unknown
+    /** One test that is reported and not run. */
+    skip(title: string, body: () => Promise<void>): unknown
+  }
+}
+
+/** Options of the nodes of one case. */
+export type ContractNodeOptions = Pick<CreateOptions, 'limits'>
+
+/** A network on which a case may create nodes. */
+export interface ContractWorld {
+  /**
+   * Creates a node whose secret key is `testSigningKey(name)` and which every other node of this world can connect to
+   * by its id alone. At most three at a time are asked for, named `a`, `b` and `c`. The suite closes them.
+   */
+  create(name: 'a' | 'b' | 'c', options?: ContractNodeOptions): Promise<P2PSystem<NodeId>>
+}
+
+/** How much of everything to do. */
+export interface ContractScale {
+  /** Runs of each property. */
+  readonly runs: number
+  /** The largest payload of one stream, in bytes. */
+  readonly maxBytes: number
+  /** Streams, messages or connections at a time where it is about many of them. */
+  readonly many: number
+  /** Bytes that are more than the windows of the transport hold for one stream that nobody reads. */
+  readonly beyondWindowsBytes: number
+}
+
+/** A backend under test. */
+export interface ContractBackend {
+  /** The title of its tests. */
+  readonly name: string
+  /**
+   * Makes a fresh world, runs `body` in it (on a simulator in virtual time), and checks that nothing was left behind.
+   * Rejects with the error of `body`.
+   */
+  run(body: (world: ContractWorld) => Promise<void>): Promise<void>
+  readonly scale: ContractScale
+  /** Decides what the properties draw. @default 1 */
+  readonly seed?: number | undefined
+  /** Cases, by name, that this backend cannot run, and why. They are reported as skipped, with the reason. */
+  readonly skips?: Readonly<Record<string, string>> | undefined
+}
+
+/** Limits of the two nodes of a case. */
+export interface ContractLimits {
+  readonly a?: Partial<P2PLimits>
+  readonly b?: Partial<P2PLimits>
+}

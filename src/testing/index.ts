@@ -1,0 +1,13 @@
+/**
+ * `@moosicbox/p2p/testing`: the contract as a suite that any backend can be held to. Needs the package `fast-check`.
+ *
+ * @module
+ */
+export type {
+  ContractBackend,
+  ContractNodeOptions,
+  ContractRunner,
+  ContractScale,
+  ContractWorld,
+} from './contract/backend.ts'
+export { contractCases, contractSuite, runContractCase } from './contract/suite.ts'
