@@ -1,40 +1,27 @@
-/**
- * The transport's cost a packet and a request: the state machine alone, then endpoints over the fabric with the real
- * scheduler and driver. CPU time of the whole process, garbage collection included; medians of five rounds.
- *
- * @module
- */
-import { testSigningKey } from '../src/core/keys.ts'
-import type { CarrierConnection } from '../src/core/carrier.ts'
-import { Driver } from '../src/simulator/driver.ts'
-import { SimEndpoint } from '../src/simulator/endpoint.ts'
-import { Topology } from '../src/simulator/network/index.ts'
-import { randomStream } from '../src/simulator/random.ts'
-import { Scheduler } from '../src/simulator/scheduler.ts'
-import { TransportConnection } from '../src/simulator/transport/connection.ts'
-import type { TransportSink } from '../src/simulator/transport/core.ts'
-import { Identity } from '../src/simulator/transport/identity.ts'
-import type { Packet } from '../src/simulator/transport/packet.ts'
-import type { Route } from '../src/simulator/transport/path.ts'
+// The transport's cost a packet and a request: the state machine alone, then endpoints over the fabric with the real
+// scheduler and driver. CPU time of the whole process, garbage collection included.
+import { testSigningKey } from '../dist/core/keys.js'
+import { Driver } from '../dist/simulator/driver.js'
+import { SimEndpoint } from '../dist/simulator/endpoint.js'
+import { Topology } from '../dist/simulator/network/index.js'
+import { randomStream } from '../dist/simulator/random.js'
+import { Scheduler } from '../dist/simulator/scheduler.js'
+import { TransportConnection } from '../dist/simulator/transport/connection.js'
+import { Identity } from '../dist/simulator/transport/identity.js'
+import { figure, report, rounds, suiteOptions } from './lib/suite.mjs'
 
-const ROUNDS = 5
+const options = suiteOptions()
+const scaled = (count) => Math.round(count * options.scale)
 const DELAY_US = 10_000
 
-interface Result {
-  readonly packets: number
-  readonly ms: number
-  /** Operations, where the case counts them. */
-  readonly count?: number
-}
-
-function cpuMs(): number {
+function cpuMs() {
   const { user, system } = process.cpuUsage()
   return (user + system) / 1000
 }
 
-const ROUTE: Route = { kind: 'direct', address: '192.0.2.1:1' }
-const ignore = (): void => {}
-const sinkWith = (sink: Partial<TransportSink>): TransportSink => ({
+const ROUTE = { kind: 'direct', address: '192.0.2.1:1' }
+const ignore = () => {}
+const sinkWith = (sink) => ({
   onConnected: ignore,
   onImpostor: ignore,
   onPathsChanged: ignore,
@@ -53,12 +40,10 @@ const sinkWith = (sink: Partial<TransportSink>): TransportSink => ({
 class Bare {
   nowUs = 0
   packets = 0
-  client: TransportConnection
-  server: TransportConnection
-  readonly #queue: { atUs: number; to: TransportConnection; packet: Packet }[] = []
+  #queue = []
   #head = 0
 
-  constructor(clientSink: Partial<TransportSink>, serverSink: Partial<TransportSink>) {
+  constructor(clientSink, serverSink) {
     this.client = new TransportConnection({
       role: 'client',
       identity: Identity.of(testSigningKey('client')),
@@ -86,7 +71,7 @@ class Bare {
     while (this.client.state !== 'established' || this.server.state !== 'established') this.step()
   }
 
-  step(): void {
+  step() {
     this.#flush(this.client, this.server)
     this.#flush(this.server, this.client)
     const next = this.#queue[this.#head]
@@ -104,7 +89,7 @@ class Bare {
     if (this.server.nextTimeout() <= this.nowUs) this.server.handleTimeout(this.nowUs)
   }
 
-  #flush(from: TransportConnection, to: TransportConnection): void {
+  #flush(from, to) {
     for (let packet = from.poll(this.nowUs); packet; packet = from.poll(this.nowUs)) {
       this.packets++
       this.#queue.push({ atUs: this.nowUs + DELAY_US, to, packet })
@@ -112,8 +97,8 @@ class Bare {
   }
 }
 
-function bareBulk(): Result {
-  const bytes = 50_000_000
+function bareBulk() {
+  const bytes = scaled(50_000_000)
   const chunk = new Uint8Array(65_536)
   const state = { received: 0 }
   const bare = new Bare(
@@ -125,7 +110,7 @@ function bareBulk(): Result {
       },
     },
   )
-  const id = bare.client.openStream(false) as number
+  const id = bare.client.openStream(false)
   const start = cpuMs()
   const before = bare.packets
   while (state.received < bytes) {
@@ -135,11 +120,11 @@ function bareBulk(): Result {
   return { packets: bare.packets - before, ms: cpuMs() - start }
 }
 
-function bareRequests(): Result {
-  const count = 20_000
+function bareRequests() {
+  const count = scaled(20_000)
   const body = new Uint8Array(100)
   const state = { answered: 0 }
-  const bare: Bare = new Bare(
+  const bare = new Bare(
     {
       onStreamReadable: (id) => {
         while (bare.client.read(id, 65_536));
@@ -157,7 +142,7 @@ function bareRequests(): Result {
   const start = cpuMs()
   const before = bare.packets
   for (let i = 0; i < count; i++) {
-    const id = bare.client.openStream(true) as number
+    const id = bare.client.openStream(true)
     bare.client.write(id, body)
     bare.client.finish(id)
     while (state.answered <= i) bare.step()
@@ -165,13 +150,7 @@ function bareRequests(): Result {
   return { packets: bare.packets - before, ms: cpuMs() - start, count }
 }
 
-interface Hosts {
-  readonly scheduler: Scheduler
-  readonly topology: Topology
-  readonly endpoints: SimEndpoint[]
-}
-
-function hosts(count: number, defaultLatencyMs: number): Hosts {
+function hosts(count, defaultLatencyMs) {
   const scheduler = new Scheduler(1n)
   const topology = new Topology(scheduler, { defaultLatencyMs, defaultPacketLoss: 0 })
   const endpoints = Array.from({ length: count }, (_, host) => {
@@ -184,7 +163,7 @@ function hosts(count: number, defaultLatencyMs: number): Hosts {
       network: topology.host(name, { host }),
     })
     endpoint.setAlpns(['b'])
-    endpoint.onIncoming = (connection): void => void answer(connection)
+    endpoint.onIncoming = (connection) => void answer(connection)
     return endpoint
   })
   return { scheduler, topology, endpoints }
@@ -192,7 +171,7 @@ function hosts(count: number, defaultLatencyMs: number): Hosts {
 
 const BODY = new Uint8Array(100)
 
-async function answer(connection: CarrierConnection): Promise<void> {
+async function answer(connection) {
   for (;;) {
     const { send, receive } = await connection.acceptBi()
     while (await receive.read(65_536));
@@ -201,19 +180,19 @@ async function answer(connection: CarrierConnection): Promise<void> {
   }
 }
 
-async function request(connection: CarrierConnection): Promise<void> {
+async function request(connection) {
   const { send, receive } = await connection.openBi()
   await send.write(BODY)
   await send.finish()
   while (await receive.read(65_536));
 }
 
-async function endpointRequests(): Promise<Result> {
-  const count = 10_000
+async function endpointRequests() {
+  const count = scaled(10_000)
   const { scheduler, topology, endpoints } = hosts(2, 25)
-  const [client, server] = endpoints as [SimEndpoint, SimEndpoint]
+  const [client, server] = endpoints
   let done = false
-  const run = async (): Promise<void> => {
+  const run = async () => {
     const { signal } = new AbortController()
     const connection = await client.connect({ address: server.address(), alpn: 'b', signal })
     for (let i = 0; i < count; i++) await request(connection)
@@ -225,12 +204,13 @@ async function endpointRequests(): Promise<Result> {
     void run()
   })
   await new Driver(scheduler).run({ stop: () => done })
+  if (!done) throw new Error('the run ended before the work did')
   return { packets: topology.fabric.counters.delivered, ms: cpuMs() - start, count }
 }
 
 /** W1: ten hosts, each a request to another every 100 ms, over connections made once. */
-async function w1(): Promise<Result> {
-  const virtualMs = 120_000
+async function w1() {
+  const virtualMs = scaled(120_000)
   const { scheduler, topology, endpoints } = hosts(10, 25)
   let requests = 0
   const { signal } = new AbortController()
@@ -238,10 +218,10 @@ async function w1(): Promise<Result> {
   for (const [host, endpoint] of endpoints.entries()) {
     const peers = endpoints.filter((other) => other !== endpoint)
     const random = scheduler.random(`load/${host}`)
-    const open = new Map<SimEndpoint, Promise<CarrierConnection>>()
-    const tick = (): void => {
+    const open = new Map()
+    const tick = () => {
       scheduler.woke(host)
-      const peer = peers[random.nextBelow(peers.length)] as SimEndpoint
+      const peer = peers[random.nextBelow(peers.length)]
       let connection = open.get(peer)
       if (!connection) {
         connection = endpoint.connect({ address: peer.address(), alpn: 'b', signal })
@@ -254,26 +234,29 @@ async function w1(): Promise<Result> {
   }
   await new Driver(scheduler).run({ untilUs: virtualMs * 1000 })
   const ms = cpuMs() - start
-  console.log(`  W1: ${(virtualMs / ms).toFixed(0)} x real time (CPU), ${requests} requests`)
-  return { packets: topology.fabric.counters.delivered, ms, count: requests }
+  // Those of the last moments are still under way.
+  const sent = virtualMs / 10
+  if (requests < sent * 0.9) throw new Error(`only ${requests} of ${sent} requests were answered`)
+  return { packets: topology.fabric.counters.delivered, ms, count: requests, virtualMs }
 }
 
-async function bulk(): Promise<Result> {
+async function bulk() {
+  const chunks = scaled(400)
   const { scheduler, topology, endpoints } = hosts(2, 10)
-  const [client, server] = endpoints as [SimEndpoint, SimEndpoint]
+  const [client, server] = endpoints
   let done = false
-  server.onIncoming = (connection): void => {
+  server.onIncoming = (connection) => {
     void connection.acceptUni().then(async (stream) => {
       while (await stream.read(65_536));
       done = true
     })
   }
   const chunk = new Uint8Array(65_536)
-  const run = async (): Promise<void> => {
+  const run = async () => {
     const { signal } = new AbortController()
     const connection = await client.connect({ address: server.address(), alpn: 'b', signal })
     const stream = await connection.openUni()
-    for (let i = 0; i < 400; i++) await stream.write(chunk)
+    for (let i = 0; i < chunks; i++) await stream.write(chunk)
     await stream.finish()
   }
   const start = cpuMs()
@@ -282,12 +265,13 @@ async function bulk(): Promise<Result> {
     void run()
   })
   await new Driver(scheduler).run({ stop: () => done })
+  if (!done) throw new Error('the run ended before the work did')
   return { packets: topology.fabric.counters.delivered, ms: cpuMs() - start }
 }
 
 /** W4: seeds of five hosts and twenty requests, each over a connection of its own. */
-async function w4(): Promise<Result> {
-  const seeds = 200
+async function w4() {
+  const seeds = scaled(200)
   let packets = 0
   const start = cpuMs()
   for (let seed = 0; seed < seeds; seed++) {
@@ -295,7 +279,7 @@ async function w4(): Promise<Result> {
     const { signal } = new AbortController()
     let left = 20
     for (let i = 0; i < 20; i++) {
-      const [from, to] = [endpoints[i % 5], endpoints[(i + 1 + (i % 4)) % 5]] as [SimEndpoint, SimEndpoint]
+      const [from, to] = [endpoints[i % 5], endpoints[(i + 1 + (i % 4)) % 5]]
       scheduler.schedule(i * 10_000, () => {
         scheduler.woke(i % 5)
         void from
@@ -305,29 +289,29 @@ async function w4(): Promise<Result> {
       })
     }
     await new Driver(scheduler).run({ stop: () => left === 0 })
+    if (left > 0) throw new Error(`${left} requests of seed ${seed} were not answered`)
     packets += topology.fabric.counters.delivered
   }
   return { packets, ms: cpuMs() - start, count: seeds }
 }
 
-const cases: readonly [string, () => Result | Promise<Result>][] = [
-  ['state machine: 50 MB one way', bareBulk],
-  ['state machine: requests of 100 B, a stream each', bareRequests],
-  ['endpoints: requests of 100 B, a stream each', endpointRequests],
-  ['endpoints: 26 MB one way', bulk],
-  ['endpoints: W1 for 120 virtual seconds', w1],
-  ['endpoints: W4, a seed', w4],
+const cases = [
+  { name: 'state machine: bytes one way', once: bareBulk },
+  { name: 'state machine: requests of 100 B, a stream each', once: bareRequests, counted: 'request' },
+  { name: 'endpoints: requests of 100 B, a stream each', once: endpointRequests, counted: 'request' },
+  { name: 'endpoints: bytes one way', once: bulk },
+  { name: 'endpoints: W1, ten hosts with ten requests/s each', once: w1, counted: 'request' },
+  { name: 'endpoints: W4, seeds of five hosts, 20 requests', once: w4, counted: 'seed' },
 ]
 
-const only = process.argv[2]
-for (const [name, once] of cases.filter(([name]) => only === undefined || name.includes(only))) {
-  const results: Result[] = []
-  for (let round = 0; round < ROUNDS; round++) results.push(await once())
-  results.sort((a, b) => a.ms - b.ms)
-  const { packets, ms, count } = results[ROUNDS >> 1] as Result
-  const each = count === undefined ? '' : `, ${((ms / count) * 1000).toFixed(1)} us each`
-  console.log(
-    `${name.padEnd(50)} ${(packets / ms).toFixed(0).padStart(5)} k packets/s ` +
-      `(${((ms / packets) * 1000).toFixed(2)} us a packet)${each}`,
+const figures = []
+for (const { name, once, counted } of cases) {
+  const results = await rounds(options.rounds, once)
+  figures.push(
+    figure(name, 'packets/s', results, ({ packets, ms }) => (1000 * packets) / ms),
+    figure(name, 'us/packet', results, ({ packets, ms }) => (1000 * ms) / packets),
   )
+  if (counted) figures.push(figure(name, `us/${counted}`, results, ({ count, ms }) => (1000 * ms) / count))
+  if (once === w1) figures.push(figure(name, 'virtual / CPU time', results, ({ virtualMs, ms }) => virtualMs / ms))
 }
+report('transport: CPU time of packets and requests', figures, options)
