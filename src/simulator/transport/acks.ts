@@ -35,6 +35,11 @@ export class AckTracker {
     this.#maxDelayUs = maxDelayUs
   }
 
+  /** The largest number that arrived, -1 before any. */
+  get largest(): number {
+    return this.#largest
+  }
+
   /** Packets that arrived, for the counters of ECN. */
   get total(): number {
     return this.#total

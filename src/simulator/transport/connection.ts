@@ -154,7 +154,8 @@ export class TransportConnection {
     let atUs = Math.min(core.idleTimerUs, core.closeTimerUs, core.nat?.timerUs ?? NEVER)
     for (const path of core.paths) {
       atUs = Math.min(atUs, path.lossTimerUs, path.pacingTimerUs, path.keepAliveTimerUs, path.data.acks.deadlineUs)
-      if (core.paths.length > 1) atUs = Math.min(atUs, path.idleTimerUs, path.challengeTimerUs)
+      atUs = Math.min(atUs, path.challengeTimerUs)
+      if (core.paths.length > 1) atUs = Math.min(atUs, path.idleTimerUs)
     }
     const granularityUs = this.#granularityUs
     return granularityUs === 1 || atUs === NEVER ? atUs : Math.ceil(atUs / granularityUs) * granularityUs
@@ -177,7 +178,7 @@ export class TransportConnection {
         core.closePath(path, nowUs, true)
         continue
       }
-      if (core.paths.length > 1 && path.challengeTimerUs <= nowUs) core.onChallengeLost(path, nowUs)
+      if (path.challengeTimerUs <= nowUs) core.onChallengeLost(path, nowUs)
       if (path.keepAliveTimerUs <= nowUs) {
         path.keepAliveTimerUs = NEVER
         path.data.pingPending = true

@@ -260,6 +260,17 @@ export class ConnectionCore implements RecoveryHost {
     if (this.selected === before) this.sink.onPathsChanged()
   }
 
+  /** The client is somewhere else: a path goes on there, with little until it has answered (RFC 9000, 9.3). */
+  migrate(path: Path, route: Route): void {
+    path.routes = [route]
+    path.validated = false
+    path.receivedBytes = 0
+    path.sentBytes = 0
+    path.challengePending = true
+    path.challengesSent = 0
+    this.sink.onPathsChanged()
+  }
+
   /** A challenge on a path has gone unanswered: another one, or the path is given up. */
   onChallengeLost(path: Path, nowUs: number): void {
     path.challengeTimerUs = NEVER

@@ -24,6 +24,12 @@ import type { Path, Route } from './path.ts'
 /** TLS alert `bad_certificate` (RFC 9001, 4.8). */
 const BAD_CERTIFICATE = 0x12a
 
+/** Whether a packet says nothing but that there might be a path (RFC 9000, 9.1). */
+function isProbing(body: PacketBody): boolean {
+  if (body.acks || body.streams) return false
+  return body.controls?.every(({ type }) => type === 'path-challenge' || type === 'path-response') ?? true
+}
+
 /** Challenges that wait for an answer on a path; more are ignored. */
 const MAX_RESPONSES = 32
 
@@ -87,8 +93,8 @@ export class Receiver {
     }
     core.onAuthenticated(path, nowUs)
     if (kind === DATA) {
-      if (!path.validated && path.routes.includes(route)) path.receivedBytes += packet.sizeBytes
       this.#handleFrames(path, body, route, nowUs)
+      if (!path.validated && path.routes.includes(route)) path.receivedBytes += packet.sizeBytes
     } else {
       this.#handleHandshakePacket(path, kind, packet.sourceId, body, route, nowUs)
     }
@@ -259,6 +265,9 @@ export class Receiver {
       }
     }
     path.data.acks.received(body.number, body.eliciting, nowUs)
+    if (core.role === 'server' && !path.routes.includes(route) && route.kind === path.kind) {
+      if (body.number === path.data.acks.largest && !isProbing(body)) core.migrate(path, route)
+    }
   }
 
   /** False when the connection is over for it. */

@@ -255,6 +255,25 @@ describe('streams', () => {
   })
 })
 
+describe('a host that moves', () => {
+  test('keeps its connections, as the peer sends to where its packets come from', async () => {
+    const world = new World()
+    const { client, here, there } = await world.pair()
+    void echo(there)
+    let changes = 0
+    there.onPathChange(() => changes++)
+    const before = there.paths()[0]?.remote
+    world.topology.move(client.network, { lan: world.topology.lan({ nat: 'symmetric' }) })
+    const stream = await here.openBi()
+    const [, answer] = await world.until(
+      Promise.all([writeAll(stream.send, pattern(200_000)), readAll(stream.receive)]),
+    )
+    expect(Buffer.compare(answer, pattern(200_000))).toBe(0)
+    expect(there.paths()[0]?.remote).not.toBe(before)
+    expect(changes).toBeGreaterThan(0)
+  })
+})
+
 describe('the end', () => {
   test('of a connection settles everything that waits, on both sides', async () => {
     const world = new World()

@@ -54,7 +54,17 @@ async function direct(
 
 describe('attaching', () => {
   test('takes two round trips, and tells where one is seen', () => {
-    const { relay, server } = homes()
+    const { world, relay, server } = homes()
+    const late = world.node('late', { lan: world.topology.lan({ nat: 'home' }), relay: relay.url })
+    const seen: [number, readonly string[]][] = []
+    const startUs = world.kernel.nowUs()
+    late.endpoint.onAddressChange = (): void => {
+      seen.push([world.kernel.nowUs() - startUs, late.endpoint.address().direct])
+    }
+    world.kernel.runFor(40_000_000)
+    // 40 ms each, and the wires of the LAN.
+    expect(seen.map(([atUs]) => Math.floor(atUs / 1_000))).toEqual([80])
+    expect(seen[0]?.[1].length).toBe(2)
     expect(relay.isAttached(testNodeId('server'))).toBe(true)
     const address = server.endpoint.address()
     expect(address.relays).toEqual([relay.url])
