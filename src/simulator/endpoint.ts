@@ -148,8 +148,11 @@ export class SimEndpoint implements CarrierEndpoint, ConnectionHost {
     if (signal.aborted) throw P2PError.aborted(signal, 'connect')
     this.#checkOpen()
     const peer = address.id.toString()
+    // In another home the peer's private address may be this node's own.
+    const own = this.boundAddresses()
+    const direct = address.direct.filter((text) => !own.includes(text))
     const routes = [
-      ...address.direct.map((text) => this.#routes.to(text)),
+      ...direct.map((text) => this.#routes.to(text)),
       ...address.relays.map((url) => this.#routes.over(url, peer)),
     ]
     if (routes.length === 0) throw noRoute(address.id)
@@ -171,7 +174,7 @@ export class SimEndpoint implements CarrierEndpoint, ConnectionHost {
         }),
     )
     this.#register(connection, [localId])
-    for (const text of address.direct) connection.transport.addRemoteCandidate(text, this.kernel.nowUs())
+    for (const text of direct) connection.transport.addRemoteCandidate(text, this.kernel.nowUs())
     const connected = deferred<CarrierConnection>()
     const onAbort = (): void => {
       // Whatever it answers now, nobody waits for it any more.

@@ -27,9 +27,9 @@ export class Path {
   readonly id: number
   /** Where its datagrams go; several while the handshake has not shown which one works. */
   routes: readonly Route[]
-  readonly rtt: RttEstimator
-  readonly congestion: CongestionController
-  readonly pacer: Pacer
+  rtt: RttEstimator
+  congestion: CongestionController
+  pacer: Pacer
   readonly mtuBytes: number
   readonly #pacing: boolean
   /** The number spaces; that of data alone on all paths but the first. */
@@ -113,8 +113,14 @@ export class Path {
     this.#spaces[kind] = undefined
   }
 
-  /** Begins the handshake's spaces anew, with numbers that go on. */
-  restartHandshake(): void {
+  /** Begins the handshake anew: only the packet numbers go on. What was measured was measured with somebody else. */
+  restartHandshake(config: TransportConfig, nowUs: number): void {
+    this.rtt = new RttEstimator(config.initialRttUs)
+    this.congestion = new Cubic(config.initialWindowBytes, config.mtuBytes)
+    this.pacer = new Pacer(config.initialRttUs, config.initialWindowBytes, config.mtuBytes, nowUs)
+    this.probeCount = 0
+    this.firstAfterSample = -1
+
     for (const kind of [INITIAL, HANDSHAKE] as const) {
       const before = this.#spaces[kind]
       this.discardSpace(kind)

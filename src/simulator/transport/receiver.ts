@@ -221,7 +221,7 @@ export class Receiver {
     core.peerId = core.firstId
     core.keys = undefined
     client.forgetServer()
-    path.restartHandshake()
+    path.restartHandshake(core.config, nowUs)
     core.crypto[INITIAL].length = 0
     core.crypto[HANDSHAKE].length = 0
     core.crypto[INITIAL].push(client.hello)

@@ -95,10 +95,15 @@ describe('connecting', () => {
     const connection = await world.until(client.connect(new P2PAddress(testNodeId('server'), direct)))
     expect(connection.remoteId.equals(testNodeId('server'))).toBe(true)
     expect(stranger.incoming.length).toBe(0)
+    // Nothing of what was measured with the stranger counts.
+    expect(connection.paths()[0]?.rttMs).toBe(undefined)
     const stream = await connection.openBi()
     void echo(await world.until(server.accept()))
     await writeAll(stream.send, pattern(5_000))
     expect(await world.until(readAll(stream.receive))).toEqual(pattern(5_000))
+    // The first sample is of an acknowledgement that waited 25 ms.
+    const rttMs = connection.paths()[0]?.rttMs ?? 0
+    expect(rttMs >= 27 && rttMs <= 27 + 25).toBe(true)
   })
 
   test('is dropped when its caller gives up', async () => {
