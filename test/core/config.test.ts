@@ -46,7 +46,7 @@ describe('limits', () => {
   })
 
   test.each(['maxConections', 'toString', '__proto__x', 'constructor'])('there is no limit %s', (name) => {
-    expect(() => resolveLimits({ [name]: 5 } as Partial<P2PLimits>)).toThrow(
+    expect(() => resolveLimits({ [name]: 5 })).toThrow(
       expect.objectContaining({
         code: 'invalid-configuration',
         message: expect.stringContaining('maxConnections') as unknown,

@@ -84,7 +84,7 @@ export class MemoryPipe implements CarrierSendStream, CarrierReceiveStream {
   write(bytes: Uint8Array): Promise<void> {
     if (this.#writing) this.#violation('a second write while one is under way')
     if (this.#writerEnd === 'finished') this.#violation('a write after finish')
-    if (this.#writerEnd !== 'open') return Promise.reject(this.#writerEnd as P2PError)
+    if (this.#writerEnd !== 'open') return Promise.reject(this.#writerEnd)
     const done = deferred<void>()
     // Copies as a carrier may, although nothing is copied of a `Buffer`: the engine passes none.
     this.#writing = { rest: bytes.slice(), done }
