@@ -31,3 +31,7 @@ describe('one seed, one history', () => {
 describe.each([1, 2, 3])('with loss, seed %i', (seed) => {
   contractSuite({ describe, test }, simulatorBackend({ seed, loss: 0.02, scale }))
 })
+
+describe.each(['home', 'symmetric'] as const)('behind NATs', (nat) => {
+  contractSuite({ describe, test }, simulatorBackend({ nat, scale }))
+})

@@ -127,6 +127,58 @@ export const connectingCases: ContractCases = {
       const [client, server] = await pair.connect()
       await turnedAway(pair)
       await roundTrip(client, server)
+      await client.end()
+      await server.closed
+      const [again, accepted] = await pair.connect()
+      await roundTrip(again, accepted)
+    },
+  },
+  'a listener lets no more wait to be accepted than it may': {
+    limits: { b: { acceptBacklog: 1 } },
+    run: async (pair) => {
+      const waiting = pair.watch(await pair.a.connect(pair.b.address()))
+      // Its first word has come, so it has been let in; nobody has accepted it.
+      await waiting.send(text('waiting'))
+      await turnedAway(pair)
+      const accepted = pair.watch(await pair.listener.accept())
+      assert.equal(string(await accepted.recv()), 'waiting')
+    },
+  },
+  'connections that nobody has accepted are refused when the listener is closed': async (pair) => {
+    const { a, b, listener } = pair
+    const first = pair.watch(await a.connect(b.address()))
+    const [second] = await Promise.all([a.connect(b.address()), listener.accept()])
+    listener.close()
+    const ended = await Promise.race([first.closed, pair.watch(second).closed])
+    assert.deepEqual([ended.by, ended.refused], ['remote', true])
+  },
+  'what is sent before it is accepted, while authorize thinks, is delivered': {
+    listen: false,
+    run: async (pair) => {
+      let decide: (yes: boolean) => void = () => {}
+      const asked = new Promise<void>((resolve) => {
+        void pair.b
+          .listen('', {
+            authorize: () => {
+              resolve()
+              return new Promise<boolean>((answer) => (decide = answer))
+            },
+          })
+          .then((listener) => (accepting = listener.accept()))
+      })
+      let accepting: Promise<Connection> | undefined
+      const client = pair.watch(await pair.a.connect(pair.b.address()))
+      await client.send(text('early message'))
+      const stream = await client.openStream()
+      await stream.write(text('early stream'))
+      await stream.finish()
+      await asked
+      decide(true)
+      const server = await accepting
+      assert(server)
+      pair.watch(server)
+      assert.equal(string(await server.recv()), 'early message')
+      assert.equal(string(await (await server.acceptStream()).readToEnd(100)), 'early stream')
     },
   },
   'nobody of that id is found out in time': async ({ a }) => {

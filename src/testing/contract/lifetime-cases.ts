@@ -155,6 +155,17 @@ export const lifetimeCases: ContractCases = {
       assert.deepEqual([client.isConnected(), server.isConnected()], [false, false])
     })
   },
+  'a connection that is silent for long is kept alive': async (pair) => {
+    const [client, server] = await pair.connect()
+    const [stream, accepted] = await pair.stream(client, server)
+    const reading = accepted.read()
+    // Ten times the idle time-out where time is virtual; where it is real, no test could wait for it.
+    await pair.runtime.sleep(pair.runtime.kind === 'simulated' ? 300_000 : 1)
+    assert.deepEqual([client.isConnected(), server.isConnected()], [true, true])
+    await stream.write(text('still there'))
+    assert.equal(string(await reading), 'still there')
+    await roundTrip(server, client)
+  },
   'a connection that is closed leaves others alone': async (pair) => {
     const [first] = await pair.connect()
     const [second, secondHere] = await pair.connect()

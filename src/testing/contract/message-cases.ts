@@ -120,6 +120,16 @@ export const messageCases: ContractCases = {
     assert.deepEqual((await collecting).map(string), ['so', 'long'])
     await fails(server.recv(), 'connection-closed', { by: 'remote', closeCode: 0 })
   },
+  'leaving the iterator leaves the connection, and the messages that follow': async (pair) => {
+    const [client, server] = await pair.connect()
+    for (const word of ['one', 'two']) await client.send(text(word))
+    for await (const message of server) {
+      assert.equal(string(message), 'one')
+      break
+    }
+    assert.equal(string(await server.recv()), 'two')
+    await roundTrip(server, client)
+  },
   'the iterator returns when this side closes': async (pair) => {
     const [, server] = await pair.connect()
     const collecting = collect(server)

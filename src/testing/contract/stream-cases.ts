@@ -229,6 +229,54 @@ export const streamCases: ContractCases = {
     }
     assert.equal(await stopped, 0)
   },
+  'streams wait to be accepted, whole, in any number that the limits allow': async (pair) => {
+    const [client, server] = await pair.connect()
+    const { many } = pair.scale
+    for (let i = 0; i < many; i++) {
+      const stream = await client.openSendStream()
+      await stream.write(Uint8Array.of(i, i + 1))
+      await stream.finish()
+    }
+    const heard: number[] = []
+    for (let i = 0; i < many; i++) {
+      const [first = -1, second] = await (await server.acceptReceiveStream()).readToEnd(2)
+      assert.equal(second, first + 1)
+      heard.push(first)
+    }
+    assert.deepEqual(
+      heard.sort((x, y) => x - y),
+      Array.from({ length: many }, (_, i) => i),
+    )
+  },
+  'streams beyond the limit of those that wait are turned away, and the connection lives on': {
+    limits: { b: { maxWaitingStreams: 2 } },
+    run: async (pair) => {
+      const [client, server] = await pair.connect()
+      const streams = []
+      for (let i = 0; i < 3; i++) {
+        const stream = await client.openStream()
+        await stream.write(text('anybody?'))
+        streams.push(stream)
+      }
+      const refused = streams.map((stream, i) =>
+        stream.read().then(
+          () => -1,
+          () => i,
+        ),
+      )
+      const loser = await Promise.race(refused)
+      assert(loser >= 0)
+      for (let i = 0; i < 2; i++) {
+        const accepted = await server.acceptStream()
+        assert.equal(string(await accepted.readExactly(8)), 'anybody?')
+        await accepted.write(text('yes'))
+        await accepted.finish()
+      }
+      const losers = (await Promise.all(refused)).filter((index) => index >= 0)
+      assert.deepEqual(losers, [loser])
+      await roundTrip(client, server)
+    },
+  },
   'two kinds of streams go to those who take them': async (pair) => {
     const [client, server] = await pair.connect()
     const accepting = [server.acceptStream({ kind: 'request' }), server.acceptStream()] as const

@@ -4,7 +4,7 @@ import { parseSimulatorConfig } from '../../../src/core/config.ts'
 import { P2PError } from '../../../src/core/errors.ts'
 import { testSigningKey } from '../../../src/core/keys.ts'
 import { Simulation, SimulatorP2P } from '../../../src/simulator/index.ts'
-import type { SimHost } from '../../../src/simulator/index.ts'
+import type { HostOptions, NatPresetName, SimHost } from '../../../src/simulator/index.ts'
 import type { ContractBackend } from '../../../src/testing/index.ts'
 
 const HOUR_MS = 3_600_000
@@ -15,22 +15,27 @@ export interface SimulatorBackendOptions {
   readonly seed?: number
   /** Probability that a packet is lost. @default 0 */
   readonly loss?: number
+  /** The NAT that each host is behind, each at home; they find each other over a relay. @default none, and no relay */
+  readonly nat?: NatPresetName
   readonly scale?: Partial<ContractBackend['scale']>
   /** Told the history's hash after each case. */
   readonly onHash?: (hash: string) => void
 }
 
 export function simulatorBackend(options: SimulatorBackendOptions = {}): ContractBackend {
-  const { seed = 1, loss = 0 } = options
+  const { seed = 1, loss = 0, nat } = options
   const config = parseSimulatorConfig({ SIMULATOR_DEFAULT_PACKET_LOSS: String(loss) })
   return {
-    name: `the simulator${loss === 0 ? '' : `, ${loss * 100} % of all packets lost`}`,
+    name: ['the simulator', loss > 0 && `${loss * 100} % of all packets lost`, nat && `each host behind ${nat}`]
+      .filter(Boolean)
+      .join(', '),
     seed,
     scale: { runs: 8, maxBytes: 1_048_576, many: 30, beyondWindowsBytes: 1_500_000, ...options.scale },
     run: async (body) => {
       await using sim = new Simulation({ seed, config })
       const hosts = new Map<string, SimHost>()
-      sim.host('a', async (host) => {
+      const place = (): HostOptions => (nat ? { lan: sim.lan({ nat }) } : {})
+      sim.host('a', place(), async (host) => {
         hosts.set('a', host)
         await body({
           create: async (name, nodeOptions) => {
@@ -39,13 +44,13 @@ export function simulatorBackend(options: SimulatorBackendOptions = {}): Contrac
             return SimulatorP2P.create({
               host: there,
               secretKey: testSigningKey(name),
-              relay: 'disabled',
+              relay: nat ? 'default' : 'disabled',
               ...nodeOptions,
             })
           },
         })
       })
-      for (const name of ['b', 'c']) hosts.set(name, sim.host(name))
+      for (const name of ['b', 'c']) hosts.set(name, sim.host(name, place()))
       try {
         const { waiting } = await sim.run({ forMs: HOUR_MS })
         assert.deepEqual(waiting, [], 'the case waits for something that never happens')
