@@ -39,7 +39,7 @@ export interface DriveOptions {
 }
 
 /** Ten minutes: longer than any time-out of the transport. */
-export const QUIET_US = 600_000_000
+const QUIET_US = 600_000_000
 
 /** How to run. */
 export interface DriverOptions {

@@ -45,7 +45,7 @@ export interface DatagramInterface {
 }
 
 /** Finds where a node can be reached; undefined when nobody knows. */
-export type AddressLookup = (id: NodeId) => P2PAddress | undefined | Promise<P2PAddress | undefined>
+type AddressLookup = (id: NodeId) => P2PAddress | undefined | Promise<P2PAddress | undefined>
 
 /** Options of a {@link SimEndpoint}. */
 export interface SimEndpointOptions {

@@ -11,7 +11,7 @@ import type { Kernel } from './kernel.ts'
 import type { TransportConnection } from './transport/connection.ts'
 
 /** Bytes of a stream were accepted from the application: stream, digest, length. */
-export const STREAM_WRITTEN = 67
+const STREAM_WRITTEN = 67
 
 /** What a stream needs of its connection. */
 export interface StreamHost {

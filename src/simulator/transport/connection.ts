@@ -61,7 +61,7 @@ export interface ServerOptions extends CommonOptions {
 }
 
 /** What one path looks like from outside. */
-export interface PathState {
+interface PathState {
   readonly id: number
   readonly routes: readonly Route[]
   readonly selected: boolean

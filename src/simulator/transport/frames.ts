@@ -172,7 +172,7 @@ export const TransportErrorCode = {
 } as const
 
 /** The longest reason sent; a longer one is cut. */
-export const MAX_REASON_BYTES = 512
+const MAX_REASON_BYTES = 512
 
 /** The bytes of a text in UTF-8. */
 export function utf8Length(text: string): number {

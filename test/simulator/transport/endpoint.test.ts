@@ -358,7 +358,7 @@ describe('the end', () => {
     const world = new World()
     const { client, here } = await world.pair()
     let settled = false
-    here.closed.then(() => (settled = true))
+    void here.closed.then(() => (settled = true))
     here.acceptBi().catch(() => (settled = true))
     // At rest, so that nothing comes from the other side either.
     await world.kernel.drive(() => false, 1_000_000)
