@@ -8,5 +8,7 @@ const skipped = report.testResults.flatMap((file) =>
     .map(({ fullName, status }) => `${status}: ${fullName}`),
 )
 for (const line of skipped) console.error(line)
-console.log(`${report.numPassedTests} passed, ${report.numFailedTests} failed, ${skipped.length - report.numFailedTests} skipped`)
+console.log(
+  `${report.numPassedTests} passed, ${report.numFailedTests} failed, ${skipped.length - report.numFailedTests} skipped`,
+)
 if (skipped.length > 0 || report.numPassedTests === 0) process.exit(1)
