@@ -62,7 +62,7 @@ export async function runContractCase(backend: ContractBackend, name: string): P
  * Declares a test for each promise of the contract.
  *
  * @example
- * ```ts
+ * ```ts fragment
  * import { describe, test } from 'node:test'
  * import { contractSuite } from '@moosicbox/p2p/testing'
  * import { myBackend } from './my-backend.ts'
