@@ -117,6 +117,25 @@ onEveryCarrier('close()', (make) => {
     expect(await outcome(server.acceptStream())).toEqual(failed('connection-closed', { closeCode: 1, by: 'remote' }))
   })
 
+  test('who waits gets what had arrived, however close behind the close was', async () => {
+    const { client, server, network } = await make()
+    const waiting = [
+      track(server.acceptStream().then((stream) => stream.readToEnd(10).then(string))),
+      track(server.acceptReceiveStream().then((stream) => stream.readToEnd(10).then(string))),
+      track(server.recv().then(string)),
+    ]
+    network.hold()
+    const [twoWay, oneWay] = [await client.openStream(), await client.openSendStream()]
+    await Promise.all([twoWay.write(text('two-way')), oneWay.write(text('one-way')), client.send(text('message'))])
+    await Promise.all([twoWay.finish(), oneWay.finish()])
+    await settle()
+    network.deliverAll()
+    server.carrier.closedByPeer({ closeCode: 3, reason: 'bye', by: 'remote' })
+    await settle()
+    expect(waiting.map(({ now }) => now)).toEqual(['two-way', 'one-way', 'message'].map((value) => ({ value })))
+    network.release()
+  })
+
   test('iteration over messages ends without an error', async () => {
     const { client, server } = await make()
     const iterating = track(

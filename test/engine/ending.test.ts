@@ -285,7 +285,14 @@ onEveryCarrier('end()', (make, abortsBlockedStreams) => {
       expect(string(await server.recv())).toBe('bye')
     })
 
-    test('opened and still silent: they do not hold it up', async () => {
+    test('opened and still silent: they do not hold it up, and are not answered', async () => {
+      const { client, server } = await make()
+      const silent = await server.openStream()
+      expect(await outcome(client.end())).toHaveProperty('value')
+      expect(await outcome(silent.write(text('x')))).toEqual(failed('connection-closed'))
+    })
+
+    test('opened and still silent, one-way too: they do not hold it up', async () => {
       const { client, server } = await make()
       const [twoWay, oneWay] = [await server.openStream(), await server.openSendStream()]
       expect(await outcome(client.end())).toHaveProperty('value')
@@ -418,6 +425,20 @@ describe('end() on another protocol', () => {
       expect(string(await (await server.acceptStream()).readToEnd(10))).toBe('all')
     },
   )
+
+  test('every stream is finished, whoever opened it', async () => {
+    const { client, server } = await connectedPair({ confirmsDelivery: true, alpn: 'test/other' })
+    const readings = []
+    for (let i = 0; i < 3; i++) {
+      const theirs = await server.openStream()
+      await theirs.write(text('question'))
+      await (await client.acceptStream()).write(text(`answer ${i}`))
+      readings.push(track(theirs.readToEnd(100).then(string)))
+    }
+    await client.end()
+    await settle()
+    expect(readings.map(({ now }) => now)).toEqual([0, 1, 2].map((i) => ({ value: `answer ${i}` })))
+  })
 
   test('a stream that was reset is not waited for', async () => {
     const { client } = await connectedPair({ confirmsDelivery: true, alpn: 'test/other' })

@@ -115,6 +115,22 @@ describe.each([true, false])('a hostile peer (abortsBlockedStreams: %s)', (abort
     expect(string(await (await connection.acceptStream()).read())).toBe('fine')
   })
 
+  test('aborts of streams to come are kept, but no more than 256 of them', async () => {
+    const { raw, connection } = await attack()
+    const control = await openUni(raw, STREAM_KIND.control)
+    for (let number = 0; number < 300; number++) {
+      await control.write(encodeControlFrame({ type: 'reset', openedBySender: true, number, code: 9 }))
+    }
+    await settle()
+    const open = async (number: number): Promise<unknown> => {
+      const stream = await raw.openBi()
+      await stream.send.write(new Uint8Array([...encodeStreamHeader(STREAM_KIND.stream, number), 65]))
+      return outcome((await connection.acceptStream()).read())
+    }
+    expect(await open(299)).toEqual(failed('stream-reset', { streamCode: 9 }))
+    expect(await open(0)).toEqual({ value: Uint8Array.of(65) })
+  })
+
   test('the same number for two streams', async () => {
     const { raw, connection } = await attack()
     for (const name of ['one', 'two']) {

@@ -300,6 +300,22 @@ describe('kinds of streams', () => {
     expect(connection.isConnected()).toBe(false)
   })
 
+  test('closing one listener takes a waiting connection from it, and not from the other', async () => {
+    const { a, b } = twoNodes()
+    const streams = await b.listen()
+    const requests = await b.listen('', { kinds: ['request'] })
+    const connection = await a.connect(b.localNodeId())
+    await settle()
+    streams.close()
+    await settle()
+    expect(connection.isConnected()).toBe(true)
+    const accepted = await requests.accept()
+    const request = await connection.openStream({ kind: 'request' })
+    await request.write(text('still'))
+    expect(string(await (await accepted.acceptStream({ kind: 'request' })).read())).toBe('still')
+    await connection.end()
+  })
+
   test('`authorize` of each decides for its kind', async () => {
     const { a, b } = twoNodes()
     const streams = await b.listen('', { authorize: () => false })

@@ -160,6 +160,46 @@ onEveryCarrier('aborting a stream', (make, abortsBlockedStreams) => {
     }
   })
 
+  describe('a sender that listens hears of a stop', () => {
+    test('while it writes nothing, once, with the code', async () => {
+      const { ours, theirs } = await streamPair(await make())
+      const heard: number[] = []
+      ours.onStopped((code) => heard.push(code))
+      ours.onStopped((code) => heard.push(code))[Symbol.dispose]()
+      theirs.stop(12)
+      await settle()
+      expect(heard).toEqual([12])
+      ours.onStopped((code) => heard.push(code + 1))
+      expect(heard).toEqual([12, 13])
+    })
+
+    test('while a write is blocked', async () => {
+      const { ours, theirs } = await streamPair(await make({ windowBytes: 10 }))
+      const heard: number[] = []
+      ours.onStopped((code) => heard.push(code))
+      const write = outcome(ours.write(pattern(100)))
+      await settle()
+      theirs.stop(12)
+      await write
+      await settle()
+      expect(heard).toEqual([12])
+    })
+
+    test.each(['finish', 'reset', 'close'] as const)('but not of %s', async (how) => {
+      const pair = await make()
+      const { ours, theirs } = await streamPair(pair)
+      const heard: number[] = []
+      ours.onStopped((code) => heard.push(code))
+      if (how === 'finish') await ours.finish()
+      else if (how === 'reset') ours.reset(1)
+      else pair.client.close()
+      await settle()
+      theirs.stop(12)
+      await settle()
+      expect(heard).toEqual([])
+    })
+  })
+
   test('a thousand blocked streams, each aborted by both sides at once, leave nothing behind', async () => {
     const pair = await make({ windowBytes: 10 })
     for (let i = 0; i < 1000; i++) {

@@ -76,6 +76,14 @@ export class MemoryNetwork {
     this.#held = true
   }
 
+  /** Delivers everything that is held, at once. */
+  deliverAll(): void {
+    for (const [lane, events] of this.#lanes) {
+      this.#lanes.delete(lane)
+      for (const event of events) event()
+    }
+  }
+
   release(): void {
     this.#held = false
     this.#start()
@@ -340,6 +348,11 @@ export class MemoryConnectionCarrier implements CarrierConnection {
     this.#over({ closeCode: code, reason, by: 'local' }, true)
     const peer = this.#theOther()
     this.#endpoint.network.deliver({}, () => peer.#over({ closeCode: code, reason, by: 'remote' }, false))
+  }
+
+  /** This side hears that the other has closed. */
+  closedByPeer(close: CarrierClose): void {
+    this.#over(close, false)
   }
 
   /** The network between the two is gone. */

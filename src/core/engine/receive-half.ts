@@ -208,7 +208,7 @@ export class ReceiveHalf implements P2PReceiveStream {
     try {
       for (let chunk = await this.read(); chunk; chunk = await this.read()) yield chunk
     } finally {
-      if (!this.done) this.stop()
+      this.stop()
     }
   }
 

@@ -43,7 +43,6 @@ export interface SessionOptions {
 /** One connection. */
 export class Session {
   readonly carrier: CarrierConnection
-  readonly limits: P2PLimits
   readonly ours: boolean
   readonly closed: Promise<CloseInfo>
   readonly #options: SessionOptions
@@ -67,7 +66,6 @@ export class Session {
     const { carrier, limits, runtime } = options
     this.#options = options
     this.carrier = carrier
-    this.limits = limits
     this.ours = options.ours
     this.#startedMs = runtime.now()
     const openUni = async (): Promise<CarrierSendStream> => {
