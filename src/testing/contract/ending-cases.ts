@@ -101,6 +101,15 @@ export const endingCases: ContractCases = {
     await Promise.all([answering, ending])
     sameBytes(await stream.readToEnd(100_000), scrambled(100_000), 'answer')
   },
+  'a stream that crosses the end is given up, and never looks like an empty answer': async (pair) => {
+    const [client, server] = await pair.connect()
+    await roundTrip(client, server)
+    const ending = server.end()
+    const stream = await client.openStream()
+    await Promise.allSettled([stream.write(text('question')), stream.finish()])
+    await fails(stream.read(), ['stream-reset', 'connection-closed'])
+    await ending
+  },
   'disposing of a connection is its end': async (pair) => {
     const [client, server] = await pair.connect()
     {
