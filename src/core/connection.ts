@@ -111,7 +111,8 @@ export interface P2PConnection<NodeId extends P2PNodeId = P2PNodeId> extends Asy
   /** Ends the connection at once, for all handles; what is under way may be lost. `code` is 0..2^32-1. */
   close(code?: number, reason?: string): void
   /**
-   * Gives up this handle. The last one finishes all streams, waits until the peer has drained them, and closes.
+   * Gives up this handle. The last one finishes all streams, waits until the peer has drained them, and closes. What
+   * the peer had finished sending arrives too; a stream that the peer is still writing is cut.
    * Does nothing when the connection is over.
    *
    * @throws P2PError `delivery-unconfirmed` when the peer does not say so within `limits.endTimeoutMs`

@@ -9,6 +9,9 @@ import type { Runtime, RuntimeTimer } from '../runtime.ts'
 import { Waiter } from './waiting.ts'
 import { LIBRARY_CODE } from './wire.ts'
 
+/** Less than this is not worth a read. */
+const LEAST_GRANT_BYTES = 4096
+
 /** What an end needs to know of its connection. */
 export interface EndingOptions {
   readonly runtime: Runtime
@@ -102,6 +105,8 @@ export class Ending {
 
   /** Grants up to `bytes` of memory for what arrives while the connection ends. */
   grant(bytes: number): number {
+    // Crumbs would be read byte by byte: rather wait until more is returned.
+    if (this.#budgetBytes < Math.min(LEAST_GRANT_BYTES, this.#options.drainBytes)) return 0
     const granted = Math.min(bytes, this.#budgetBytes)
     this.#budgetBytes -= granted
     return granted
