@@ -71,6 +71,8 @@ describe('connect', () => {
         failed('invalid-configuration', { setting: 'alpn' }),
       )
     }
+    // The longest that there is; nobody serves it.
+    expect(await outcome(a.connect(b.localNodeId(), { alpn: 'x'.repeat(255) }))).toEqual(failed('refused'))
     for (const timeoutMs of [0, -1, Number.NaN]) {
       expect(await outcome(a.connect(b.localNodeId(), { timeoutMs }))).toEqual(
         failed('invalid-configuration', { setting: 'timeoutMs' }),

@@ -194,6 +194,35 @@ onEveryCarrier('end()', (make, abortsBlockedStreams) => {
       for (let i = 0; i < 100; i++) expect(digest(await server.recv())).toBe(digest(pattern(100, i)))
     })
 
+    test('the budget is spent on bytes, not on reads, by streams too', async () => {
+      const { raw, connection } = await rawClient({ abortsBlockedStreams, limits: { drainBufferBytes: 200_000 } })
+      const { frames } = listenToControl(raw)
+      await openUni(raw, STREAM_KIND.control, encodeControlFrame({ type: 'end', streams: 1, messages: false }))
+      const stream = await openUni(raw, encodeStreamHeader(STREAM_KIND.oneWay, 0))
+      for (let i = 0; i < 50; i++) {
+        await stream.write(pattern(100, i))
+        await settle()
+      }
+      await stream.finish()
+      await settle()
+      expect(frames).toContainEqual({ type: 'drained' })
+      expect((await (await connection.acceptReceiveStream()).readToEnd(5_000)).length).toBe(5_000)
+    })
+
+    test('receiving messages gives back what they took', async () => {
+      const limits = { drainBufferBytes: 10_000, receiveQueueBytes: 1_000, sendQueueBytes: 1_000 }
+      const { client, server } = await make({ windowBytes: 200, limits })
+      const sending = track(Promise.all(Array.from({ length: 400 }, (_, i) => client.send(pattern(100, i)))))
+      const ending = track(client.end())
+      await settle()
+      expect([sending.now, ending.now]).toEqual(['pending', 'pending'])
+      // Most are read, so that the rest fits; were nothing given back, it would not.
+      for (let i = 0; i < 370; i++) expect(digest(await server.recv())).toBe(digest(pattern(100, i)))
+      await settle()
+      expect(ending.now).toHaveProperty('value')
+      for (let i = 370; i < 400; i++) expect(digest(await server.recv())).toBe(digest(pattern(100, i)))
+    })
+
     test('what one stream gives back another may use', async () => {
       const { client, server } = await make({ windowBytes: 100_000, limits: { drainBufferBytes: 100_000 } })
       const [first, second] = [await client.openSendStream(), await client.openSendStream()]

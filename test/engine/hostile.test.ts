@@ -115,6 +115,27 @@ describe.each([true, false])('a hostile peer (abortsBlockedStreams: %s)', (abort
     expect(string(await (await connection.acceptStream()).read())).toBe('fine')
   })
 
+  test('control frames are understood in any pieces', async () => {
+    const { raw, connection } = await attack()
+    const stream = await raw.openBi()
+    await stream.send.write(new Uint8Array([...encodeStreamHeader(STREAM_KIND.stream, 300), 65]))
+    const accepted = await connection.acceptStream()
+    await accepted.read(1)
+    const read = track(accepted.read(1))
+    const control = await openUni(raw, STREAM_KIND.control)
+    const frames = [
+      encodeControlFrame({ type: 'stop', openedBySender: true, number: 300, code: 2 ** 31 }),
+      encodeControlFrame({ type: 'reset', openedBySender: true, number: 300, code: 70_000 }),
+    ]
+    for (const byte of Buffer.concat(frames)) {
+      await control.write(Uint8Array.of(byte))
+      await settle()
+    }
+    expect(read.now).toEqual(failed('stream-reset', { streamCode: 70_000 }))
+    expect(await outcome(accepted.write(text('x')))).toEqual(failed('stream-stopped', { streamCode: 2 ** 31 }))
+    expect(connection.isConnected()).toBe(true)
+  })
+
   test('aborts of streams to come are kept, but no more than 256 of them', async () => {
     const { raw, connection } = await attack()
     const control = await openUni(raw, STREAM_KIND.control)

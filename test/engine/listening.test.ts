@@ -231,6 +231,8 @@ describe('authorize', () => {
     const accepted = await listener.accept()
     await second.send(text('let in'))
     expect(string(await accepted.recv())).toBe('let in')
+    await second.end()
+    await settle()
     expect(runtime.pendingTimers).toBe(0)
   })
 
