@@ -156,9 +156,9 @@ export class DeadlineQueue {
     this.#timer ??= this.#runtime.setTimer(this.#delayMs, () => this.#fire())
   }
 
+  /** The timer stays, for the next: to set and cancel one for each would cost more than all the rest. */
   done(key: object): void {
     this.#entries.delete(key)
-    if (this.#entries.size === 0) this.clear()
   }
 
   clear(): void {
