@@ -1,3 +1,4 @@
+/// <reference lib="esnext.disposable" preserve="true" />
 /**
  * `@moosicbox/p2p`: applications that talk device to device. Which network carries them is decided when the program
  * starts: `node app.js` simulates one, `node --conditions=iroh app.js` uses iroh's QUIC.

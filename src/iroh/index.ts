@@ -1,3 +1,4 @@
+/// <reference lib="esnext.disposable" preserve="true" />
 /**
  * `@moosicbox/p2p/iroh`: nodes on iroh, and the backend of `node --conditions=iroh`.
  *

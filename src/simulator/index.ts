@@ -1,3 +1,4 @@
+/// <reference lib="esnext.disposable" preserve="true" />
 /**
  * The simulator: a virtual internet in virtual time, on which nodes of this library run as they do on the real one.
  *

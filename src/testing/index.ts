@@ -1,3 +1,4 @@
+/// <reference lib="esnext.disposable" preserve="true" />
 /**
  * `@moosicbox/p2p/testing`: the contract as a suite that any backend can be held to. Needs the package `fast-check`.
  *
