@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { P2PNodeId } from '@moosicbox/p2p'
 
 const UNITS = ['B', 'kB', 'MB', 'GB', 'TB'] as const
 
@@ -32,6 +33,11 @@ export function formatMs(ms: number): string {
   if (ms === 0) return 'under 1 ms'
   if (ms >= 1000) return `${(ms / 1000).toFixed(1)} s`
   return `${ms < 1 ? ms.toFixed(2) : ms < 10 ? ms.toFixed(1) : Math.round(ms)} ms`
+}
+
+/** The beginning of a node id as it is displayed, so that people can match the two. */
+export function shortId(id: P2PNodeId): string {
+  return id.toString().slice(0, 10)
 }
 
 /** `1 track`, `2 tracks`. */

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { readFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { INTERRUPTED, interruptSignal } from './cli/interrupt.ts'
 import { HELP, parseCommand } from './cli/options.ts'
@@ -24,6 +25,9 @@ async function run(command: Command, screen: Screen, signal: AbortSignal): Promi
     case 'help':
       process.stdout.write(HELP)
       break
+    case 'version':
+      process.stdout.write(`${await version()}\n`)
+      break
     case 'story':
       await tellStory(command, command.library ?? LIBRARY, screen, signal)
       break
@@ -34,6 +38,12 @@ async function run(command: Command, screen: Screen, signal: AbortSignal): Promi
       await play(command, screen, signal)
       break
   }
+}
+
+/** The package's. */
+async function version(): Promise<string> {
+  const text = await readFile(new URL('../../../package.json', import.meta.url), 'utf8')
+  return (JSON.parse(text) as { readonly version: string }).version
 }
 
 async function main(): Promise<number> {

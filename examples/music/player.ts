@@ -9,6 +9,7 @@ import { alongside } from './alongside.ts'
 import type { Task } from './alongside.ts'
 import { ControlChannel } from './control-channel.ts'
 import { Latencies } from './latency.ts'
+import { shortId } from './format.ts'
 import type { Track } from './media/index.ts'
 import { MusicClient } from './music-client.ts'
 import type { Reporter } from './report.ts'
@@ -16,6 +17,8 @@ import type { Reporter } from './report.ts'
 /** A player says this often what it plays. */
 const CONTROL_INTERVAL_MS = 1000
 const VOLUME = 0.8
+/** A server that ends gives up its requests first, and its connections right after. */
+const GOODBYE_MS = 1000
 
 /** Options of {@link Player.connect}. */
 export interface PlayerOptions {
@@ -32,7 +35,7 @@ export async function lookUp(
 ): Promise<NodeId> {
   const startMs = p2p.runtime.now()
   const node = await p2p.discover(name, { signal })
-  report({ type: 'FOUND', name, shortId: node.fmtShort(), afterMs: p2p.runtime.now() - startMs })
+  report({ type: 'FOUND', name, shortId: shortId(node), afterMs: p2p.runtime.now() - startMs })
   return node
 }
 
@@ -55,7 +58,7 @@ export class Player {
     this.report = options.report
     this.client = new MusicClient(p2p, { peer, latencies: this.#requestLatencies })
     this.control = new ControlChannel(connection, p2p.runtime, this.#controlLatencies)
-    this.sessionId = `player ${p2p.localNodeId().fmtShort()}`
+    this.sessionId = `player ${shortId(p2p.localNodeId())}`
     this.#connection = connection
     this.#signal = options.signal
     connection.onPathChange(() => this.#tellPath())
@@ -66,8 +69,8 @@ export class Player {
   static async connect(p2p: DefaultP2P, peer: NodeId | P2PAddress, options: PlayerOptions): Promise<Player> {
     const startMs = p2p.runtime.now()
     const connection = await p2p.connect(peer, { signal: options.signal })
-    const shortId = connection.remoteNodeId().fmtShort()
-    options.report({ type: 'CONNECTED', shortId, afterMs: p2p.runtime.now() - startMs })
+    const afterMs = p2p.runtime.now() - startMs
+    options.report({ type: 'CONNECTED', shortId: shortId(connection.remoteNodeId()), afterMs })
     return new Player(p2p, peer, connection, options)
   }
 
@@ -88,6 +91,15 @@ export class Player {
       },
     ])
     await tell(false)
+  }
+
+  /** Whether the server has said goodbye, which may be on its way when a request has just failed. */
+  async serverHasEnded(): Promise<boolean> {
+    const wait = new AbortController()
+    const late = this.runtime.sleep(GOODBYE_MS, { signal: wait.signal }).catch(() => undefined)
+    const info = await Promise.race([this.#connection.closed, late])
+    wait.abort()
+    return info?.by === 'remote' && info.closeCode === 0 && !info.refused
   }
 
   /** Says goodbye to the server, and tells what was measured. */

@@ -25,8 +25,7 @@ export function describeAlbum(album: Album): string {
   return `${album.artist}: ${album.title}${year}, ${count(album.trackIds.length, 'track')}`
 }
 
-function describeLatencies(latencies: Percentiles | undefined): string {
-  if (!latencies) return 'none measured'
+function describeLatencies(latencies: Percentiles): string {
   const { p50Ms, p90Ms, p99Ms } = latencies
   return `p50 ${formatMs(p50Ms)}, p90 ${formatMs(p90Ms)}, p99 ${formatMs(p99Ms)} (${latencies.count} measured)`
 }
@@ -99,8 +98,8 @@ export function show(screen: Screen, report: Report): void {
     case 'ENDED': {
       screen.endProgress()
       const { control, requests, path, rttMs } = report
-      screen.fact('Control', `round trip ${describeLatencies(control)}`)
-      screen.fact('Requests', `first byte ${describeLatencies(requests)}`)
+      if (control) screen.fact('Control', `round trip ${describeLatencies(control)}`)
+      if (requests) screen.fact('Requests', `first byte ${describeLatencies(requests)}`)
       screen.fact('Path', `${path} at the end${rttMs === undefined ? '' : `, round trip ${formatMs(rttMs)}`}`)
       break
     }

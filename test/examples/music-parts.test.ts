@@ -280,14 +280,15 @@ describe('the command line', () => {
     expect(parseCommand(['play', 'home', '--track', '3'])).toMatchObject({ backend: 'iroh', server: 'home', track: 3 })
   })
 
-  test.each([[['--help']], [['serve', '-h']], [['play', '--help']]])('%j asks for help', (args) => {
+  test.each([[['--help']], [['help']], [['serve', '-h']], [['play', '--help']]])('%j asks for help', (args) => {
     expect(parseCommand(args)).toEqual({ command: 'help' })
   })
 
   test.each([
     [['--sneed', '7'], /Unknown option '--sneed'/],
     [['server'], /unexpected argument 'server'/],
-    [['--seed', '-1'], /--seed/],
+    [['--seed', '-1'], /--seed = "-1": must be a whole number/],
+    [['play', 'a', '--list', '--output', 'x'], /--list and --output exclude each other/],
     [['--seed', '18446744073709551616'], /--seed/],
     [['--backend', 'carrier pigeon'], /simulator or iroh/],
     [['serve', '--port', '65536'], /--port '65536'.*65535/],

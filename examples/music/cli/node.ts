@@ -6,6 +6,7 @@
 import { DefaultP2P, SecretKey } from '@moosicbox/p2p'
 import type { P2PDiscovery } from '@moosicbox/p2p'
 import { UsageError } from '../errors.ts'
+import type { Screen } from '../screen.ts'
 import type { Backend } from './options.ts'
 
 /** What the commands have in common. */
@@ -16,6 +17,18 @@ export interface NodeChoices {
   readonly loopback: boolean
   readonly port?: number
   readonly discovery?: readonly P2PDiscovery[]
+  /** Is told of a wait. */
+  readonly screen: Screen
+}
+
+/** @throws UsageError on the simulator */
+export function refuseSimulator(command: string, backend: Backend): void {
+  if (backend !== 'iroh') {
+    throw new UsageError(
+      `${command} needs a real network: the simulator is a world inside one process, which no other program can reach. ` +
+        'Take --backend iroh, or play the story: npm start',
+    )
+  }
 }
 
 /**
@@ -30,14 +43,12 @@ export async function createNode({
   loopback,
   port = 0,
   discovery = [],
+  screen,
 }: NodeChoices): Promise<DefaultP2P> {
-  if (backend !== 'iroh') {
-    throw new UsageError(
-      `${command} needs a real network: the simulator is a world inside one process, which no other program can reach. ` +
-        'Take --backend iroh, or play the story: npm start',
-    )
-  }
+  refuseSimulator(command, backend)
   const secretKey = key === undefined ? undefined : await SecretKey.loadOrCreate(key)
+  // The library's default for `relayTimeoutMs`.
+  if (!loopback) screen.fact('Network', 'looking for a relay, 3 s at most (--loopback does without)')
   const hosts = loopback ? ['127.0.0.1', '[::1]'] : ['0.0.0.0', '[::]']
   const p2p = await DefaultP2P.create({
     secretKey,

@@ -19,18 +19,20 @@ npm start [-- OPTIONS]                 the story: a player finds a server and st
 npm start -- serve [OPTIONS]           a music server, until Ctrl-C
   --library DIR                        the music to serve [a small library that comes along]
   --key FILE                           its identity, made when there is none yet [a new one each time]
-  --name NAME --names FILE             puts its address into FILE, under NAME
+  --name NAME --names FILE             puts its address into FILE, under NAME; it stays there
   --port N                             the UDP port to listen on [any]
   --allow NODE_ID                      lets only this player in; may be given several times [everyone]
 
 npm start -- play SERVER [OPTIONS]     a player; SERVER is a ticket, a node id, or a name from --names FILE
-  --list                               shows what there is, and ends
+  --list                               shows what there is, and ends; plays nothing
   --track ID                           the track to play [the first one]
   --album ID                           plays a whole album; --output is a folder then
   --output FILE                        stores what is played
   --stdout                             writes the audio to standard output, for any audio player to take
   --key FILE                           the player's identity [a new one each time]
   --names FILE                         where names are looked up
+
+npm start -- help                      this text; --version: the version
 
 For serve and play:
   --backend iroh                       the only one that reaches other processes [iroh]
@@ -80,7 +82,7 @@ export interface PlayCommand {
 }
 
 /** What was asked for. */
-export type Command = StoryCommand | ServeCommand | PlayCommand | { readonly command: 'help' }
+export type Command = StoryCommand | ServeCommand | PlayCommand | { readonly command: 'help' | 'version' }
 
 const text = { type: 'string' } as const
 const flag = { type: 'boolean' } as const
@@ -117,6 +119,8 @@ const OPTIONS = {
  */
 export function parseCommand(args: readonly string[]): Command {
   const [first, ...rest] = args
+  if (first === 'help') return { command: 'help' }
+  if (first === '--version') return { command: 'version' }
   if (first === 'serve') return parseServe(rest)
   if (first === 'play') return parsePlay(rest)
   return parseStory(first === 'story' ? rest : args)
@@ -153,6 +157,10 @@ function parsePlay(args: readonly string[]): Command {
   const track = numberOf(values.track, '--track', Number.MAX_SAFE_INTEGER)
   const album = numberOf(values.album, '--album', Number.MAX_SAFE_INTEGER)
   if (track !== undefined && album !== undefined) throw new UsageError('--track and --album exclude each other')
+  const plays = { '--track': track, '--album': album, '--output': output, '--stdout': stdout || undefined }
+  for (const [name, value] of Object.entries(plays)) {
+    if (list && value !== undefined) throw new UsageError(`--list and ${name} exclude each other: a list plays nothing`)
+  }
   if (output !== undefined && stdout) throw new UsageError('--output and --stdout exclude each other')
   if (album !== undefined && stdout)
     throw new UsageError('--stdout takes one track: several in a row are no audio file')
@@ -162,11 +170,22 @@ function parsePlay(args: readonly string[]): Command {
 
 function parse<Options extends NonNullable<ParseArgsConfig['options']>>(args: readonly string[], options: Options) {
   try {
-    return parseArgs({ args: [...args], options, allowPositionals: true, strict: true })
+    return parseArgs({ args: joinNegative(args), options, allowPositionals: true, strict: true })
   } catch (error) {
     // Node's hint about `--` helps nobody here: nothing this program takes begins with a dash.
     throw new UsageError((error instanceof Error ? error.message : String(error)).replace(/\. To specify .*$/s, ''))
   }
+}
+
+/** `--seed -1` as `--seed=-1`, so that what is wrong with the number is told, not with the dash. */
+function joinNegative(args: readonly string[]): string[] {
+  const joined: string[] = []
+  for (const arg of args) {
+    const last = joined.at(-1)
+    if (/^-\d/.test(arg) && last !== undefined && /^--[^=]+$/.test(last)) joined[joined.length - 1] = `${last}=${arg}`
+    else joined.push(arg)
+  }
+  return joined
 }
 
 function refuseWords(words: readonly string[], hint: string): void {

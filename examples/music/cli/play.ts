@@ -5,11 +5,11 @@
  */
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { DEFAULT_LIMITS, P2PAddress } from '@moosicbox/p2p'
-import type { DefaultP2P, NodeId } from '@moosicbox/p2p'
+import { DEFAULT_LIMITS, P2PAddress, P2PError } from '@moosicbox/p2p'
+import type { DefaultP2P, NodeId, P2PNodeId } from '@moosicbox/p2p'
 import { StaticDiscovery } from '@moosicbox/p2p/discovery'
-import { explain, MusicError } from '../errors.ts'
-import { fileName } from '../format.ts'
+import { explain, MusicError, UsageError } from '../errors.ts'
+import { fileName, shortId } from '../format.ts'
 import type { Track } from '../media/index.ts'
 import type { MusicClient } from '../music-client.ts'
 import { lookUp, Player } from '../player.ts'
@@ -17,41 +17,79 @@ import type { Reporter } from '../report.ts'
 import { describeAlbum, describeTrack, show } from '../report-screen.ts'
 import type { Screen } from '../screen.ts'
 import { stream } from '../streaming.ts'
-import { createNode } from './node.ts'
+import { createNode, refuseSimulator } from './node.ts'
 import type { PlayCommand } from './options.ts'
-import { cannotWrite, FileSink, nowhere, standardOutput } from './sink.ts'
+import { cannotWrite, checkOutput, FileSink, nowhere, standardOutput } from './sink.ts'
 import type { Sink } from './sink.ts'
+
+const NOT_STORED = 'checked, not stored: add --output FILE, or --stdout | mpv -'
 
 /** Plays what was asked for; `signal` ends it early. */
 export async function play(command: PlayCommand, screen: Screen, signal: AbortSignal): Promise<void> {
-  const { names } = command
+  const { names, album, list: lists, output, stdout } = command
+  refuseSimulator(command.command, command.backend)
+  const address = addressOf(command)
+  if (output !== undefined) await checkOutput(output, album === undefined ? 'file' : 'folder')
   const discovery = names === undefined ? [] : [new StaticDiscovery({}, { file: names })]
-  await using p2p = await createNode({ ...command, discovery })
+  await using p2p = await createNode({ ...command, screen, discovery })
   screen.line(`MoosicBox player, backend ${p2p.backend}`)
   const report: Reporter = (news) => show(screen, news)
-  const server = await find(p2p, command, report, signal)
+  const server = address ?? (await find(p2p, command, report, signal))
   screen.fact('Connecting', `for ${DEFAULT_LIMITS.connectTimeoutMs / 1000} s at most`)
-  const player = await Player.connect(p2p, server, { report, signal })
-  if (command.list) {
-    await list(player.client, screen)
-  } else {
-    for (const track of await choose(player.client, command)) await playTrack(player, track, command, screen)
+  const serverId = server instanceof P2PAddress ? server.id : server
+  const player = await Player.connect(p2p, server, { report, signal }).catch((error: unknown) => {
+    throw withOurIds(error, serverId)
+  })
+  try {
+    if (lists) {
+      await list(player.client, screen)
+    } else {
+      const isStored = stdout || output !== undefined
+      if (!isStored) screen.fact('Output', NOT_STORED)
+      for (const track of await choose(player.client, command)) await playTrack(player, track, command, screen)
+      if (!isStored) screen.fact('Output', NOT_STORED)
+    }
+  } catch (error) {
+    if (P2PError.is(error) && !signal.aborted && (await player.serverHasEnded())) {
+      throw new MusicError('the server has ended', { cause: error })
+    }
+    throw withOurIds(error, serverId)
   }
   await player.close()
 }
 
-/** The server behind a ticket, a node id, or a name. */
+/** The library's errors name nodes by hex digits; what this program prints begins as the node id does. */
+function withOurIds(error: unknown, id: P2PNodeId): unknown {
+  if (!P2PError.is(error) || !error.message.includes(id.fmtShort())) return error
+  return new MusicError(error.message.replaceAll(id.fmtShort(), shortId(id)), { cause: error })
+}
+
+/** The server as a ticket or a node id; undefined for what must be a name. */
+function addressOf({ server, names }: PlayCommand): P2PAddress | undefined {
+  try {
+    return P2PAddress.parse(server)
+  } catch (error) {
+    if (names !== undefined) return undefined
+    const isTicket = P2PError.is(error, 'invalid-configuration')
+    // A name is no id and no ticket either, so its length says nothing.
+    const looksLikeId = /^(?:\w{52}|[\da-f]{64})$/i.test(server)
+    const hint = isTicket || looksLikeId ? '' : '. To look up a name, say in which file: --names FILE'
+    throw new UsageError(`${explain(error)}${hint}`)
+  }
+}
+
+/** The server behind a name. */
 async function find(
   p2p: DefaultP2P,
   { server, names }: PlayCommand,
   report: Reporter,
   signal: AbortSignal,
-): Promise<NodeId | P2PAddress> {
+): Promise<NodeId> {
   try {
-    return P2PAddress.parse(server)
+    return await lookUp(p2p, server, report, signal)
   } catch (error) {
-    if (names !== undefined) return lookUp(p2p, server, report, signal)
-    throw new MusicError(`${explain(error)}. To look up a name, say in which file: --names FILE`, { cause: error })
+    if (!P2PError.is(error, 'node-not-found')) throw error
+    throw new MusicError(`nobody knows the name "${server}": it is not in the file of names ${names}`, { cause: error })
   }
 }
 

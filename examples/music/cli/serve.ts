@@ -4,10 +4,10 @@
  * @module
  */
 import { NodeId } from '@moosicbox/p2p'
-import type { DefaultP2P } from '@moosicbox/p2p'
+import type { DefaultP2P, Runtime } from '@moosicbox/p2p'
 import { StaticDiscovery } from '@moosicbox/p2p/discovery'
 import { explain, UsageError } from '../errors.ts'
-import { count, printable } from '../format.ts'
+import { count, printable, shortId } from '../format.ts'
 import { MusicLibrary } from '../media/index.ts'
 import type { ScanProgress } from '../media/index.ts'
 import type { Screen } from '../screen.ts'
@@ -19,13 +19,15 @@ import type { ServeCommand } from './options.ts'
 const MAX_SKIPPED = 10
 /** Files between two words about the progress of a scan. */
 const SHOW_EVERY = 100
+/** Longest wait at the first Ctrl-C: for the players to leave, and for requests in flight to end. */
+const GRACE_MS = 5000
 
 /** Serves until `signal` fires. */
 export async function serve(command: ServeCommand, folder: string, screen: Screen, signal: AbortSignal): Promise<void> {
   const friends = command.allow.map((text) => parseFriend(text))
   const { name, names } = command
   const discovery = names === undefined ? undefined : new StaticDiscovery({}, { file: names, writable: true })
-  await using p2p = await createNode({ ...command, discovery: discovery ? [discovery] : [] })
+  await using p2p = await createNode({ ...command, screen, discovery: discovery ? [discovery] : [] })
   screen.line(`MoosicBox music server, backend ${p2p.backend}`)
   const onProgress = ({ phase, done, total }: ScanProgress): void => {
     if (done % SHOW_EVERY === 0)
@@ -34,14 +36,47 @@ export async function serve(command: ServeCommand, folder: string, screen: Scree
   const library = await MusicLibrary.scan(folder, { runtime: p2p.runtime, signal, onProgress })
   screen.clear()
   describe(library, screen)
-  await using _server = await serveMusic(p2p, library, {
+  const players = new Players()
+  await using server = await serveMusic(p2p, library, {
     authorize: (peer) => friends.length === 0 || friends.some((friend) => friend.equals(peer)),
-    onController: (peer, here) => screen.fact('Player', `${peer.fmtShort()} ${here ? 'is here' : 'has left'}`),
+    onController: (peer, here) => {
+      players.moved(here)
+      screen.fact('Player', `${shortId(peer)} ${here ? 'is here' : 'has left'}`)
+    },
     onError: (error) => screen.fact('Error', explain(error)),
   })
   if (name !== undefined) await p2p.register(name, { signal })
   invite(p2p, command, screen)
   await fired(signal)
+  const untilMs = p2p.runtime.now() + GRACE_MS
+  // A track is many requests: a server that takes no more of them cuts it.
+  if (players.count > 0) {
+    screen.fact('Ending', `when ${count(players.count, 'player')} left, in ${GRACE_MS / 1000} s at most`)
+    await players.gone(p2p.runtime)
+  }
+  await server.close({ graceful: true, timeoutMs: Math.max(0, untilMs - p2p.runtime.now()) })
+}
+
+/** The players that are here. */
+class Players {
+  count = 0
+  #allGone: (() => void) | undefined
+
+  moved(here: boolean): void {
+    this.count += here ? 1 : -1
+    if (this.count === 0) this.#allGone?.()
+  }
+
+  /** Waits until all have left, or the time is up. */
+  async gone(runtime: Runtime): Promise<void> {
+    await new Promise<void>((resolve) => {
+      const timer = runtime.setTimer(GRACE_MS, resolve)
+      this.#allGone = (): void => {
+        timer.cancel()
+        resolve()
+      }
+    })
+  }
 }
 
 async function fired(signal: AbortSignal): Promise<void> {

@@ -3,8 +3,9 @@
  *
  * @module
  */
-import { open, rename, rm, stat } from 'node:fs/promises'
+import { access, constants, open, rename, rm, stat } from 'node:fs/promises'
 import type { FileHandle } from 'node:fs/promises'
+import { dirname, resolve } from 'node:path'
 import { MusicError } from '../errors.ts'
 
 /** Takes audio. Either `finish` or `abandon` is the end. */
@@ -65,7 +66,7 @@ export class FileSink implements Sink {
   static async open(path: string): Promise<FileSink> {
     try {
       const existing = await stat(path).catch(() => undefined)
-      if (existing?.isDirectory() === true) throw new MusicError(`cannot write ${path}: it is a folder, name a file`)
+      if (existing?.isDirectory() === true) throw isFolder(path)
       const temporary = existing === undefined || existing.isFile() ? `${path}.part` : undefined
       return new FileSink(path, temporary, await open(temporary ?? path, 'w'))
     } catch (error) {
@@ -97,6 +98,40 @@ export class FileSink implements Sink {
     await this.#handle.close().catch(() => undefined)
     if (this.#temporary !== undefined) await rm(this.#temporary, { force: true }).catch(() => undefined)
   }
+}
+
+/**
+ * Checks what can be known beforehand about a file, or a folder that need not exist yet.
+ *
+ * @throws MusicError when it cannot be written
+ */
+export async function checkOutput(path: string, kind: 'file' | 'folder'): Promise<void> {
+  try {
+    const existing = await stat(path).catch(() => undefined)
+    if (kind === 'file' && existing?.isDirectory() === true) throw isFolder(path)
+    if (kind === 'folder' && existing?.isDirectory() === false) {
+      throw new MusicError(`cannot write ${path}: it is a file, name a folder for an album`)
+    }
+    // A file is replaced by one that is written beside it; devices and pipes are written to.
+    const inPlace = existing !== undefined && !existing.isFile()
+    let place = inPlace ? path : dirname(resolve(path))
+    if (kind === 'folder') {
+      while (!(await exists(place)) && dirname(place) !== place) place = dirname(place)
+    }
+    if (!inPlace && !(await stat(place)).isDirectory())
+      throw new MusicError(`cannot write ${path}: ${place} is no folder`)
+    await access(place, constants.W_OK)
+  } catch (error) {
+    throw cannotWrite(path, error)
+  }
+}
+
+async function exists(path: string): Promise<boolean> {
+  return (await stat(path).catch(() => undefined)) !== undefined
+}
+
+function isFolder(path: string): MusicError {
+  return new MusicError(`cannot write ${path}: it is a folder, name a file`)
 }
 
 /** `ENOSPC: no space left on device, write` without what only programmers want to know. */

@@ -81,7 +81,13 @@ async function tell(story: SimulatedStory, screen: Screen): Promise<void> {
   const showNews = (): void => news.splice(0).forEach((report) => show(screen, report))
   const timer = setInterval(showNews, SCREEN_INTERVAL_MS)
   try {
-    const { seed, hash, virtualMs, events } = await simulateStory(story, (report) => news.push(report))
+    const { seed, hash, virtualMs, events } = await simulateStory(story, (report) => news.push(report)).catch(
+      (error: unknown) => {
+        // A library that cannot be read has nothing to do with host, time or seed.
+        const isOfFiles = P2PError.is(error, 'program-failed') && P2PError.is(error.cause, 'io')
+        throw isOfFiles ? error.cause : error
+      },
+    )
     showNews()
     const pace = `${formatMs(virtualMs)} of virtual time in ${formatMs(performance.now() - startMs)}`
     await compare(seed, screen)
