@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { parseSocketAddress } from './address.ts'
 import { P2PError } from './errors.ts'
 
 /** Bounds that a node puts on its peers and on itself. Sizes in bytes, durations in milliseconds. */
@@ -70,6 +71,44 @@ export function resolveLimits(overrides: Partial<P2PLimits> = {}): P2PLimits {
   return limits as unknown as P2PLimits
 }
 
+/**
+ * Checks that `options` holds none but `known` names, as a name that is misspelt would else be ignored.
+ *
+ * @throws P2PError `invalid-configuration` that names the unknown option and the known ones
+ */
+export function checkOptions(what: string, options: object, known: readonly string[]): void {
+  for (const name of Object.keys(options)) {
+    if (known.includes(name)) continue
+    const value = (options as Readonly<Record<string, unknown>>)[name]
+    // Its value stays out of the message: it may be a secret.
+    const message = `${what} has no option ${JSON.stringify(name)}; known are ${known.join(', ')}`
+    throw P2PError.of('invalid-configuration', message, { setting: name, value })
+  }
+}
+
+/** The names of `CreateOptions`, for {@link checkOptions}. */
+export const CREATE_OPTIONS: readonly string[] = Object.freeze(['secretKey', 'limits', 'discovery', 'relay', 'bind'])
+
+/**
+ * Checks a list of local addresses to bind.
+ *
+ * @throws P2PError `invalid-configuration` when it is empty, or for what is not `ip:port`
+ */
+export function checkBind(bind: readonly string[]): void {
+  if (!Array.isArray(bind) || bind.length === 0) {
+    throw invalidConfiguration('bind', bind, "must be a list such as ['127.0.0.1:0']; leave it out for all interfaces")
+  }
+  for (const address of bind as readonly unknown[]) {
+    if (typeof address !== 'string' || !parseSocketAddress(address)) {
+      throw invalidConfiguration(
+        'bind',
+        address,
+        'must be ip:port, such as 0.0.0.0:4433 or [::1]:0; names are not looked up',
+      )
+    }
+  }
+}
+
 /** The error for a setting that makes no sense; `why` says what would. */
 export function invalidConfiguration(name: string, value: unknown, why: string): P2PError {
   const shown = typeof value === 'string' ? JSON.stringify(value) : String(value)
@@ -88,7 +127,10 @@ export interface SimulatorConfig {
   readonly durationMs: number | undefined
   /** `SIMULATOR_EPOCH_OFFSET`: Unix milliseconds at virtual time 0. @default 1700000000000 */
   readonly epochOffsetMs: number
-  /** `SIMULATOR_TIME_MULTIPLIER`: virtual milliseconds a real one. As fast as possible when unset. */
+  /**
+   * `SIMULATOR_TIME_MULTIPLIER`: virtual milliseconds a real one. When unset as fast as possible; real pace in the
+   * default world.
+   */
   readonly timeMultiplier: number | undefined
   /** `SIMULATOR_STEP_SIZE_MS`: the length of a `step()`. @default 10 */
   readonly stepSizeMs: number

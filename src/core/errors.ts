@@ -51,7 +51,10 @@ export interface P2PErrorFields {
   'delivery-unconfirmed': {}
   /** The peer abandoned its sending side of the stream with this application code. */
   'stream-reset': { readonly streamCode: number }
-  /** The peer does not want more bytes on this stream, and said so with this application code. */
+  /**
+   * The peer does not want more bytes on this stream, and said so with this application code; or, with code 0, this
+   * side has finished or given up the stream already.
+   */
   'stream-stopped': { readonly streamCode: number }
   /** The caller's `AbortSignal` fired; `cause` is its reason and `name` is `AbortError`. */
   aborted: {}

@@ -85,8 +85,9 @@ export interface CreateOptions {
    */
   readonly relay?: 'default' | 'disabled' | readonly string[] | undefined
   /**
-   * Local `ip:port` addresses to bind, port 0 for any. The simulator ignores it: a simulated host has the addresses
-   * that its network gives it. @default all interfaces, any port
+   * Local `ip:port` addresses to bind, port 0 for any. On iroh addresses of one family alone bind the loopback address
+   * of the other as well, rather than all its interfaces (`IrohOptions`). The simulator checks them and uses none: a
+   * simulated host has the addresses that its network gives it. @default all interfaces, any port
    */
   readonly bind?: readonly string[] | undefined
 }

@@ -3,8 +3,7 @@
  *
  * @module
  */
-import { parseSocketAddress } from '../core/address.ts'
-import { invalidConfiguration } from '../core/config.ts'
+import { checkBind, invalidConfiguration } from '../core/config.ts'
 import type { CreateOptions } from '../core/system.ts'
 
 /** Which relays to be reachable through: iroh's own, none, or these. */
@@ -84,21 +83,6 @@ function parseRelayMode(text: string): RelaySetting {
     .filter((url) => url !== '')
   checkRelay('P2P_RELAY_MODE', relays)
   return relays
-}
-
-function checkBind(bind: readonly string[]): void {
-  if (!Array.isArray(bind) || bind.length === 0) {
-    throw invalidConfiguration('bind', bind, "must be a list such as ['127.0.0.1:0']; leave it out for all interfaces")
-  }
-  for (const address of bind as readonly unknown[]) {
-    if (typeof address !== 'string' || !parseSocketAddress(address)) {
-      throw invalidConfiguration(
-        'bind',
-        address,
-        'must be ip:port, such as 0.0.0.0:4433 or [::1]:0; names are not looked up',
-      )
-    }
-  }
 }
 
 function checkRelay(name: string, relay: RelaySetting): void {

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { resolveLimits } from '../core/config.ts'
+import { checkOptions, CREATE_OPTIONS, resolveLimits } from '../core/config.ts'
 import type { StreamKind } from '../core/connection.ts'
 import { EngineConnection } from '../core/engine/connection.ts'
 import type { EngineListener } from '../core/engine/listener.ts'
@@ -21,6 +21,8 @@ export interface IrohCreateOptions extends IrohOptions {
   /** The way to iroh. @default the package `@number0/iroh` */
   readonly binding?: IrohBinding | undefined
 }
+
+const OPTIONS: readonly string[] = [...CREATE_OPTIONS, 'relayTimeoutMs', 'binding']
 
 /** A connection over iroh. */
 export class IrohConnection extends EngineConnection {}
@@ -57,6 +59,7 @@ export class IrohP2P extends EngineNode<IrohConnection> {
    * bound, `invalid-configuration`
    */
   static async create<T>(this: new (init: never) => T, options: IrohCreateOptions = {}): Promise<T> {
+    checkOptions('IrohP2P.create', options, OPTIONS)
     const limits = resolveLimits(options.limits)
     const settings = resolveIrohSettings(options, process.env)
     const secretKey = options.secretKey ?? SecretKey.generate()

@@ -215,7 +215,7 @@ export class ClientExchange {
       runtime: this.#peer.system.runtime,
       idleTimeoutMs: Number.POSITIVE_INFINITY,
       what,
-      explain: (error) => explainStreamError(error, what, this.#peer.name),
+      explain: (error) => explainStreamError(error, what, this.#peer.id),
       onEnd: () => this.#finish(),
       onFail: () => this.#finish(),
     })
@@ -235,7 +235,7 @@ export class ClientExchange {
   }
 
   #failExplained(error: unknown): void {
-    this.#fail(explainStreamError(error, this.#what, this.#peer.name))
+    this.#fail(explainStreamError(error, this.#what, this.#peer.id))
   }
 
   /** Ends the request before its answer is complete. */

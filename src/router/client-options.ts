@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { invalidConfiguration } from '../core/config.ts'
+import { checkOptions, invalidConfiguration } from '../core/config.ts'
 import type { P2PHeadersInit } from './headers.ts'
 import { P2PHeaders } from './headers.ts'
 import { isMethod } from './codec.ts'
@@ -74,10 +74,13 @@ export interface PreparedRequest {
 /** Methods that may be repeated without a difference (RFC 9110, 9.2.2). */
 export const IDEMPOTENT: ReadonlySet<string> = new Set(['GET', 'HEAD', 'PUT', 'DELETE', 'OPTIONS', 'TRACE'])
 
+const OPTIONS: readonly string[] = ['method', 'path', 'query', 'headers', 'body', 'json', 'signal', 'deadlineMs']
+
 const NOTHING = new Uint8Array(0)
 
 /** Checks a request. @throws P2PError `invalid-configuration`, `serialization` */
 export function prepareRequest(init: P2PClientRequest): PreparedRequest {
+  checkOptions('request', init, OPTIONS)
   const method = init.method?.toUpperCase() ?? 'GET'
   if (!isMethod(method)) throw invalidConfiguration('method', init.method, 'a method is a word such as GET')
   const { deadlineMs } = init

@@ -6,6 +6,7 @@
  */
 import { describeCode, LIBRARY_CODE, MAX_APPLICATION_CODE } from '../core/engine/wire.ts'
 import { P2PError } from '../core/errors.ts'
+import type { P2PNodeId } from '../core/node-id.ts'
 
 /** Codes of RESET and STOP_SENDING on the stream of a request. */
 export const REQUEST_CODE = {
@@ -37,16 +38,22 @@ const MEANINGS: Readonly<Record<number, string>> = {
 }
 
 /** Explains an error of the stream of a request to `node`: RESET and STOP_SENDING become words. */
-export function explainStreamError(error: unknown, what: string, node: string): P2PError {
+export function explainStreamError(error: unknown, what: string, peer: P2PNodeId): P2PError {
+  const node = peer.fmtShort()
   if (P2PError.is(error, 'stream-reset') || P2PError.is(error, 'stream-stopped')) {
     const code = error.streamCode
     const options = { cause: error }
     if (code === REQUEST_CODE.refused) {
       const why = 'it has too many requests of this node in flight; try again later'
-      return P2PError.of('refused', `${node} refused ${what}: ${why}`, { node }, options)
+      return P2PError.of('refused', `${node} refused ${what}: ${why}`, { node: peer.toString() }, options)
     }
     if (code === REQUEST_CODE.closing || code === LIBRARY_CODE.unclaimed) {
-      return P2PError.of('refused', `${node} refused ${what}: it serves no requests`, { node }, options)
+      return P2PError.of(
+        'refused',
+        `${node} refused ${what}: it serves no requests`,
+        { node: peer.toString() },
+        options,
+      )
     }
     const meaning = code > MAX_APPLICATION_CODE ? describeCode(code) : (MEANINGS[code] ?? 'it did not say why')
     const message = `${node} gave up ${what}: ${meaning} (code ${code})`

@@ -134,7 +134,7 @@ export class Exchange {
       runtime,
       idleTimeoutMs: limits.bodyIdleTimeoutMs,
       what,
-      explain: (error) => explainStreamError(error, what, this.#remote.fmtShort()),
+      explain: (error) => explainStreamError(error, what, this.#remote),
       onEnd: () => {},
       onFail: (error) => this.#bodyFailed(error),
     })

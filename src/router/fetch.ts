@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { invalidConfiguration } from '../core/config.ts'
 import { P2PError } from '../core/errors.ts'
 import type { P2PSystem } from '../core/system.ts'
 import type { P2PClientRequest } from './client-options.ts'
@@ -39,7 +40,8 @@ function normalise(input: string | URL | Request, init: P2PFetchInit): FetchStat
       const method = init.method?.toUpperCase() ?? 'GET'
       const headers = new Headers(init.headers)
       const given = body ?? undefined
-      if (given !== undefined && (method === 'GET' || method === 'HEAD')) throw new TypeError(`${method} has no body`)
+      if (given !== undefined && (method === 'GET' || method === 'HEAD'))
+        throw unusable('body', method, `${method} has no body`)
       if (typeof given === 'string' && !headers.has('content-type')) {
         headers.set('content-type', 'text/plain;charset=UTF-8')
       }
@@ -54,12 +56,44 @@ function normalise(input: string | URL | Request, init: P2PFetchInit): FetchStat
   return { url: new URL(converted.url), method, headers, body: body ?? undefined, signal, redirect, deadlineMs }
 }
 
+/** For what is no request. */
+function unusable(name: string, value: unknown, why: string): TypeError {
+  return new TypeError(why, { cause: invalidConfiguration(name, value, why) })
+}
+
+/** For a redirect that cannot be followed. */
+function lost(why: string): TypeError {
+  return new TypeError(`fetch failed: ${why}`, { cause: P2PError.of('protocol', why, {}) })
+}
+
+/** What WHATWG threw, with a `P2PError` as its cause. */
+function explained(error: unknown, input: string | URL | Request): unknown {
+  if (!(error instanceof TypeError) || P2PError.is(error.cause)) return error
+  const value = input instanceof Request ? input.url : String(input)
+  const fields = { setting: 'request', value }
+  const cause = P2PError.of('invalid-configuration', `this is no request: ${error.message}`, fields, { cause: error })
+  return new TypeError(error.message, { cause })
+}
+
+/** As {@link normalise}; what WHATWG throws gets a `P2PError` as its cause. */
+function check(input: string | URL | Request, init: P2PFetchInit): FetchState {
+  try {
+    const state = normalise(input, init)
+    checkUrl(state.url)
+    return state
+  } catch (error) {
+    throw explained(error, input)
+  }
+}
+
 function checkUrl(url: URL): void {
   if (url.protocol !== 'p2p:' || url.hostname === '') {
-    throw new TypeError(`${url.protocol}//${url.hostname} is no peer: a URL looks like p2p://<node id>/path`)
+    const why = `${url.protocol}//${url.hostname} is no peer: a URL looks like p2p://<node id>/path`
+    throw unusable('url', url.host, why)
   }
   if (url.username !== '' || url.password !== '' || url.port !== '') {
-    throw new TypeError('a p2p URL has neither user, password nor port: the node id says who, and proves it')
+    const why = 'a p2p URL has neither user, password nor port: the node id says who, and proves it'
+    throw unusable('url', url.host, why)
   }
 }
 
@@ -71,6 +105,7 @@ function toError(error: unknown, signal: AbortSignal | undefined): unknown {
 /** Where a redirect leads; what may not be sent there is taken out (Fetch, 4.4). */
 function follow(state: FetchState, status: number, location: string): void {
   const from = state.url.host
+  if (!URL.canParse(location, state.url.href)) throw lost('the peer redirects to what is no URL')
   state.url = new URL(location, state.url)
   checkUrl(state.url)
   const becomesGet = (status === 303 && state.method !== 'HEAD') || (status < 303 && state.method === 'POST')
@@ -81,7 +116,7 @@ function follow(state: FetchState, status: number, location: string): void {
       state.headers.delete(name)
     }
   } else if (state.body && !(state.body instanceof Uint8Array)) {
-    throw new TypeError('the peer redirects a request whose body cannot be sent twice')
+    throw lost('the peer redirects a request whose body cannot be sent twice')
   }
   if (state.url.host !== from) for (const name of ['authorization', 'cookie']) state.headers.delete(name)
 }
@@ -146,8 +181,7 @@ export async function fetch(
   input: string | URL | Request,
   init: P2PFetchInit = {},
 ): Promise<Response> {
-  const state = normalise(input, init)
-  checkUrl(state.url)
+  const state = check(input, init)
   const pool = RequestPool.of(system)
   for (let redirects = 0; ; redirects++) {
     const { url, method, headers, body, signal, deadlineMs } = state
@@ -165,8 +199,8 @@ export async function fetch(
       return toResponse(state, answer, redirects > 0)
     }
     answer.cancel()
-    if (state.redirect === 'error') throw new TypeError('fetch failed: the peer redirects, and redirect is "error"')
-    if (redirects === MAX_REDIRECTS) throw new TypeError(`fetch failed: more than ${MAX_REDIRECTS} redirects`)
+    if (state.redirect === 'error') throw lost('the peer redirects, and redirect is "error"')
+    if (redirects === MAX_REDIRECTS) throw lost(`more than ${MAX_REDIRECTS} redirects`)
     follow(state, answer.status, location)
   }
 }

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { invalidConfiguration } from '../core/config.ts'
+import { checkOptions, invalidConfiguration } from '../core/config.ts'
 import type { P2PError } from '../core/errors.ts'
 import type { P2PNodeId } from '../core/node-id.ts'
 import type { Authorize } from '../core/system.ts'
@@ -58,12 +58,23 @@ export interface ServeOptions extends Partial<ServerLimits> {
   readonly onError?: ((error: unknown, context: ServerErrorContext) => void) | undefined
 }
 
+/** Options of `serve` that are no limits. */
+export const SERVE_OPTIONS: readonly string[] = Object.freeze(['authorize', 'onError'])
+
 /**
  * Limits from defaults and overrides.
  *
- * @throws P2PError `invalid-configuration` for a value that is neither a whole number above 0 nor Infinity
+ * @param others names of options that are no limits
+ * @throws P2PError `invalid-configuration` for an unknown name, or a value that is neither a whole number above 0 nor
+ * Infinity
  */
-export function resolveBounds<Bounds extends object>(defaults: Bounds, overrides: object, what: string): Bounds {
+export function resolveBounds<Bounds extends object>(
+  defaults: Bounds,
+  overrides: object,
+  what: string,
+  others: readonly string[] = [],
+): Bounds {
+  checkOptions(what, overrides, [...Object.keys(defaults), ...others])
   const resolved: Record<string, number> = { ...(defaults as Record<string, number>) }
   for (const name of Object.keys(defaults)) {
     const value = (overrides as Readonly<Record<string, unknown>>)[name]

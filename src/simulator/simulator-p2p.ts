@@ -5,7 +5,7 @@
  */
 import { P2PAddress } from '../core/address.ts'
 import type { CarrierEndpoint } from '../core/carrier.ts'
-import { resolveLimits } from '../core/config.ts'
+import { checkBind, checkOptions, CREATE_OPTIONS, resolveLimits } from '../core/config.ts'
 import type { P2PLimits, SimulatorConfig } from '../core/config.ts'
 import type { StreamKind } from '../core/connection.ts'
 import { EngineConnection } from '../core/engine/connection.ts'
@@ -24,6 +24,8 @@ import { mapPort } from './port-mapping.ts'
 import { drawBytes } from './random.ts'
 
 const KEEP_ALIVE_US = 5_000_000
+
+const OPTIONS: readonly string[] = [...CREATE_OPTIONS, 'host']
 
 /** Options of {@link SimulatorP2P.create}. */
 export interface SimulatorCreateOptions extends CreateOptions {
@@ -113,8 +115,8 @@ export class SimulatorP2P extends EngineNode<SimulatorConnection> {
   /**
    * Creates a node of this class, or of the subclass it is called on.
    *
-   * @throws P2PError `invalid-configuration` when a node with this key is alive already, or when it cannot be told which
-   * host the code that calls this belongs to
+   * @throws P2PError `invalid-configuration` for options that make no sense, when a node with this key is alive
+   * already, or when it cannot be told which host the code that calls this belongs to
    */
   static async create<T>(this: new (init: never) => T, options: SimulatorCreateOptions = {}): Promise<T> {
     return new this(prepare(options) as never)
@@ -166,6 +168,9 @@ export class SimulatorP2P extends EngineNode<SimulatorConnection> {
 }
 
 function prepare(options: SimulatorCreateOptions): SimulatorInit {
+  checkOptions('SimulatorP2P.create', options, OPTIONS)
+  // Unused here; but what iroh would refuse is found out in the simulation.
+  if (options.bind !== undefined) checkBind(options.bind)
   const found = options.host ?? hostOfCaller()
   const world = found ? undefined : DefaultWorld.join()
   const host = found ?? (world as DefaultWorld).addHost()

@@ -1,6 +1,14 @@
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { DEFAULT_LIMITS, parseDuration, parseSeed, parseSimulatorConfig, resolveLimits } from '../../src/core/config.ts'
+import {
+  checkBind,
+  checkOptions,
+  DEFAULT_LIMITS,
+  parseDuration,
+  parseSeed,
+  parseSimulatorConfig,
+  resolveLimits,
+} from '../../src/core/config.ts'
 import type { P2PLimits, SimulatorConfig } from '../../src/core/config.ts'
 import { attempt } from '../support/attempt.ts'
 
@@ -14,6 +22,31 @@ const invalid = (setting: string, value: unknown): unknown =>
       new RegExp(`${setting.replace('.', '\\.')}.*${String(value).replaceAll(/[$()*+.?[\\\]^{|}]/g, '\\$&')}`, 's'),
     ) as unknown,
   })
+
+describe('options', () => {
+  test('that are known pass, whatever their values', () => {
+    expect(() => checkOptions('create', { relay: undefined, bind: 7 }, ['bind', 'relay'])).not.toThrow()
+  })
+
+  test('that are unknown are named, with the known ones, and without their value', () => {
+    expect(() => checkOptions('create', { relay: 'x', relays: 'secret' }, ['bind', 'relay'])).toThrow(
+      expect.objectContaining({
+        code: 'invalid-configuration',
+        setting: 'relays',
+        value: 'secret',
+        message: 'create has no option "relays"; known are bind, relay',
+      }),
+    )
+  })
+
+  test('to bind are ip:port', () => {
+    expect(() => checkBind(['127.0.0.1:0', '[::1]:4433'])).not.toThrow()
+    expect(() => checkBind([])).toThrow(expect.objectContaining({ code: 'invalid-configuration', setting: 'bind' }))
+    for (const address of ['localhost', 'localhost:0', '127.0.0.1', '::1:0', '1.2.3.4:65536', '']) {
+      expect(() => checkBind([address])).toThrow(invalid('bind', address))
+    }
+  })
+})
 
 describe('limits', () => {
   test('are the documented ones by default', () => {

@@ -72,7 +72,7 @@ describe('listening', () => {
 
   test('for nothing, or for another protocol, refuses', async () => {
     const { a, b } = twoNodes()
-    const refused = failed('refused', { node: b.localNodeId().fmtShort() })
+    const refused = failed('refused', { node: b.localNodeId().toString() })
     expect(await outcome(a.connect(b.localNodeId()))).toEqual(refused)
     const listener = await b.listen('', { alpns: ['other'] })
     expect(await outcome(a.connect(b.localNodeId()))).toEqual(refused)
@@ -185,7 +185,7 @@ describe('authorize', () => {
     await settle()
     decide(false)
     await settle()
-    const refused = failed('refused', { node: b.localNodeId().fmtShort() })
+    const refused = failed('refused', { node: b.localNodeId().toString() })
     expect(pending.map(({ now }) => now)).toEqual(pending.map(() => refused))
     expect(await connection.closed).toEqual({ closeCode: 0, reason: 'not authorized', by: 'remote', refused: true })
     expect(await outcome(connection.send(text('x')))).toEqual(refused)

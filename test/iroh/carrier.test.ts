@@ -364,7 +364,7 @@ describe('connecting', () => {
     const error = await failure(connect(pair.a, pair.b, 'unknown/1'))
     expect(error).toMatchObject({
       code: 'refused',
-      node: testNodeId('b').fmtShort(),
+      node: testNodeId('b').toString(),
       message: expect.stringMatching(/does not serve the protocol "unknown\/1"/) as string,
     })
     expect((error as Error).message).not.toMatch(/Error|Code::|\.rs/)
@@ -395,7 +395,7 @@ describe('connecting', () => {
     ]) {
       expect(await failure(pair.a.connect({ address, alpn: 'x', signal }))).toMatchObject({
         code: 'no-route',
-        node: testNodeId('c').fmtShort(),
+        node: testNodeId('c').toString(),
       })
     }
   })

@@ -91,6 +91,13 @@ describe('a node', () => {
     await expect(create('a', { limits: { idleTimeoutMs: 5_000 } })).rejects.toMatchObject({
       code: 'invalid-configuration',
     })
+    await expect(create('a', { relays: 'disabled' } as never)).rejects.toMatchObject({
+      code: 'invalid-configuration',
+      setting: 'relays',
+      message: expect.stringMatching(
+        /^IrohP2P\.create has no option "relays"; known are .*relayTimeoutMs, binding/,
+      ) as unknown,
+    })
     await expect(create('a', { bind: ['nowhere'] })).rejects.toMatchObject({ code: 'invalid-configuration' })
   })
 
@@ -158,7 +165,7 @@ describe('names', () => {
     await expect(a.discover('nobody')).rejects.toMatchObject({ code: 'node-not-found' })
     await expect(a.connect(testNodeId('b'))).rejects.toMatchObject({
       code: 'no-route',
-      node: testNodeId('b').fmtShort(),
+      node: testNodeId('b').toString(),
     })
     await expect(a.connect(a.address())).rejects.toMatchObject({ code: 'self-connect' })
   })

@@ -13,6 +13,18 @@ const echo = async (req: P2PRequest): Promise<P2PResponse> =>
     headers: { 'x-method': req.method, 'x-target': req.target, 'x-headers': JSON.stringify(req.headers) },
   })
 
+/** The error of a fetch, always a TypeError with a P2PError as its cause. */
+async function typeError(promise: Promise<unknown>): Promise<{ readonly message: string; readonly code: string }> {
+  const error: unknown = await promise.then(
+    () => undefined,
+    (reason: unknown) => reason,
+  )
+  expect(error).toBeInstanceOf(TypeError)
+  const { cause, message } = error as TypeError
+  expect(P2PError.is(cause)).toBe(true)
+  return { message, code: (cause as P2PError).code }
+}
+
 /** How fetch fails on the network: a TypeError whose cause says why. */
 async function networkError(promise: Promise<unknown>): Promise<unknown> {
   const result = await outcome(promise)
@@ -105,12 +117,16 @@ onEveryCarrier('fetch', (make) => {
 
   test('fails with a TypeError for what is no request', async () => {
     const rig = await make(echo)
-    expect(await networkError(fetch(rig.player, 'https://example.org/'))).toContain('is no peer')
-    expect(await networkError(fetch(rig.player, 'nonsense'))).toContain('Invalid URL')
-    expect(await networkError(fetch(rig.player, `p2p://me:secret@${rig.id}/`))).toContain('neither user')
-    expect(await networkError(fetch(rig.player, `p2p://${rig.id}:80/`))).toContain('port')
-    expect(await networkError(rig.fetch('/', { body: 'x' }))).toContain('GET has no body')
-    expect(await networkError(rig.fetch('/', { headers: { 'a b': 'c' } }))).toBeTypeOf('string')
+    const misused = (message: string): unknown => ({
+      message: expect.stringContaining(message) as unknown,
+      code: 'invalid-configuration',
+    })
+    expect(await typeError(fetch(rig.player, 'https://example.org/'))).toEqual(misused('is no peer'))
+    expect(await typeError(fetch(rig.player, 'nonsense'))).toEqual(misused('Invalid URL'))
+    expect(await typeError(fetch(rig.player, `p2p://me:secret@${rig.id}/`))).toEqual(misused('neither user'))
+    expect(await typeError(fetch(rig.player, `p2p://${rig.id}:80/`))).toEqual(misused('port'))
+    expect(await typeError(rig.fetch('/', { body: 'x' }))).toEqual(misused('GET has no body'))
+    expect(await typeError(rig.fetch('/', { headers: { 'a b': 'c' } }))).toEqual(misused(''))
     expect(rig.connections).toBe(0)
   })
 
@@ -144,6 +160,7 @@ onEveryCarrier('fetch', (make) => {
       .route('POST', '/see-other', () => P2PResponse.redirect('/to', 303))
       .route('POST', '/again', () => P2PResponse.redirect('/to', 307))
       .route('GET', '/loop', () => P2PResponse.redirect('/loop'))
+      .route('GET', '/nowhere', () => P2PResponse.redirect('https://[/'))
       .route('GET', '/away', () => P2PResponse.redirect('https://example.org/'))
       .route('GET', '/to', echo)
       .route('POST', '/to', echo)
@@ -155,10 +172,15 @@ onEveryCarrier('fetch', (make) => {
     const again = await rig.fetch('/again', { method: 'POST', body: 'x' })
     expect([again.headers.get('x-method'), await again.text()]).toEqual(['POST', 'x'])
     const stream = new Blob(['x']).stream()
-    expect(await networkError(rig.fetch('/again', { method: 'POST', body: stream }))).toContain('cannot be sent twice')
-    expect(await networkError(rig.fetch('/loop'))).toContain('20 redirects')
-    expect(await networkError(rig.fetch('/away'))).toContain('is no peer')
-    expect(await networkError(rig.fetch('/from', { redirect: 'error' }))).toContain('redirects')
+    const lost = (message: string): unknown => ({
+      message: expect.stringContaining(message) as unknown,
+      code: 'protocol',
+    })
+    expect(await typeError(rig.fetch('/again', { method: 'POST', body: stream }))).toEqual(lost('cannot be sent twice'))
+    expect(await typeError(rig.fetch('/loop'))).toEqual(lost('20 redirects'))
+    expect(await typeError(rig.fetch('/nowhere'))).toEqual(lost('no URL'))
+    expect((await typeError(rig.fetch('/away'))).message).toContain('is no peer')
+    expect(await typeError(rig.fetch('/from', { redirect: 'error' }))).toEqual(lost('redirects'))
     expect((await rig.fetch('/from', { redirect: 'manual' })).status).toBe(302)
     await settle()
     expect(rig.server.stats().requestsInFlight).toBe(0)

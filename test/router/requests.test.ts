@@ -282,6 +282,7 @@ onEveryCarrier('requests', (make) => {
     const bad = async (init: Parameters<typeof rig.request>[0]): Promise<unknown> => outcome(rig.request(init))
     const setting = (what: string): unknown =>
       failed('invalid-configuration', { message: expect.stringContaining(what) as string })
+    expect(await bad({ path: '/', timeoutMs: 5 } as never)).toEqual(setting('request has no option "timeoutMs"'))
     expect(await bad({ path: 'no-slash' })).toEqual(setting('path = "no-slash"'))
     expect(await bad({ path: '/\ud800' })).toEqual(setting('surrogate'))
     expect(await bad({ path: '/', method: 'GE T' })).toEqual(setting('method = "GE T"'))

@@ -37,6 +37,12 @@ onEveryCarrier('serving', (make) => {
     expect(await text(new Logged([], 'service'))).toBe('service')
     expect(await text(() => P2PResponse.text('function'))).toBe('function')
     expect(await text({ fetch: () => new Response('fetch') })).toBe('fetch')
+    const misspelt = { maxBodyByte: 5 } as never
+    await expect(make(() => P2PResponse.empty(), misspelt)).rejects.toMatchObject({
+      code: 'invalid-configuration',
+      setting: 'maxBodyByte',
+      message: expect.stringMatching(/^serve has no option .* known are .*maxBodyBytes.*onError/) as unknown,
+    })
     await expect(make({} as never)).rejects.toMatchObject({ code: 'invalid-configuration' })
     await expect(make(null as never)).rejects.toMatchObject({ code: 'invalid-configuration' })
   })

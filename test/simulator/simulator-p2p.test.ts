@@ -1,10 +1,17 @@
+import { inspect } from 'node:util'
 import { describe, expect, test } from 'vitest'
 import { parseSimulatorConfig } from '../../src/core/config.ts'
 import { testNodeId, testSigningKey } from '../../src/core/keys.ts'
 import { DefaultP2P } from '../../src/default-p2p.ts'
 import { P2PResponse, P2PRouter } from '../../src/router/index.ts'
 import { natPresets, Simulation, SimulatorP2P } from '../../src/simulator/index.ts'
-import type { HostProgram, NatPreset, NatPresetName, SimulationOptions } from '../../src/simulator/index.ts'
+import type {
+  HostProgram,
+  NatPreset,
+  NatPresetName,
+  SimulationOptions,
+  SimulatorCreateOptions,
+} from '../../src/simulator/index.ts'
 
 const PERFECT = parseSimulatorConfig({ SIMULATOR_DEFAULT_PACKET_LOSS: '0' })
 
@@ -28,6 +35,40 @@ async function run(
   const { hash } = await sim.run({ forMs })
   return hash
 }
+
+describe('options', () => {
+  test.each([
+    [{ relays: 'disabled' }, 'relays', /SimulatorP2P\.create has no option "relays"; known are .*relay, bind, host/],
+    [{ bind: ['localhost'] }, 'bind', /must be ip:port/],
+  ])('that make no sense are refused: %j', async (options: object, setting, message) => {
+    const host: HostProgram = async () => {
+      await expect(SimulatorP2P.create(options as SimulatorCreateOptions)).rejects.toMatchObject({
+        code: 'invalid-configuration',
+        setting,
+        message: expect.stringMatching(message) as unknown,
+      })
+      await using p2p = await SimulatorP2P.create({ bind: ['127.0.0.1:0'] })
+      expect(p2p.backend).toBe('simulator')
+    }
+    await run({ host })
+  })
+})
+
+test('nodes and connections are short to look at', async () => {
+  await run({
+    server: echo,
+    client: async ({ runtime }) => {
+      await runtime.sleep(1)
+      await using p2p = await SimulatorP2P.create()
+      expect(inspect(p2p)).toBe(`SimulatorP2P(simulator, ${testNodeId('client').toString()})`)
+      const connection = await p2p.connect(testNodeId('server'))
+      const remote = testNodeId('server').fmtShort()
+      expect(inspect(connection)).toBe(`SimulatorConnection(to ${remote}, moosicbox/p2p/1, open)`)
+      connection.close()
+      expect(inspect(connection)).toBe(`SimulatorConnection(to ${remote}, moosicbox/p2p/1, closed)`)
+    },
+  })
+})
 
 describe('a node created by a host', () => {
   test('runs on it, with its id and runtime, after any number of awaits', async () => {

@@ -159,8 +159,9 @@ export class MemoryEndpoint implements CarrierEndpoint {
     if (peer) {
       this.network.deliver(lane, () => {
         if (!peer.#alpns.includes(alpn)) {
-          const node = address.id.fmtShort()
-          reject(P2PError.of('refused', `${node} does not serve ${alpn}`, { node }))
+          const { id } = address
+          const why = `${id.fmtShort()} does not serve ${alpn}`
+          reject(P2PError.of('refused', why, { node: id.toString() }))
           return
         }
         const here = new MemoryConnectionCarrier(this, peer.id, alpn)

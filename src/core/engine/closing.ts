@@ -6,6 +6,7 @@
 import type { CarrierClose } from '../carrier.ts'
 import type { CloseInfo } from '../connection.ts'
 import { P2PError } from '../errors.ts'
+import type { P2PNodeId } from '../node-id.ts'
 import { LIBRARY_CODE, MAX_APPLICATION_CODE } from './wire.ts'
 
 /** The end of what a peer sends that has said END and not closed yet. */
@@ -19,9 +20,10 @@ export function describeClose(close: CarrierClose, ours: boolean): CloseInfo {
 }
 
 /** The error that everything waiting on a connection fails with when it is over. */
-export function closedError(info: CloseInfo, remote: string): P2PError {
+export function closedError(info: CloseInfo, peer: P2PNodeId): P2PError {
+  const remote = peer.fmtShort()
   if (info.refused && info.by === 'remote') {
-    return P2PError.of('refused', `${remote} refused the connection: ${info.reason}`, { node: remote })
+    return P2PError.of('refused', `${remote} refused the connection: ${info.reason}`, { node: peer.toString() })
   }
   const who = info.by === 'local' ? 'this side' : info.by === 'remote' ? remote : 'the transport'
   const why = info.reason === '' ? '' : `: ${info.reason}`

@@ -161,3 +161,10 @@ export class EngineConnection implements P2PConnection<NodeId> {
     })
   }
 }
+
+Object.defineProperty(EngineConnection.prototype, Symbol.for('nodejs.util.inspect.custom'), {
+  value(this: EngineConnection): string {
+    const state = this.isConnected() ? 'open' : 'closed'
+    return `${this.constructor.name}(to ${this.remoteNodeId().fmtShort()}, ${this.alpn}, ${state})`
+  },
+})

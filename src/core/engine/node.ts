@@ -232,7 +232,7 @@ export abstract class EngineNode<Connection extends EngineConnection> implements
     } catch (error) {
       // A peer that refuses very early may do so before the carrier counts the connection as made.
       if (P2PError.is(error, 'connection-closed') && error.closeCode > MAX_APPLICATION_CODE) {
-        throw closedError(describeClose(error, alpn === P2P_ALPN), address.id.fmtShort())
+        throw closedError(describeClose(error, alpn === P2P_ALPN), address.id)
       }
       throw P2PError.from(error, 'connection-failed', `connecting to ${address.id.fmtShort()} failed`, {})
     } finally {
@@ -378,3 +378,9 @@ export abstract class EngineNode<Connection extends EngineConnection> implements
     }
   }
 }
+
+Object.defineProperty(EngineNode.prototype, Symbol.for('nodejs.util.inspect.custom'), {
+  value(this: EngineNode<EngineConnection>): string {
+    return `${this.constructor.name}(${this.backend}, ${this.localNodeId().toString()})`
+  },
+})

@@ -148,7 +148,7 @@ export class Session {
   /** Throws when nothing new can be started any more. */
   checkOpen(): void {
     if (this.#error) throw this.#error
-    if (this.#closeRequested) throw closedError(this.#closeRequested, this.carrier.remoteId.fmtShort())
+    if (this.#closeRequested) throw closedError(this.#closeRequested, this.carrier.remoteId)
     if (this.#ending.begun) {
       const by = this.#ending.endedLocally ? 'local' : 'remote'
       throw P2PError.of('connection-closed', `the connection is ending: the ${by} side has called end()`, {
@@ -395,12 +395,12 @@ export class Session {
 
   /** Why nothing follows: the connection is over, or the peer has ended it and will close it. */
   #endError(): P2PError {
-    return this.#error ?? closedError(this.#info ?? ENDED_BY_PEER, this.carrier.remoteId.fmtShort())
+    return this.#error ?? closedError(this.#info ?? ENDED_BY_PEER, this.carrier.remoteId)
   }
 
   #closed(close: CarrierClose): CloseInfo {
     const info = describeClose(close, this.ours)
-    const error = closedError(info, this.carrier.remoteId.fmtShort())
+    const error = closedError(info, this.carrier.remoteId)
     const local = close.by === 'local'
     this.#info = info
     this.#error = error

@@ -70,17 +70,16 @@ export class OfficialEndpoint implements IrohEndpoint {
     if (signal.aborted) throw P2PError.aborted(signal, 'connect')
     const raw = this.#raw
     if (!raw || this.#closing) throw closeError(NODE_CLOSED)
-    const node = address.id.fmtShort()
     // Packets to other machines would not leave a loopback socket, but the binding would try.
     const direct = address.direct.filter((remote) => !loopbackOnly || isLoopback(remote))
     const relay = this.#options.relays ? address.relays[0] : undefined
-    if (direct.length === 0 && relay === undefined && !this.#options.looksUp) throw noRoute(node)
+    if (direct.length === 0 && relay === undefined && !this.#options.looksUp) throw noRoute(address.id)
     const startedMs = runtime.now()
     const id = official.EndpointId.fromBytes(codec.encode(address.id.asBytes()))
     const to = new official.EndpointAddr(id, relay ?? null, direct)
     const attempt = raw.connect(to, codec.encodeText(alpn)).then(
       (connection) => this.#adopt(connection),
-      (error: unknown) => Promise.reject(connectError(error, node, alpn, runtime.now() - startedMs)),
+      (error: unknown) => Promise.reject(connectError(error, address.id, alpn, runtime.now() - startedMs)),
     )
     return abortable(attempt, signal)
   }

@@ -1,11 +1,12 @@
 /**
- * What the binding says when something fails, which is Rust's debug text, as errors with codes. The text itself, which
- * may hold whole backtraces, is kept as `cause` only.
+ * What the binding says when something fails, which is Rust's debug text, as errors with codes. The text itself is kept
+ * as `cause` only, without the backtrace that it may hold.
  *
  * @module
  */
 import type { CarrierClose } from '../../core/carrier.ts'
 import { P2PError } from '../../core/errors.ts'
+import type { P2PNodeId } from '../../core/node-id.ts'
 
 const TIMED_OUT = 'timed out: no sign of life from the peer'
 
@@ -17,6 +18,15 @@ function headOf(error: unknown): string {
   const message = error instanceof Error ? error.message : String(error)
   const end = message.indexOf('\n\nStack backtrace:')
   return end < 0 ? message : message.slice(0, end)
+}
+
+/** What the binding threw, as `cause`: a backtrace of Rust helps nobody who uses this library. */
+function withoutBacktrace(error: unknown): unknown {
+  if (!(error instanceof Error)) return error
+  const head = headOf(error)
+  if (head === error.message) return error
+  const { code } = error as { readonly code?: unknown }
+  return Object.assign(new Error(head), code === undefined ? {} : { code })
 }
 
 /** A close that the peer has asked for, or undefined. Without a reason its text is the code alone. */
@@ -51,40 +61,38 @@ export function closeError(close: CarrierClose, cause?: unknown): P2PError {
   const who = close.by === 'local' ? 'this side' : close.by === 'remote' ? 'the peer' : 'the transport'
   const why = close.reason === '' ? '' : `: ${close.reason}`
   return P2PError.of('connection-closed', `${who} closed the connection (code ${close.closeCode})${why}`, close, {
-    cause,
+    cause: withoutBacktrace(cause),
   })
 }
 
 /** What a call on a stream failed with; `closed` tells how the connection ended, if it has. */
 export function streamError(error: unknown, closed: () => CarrierClose | undefined): P2PError {
   const head = headOf(error)
+  const options = { cause: withoutBacktrace(error) }
   const match = /^(Stopped|Reset)\((\d+)\)$/.exec(head)
   const streamCode = Number(match?.[2])
   if (match?.[1] === 'Stopped') {
     const message = `the peer wants no more bytes on this stream (code ${streamCode})`
-    return P2PError.of('stream-stopped', message, { streamCode }, { cause: error })
+    return P2PError.of('stream-stopped', message, { streamCode }, options)
   }
   if (match?.[1] === 'Reset') {
     const message = `the peer abandoned this stream (code ${streamCode})`
-    return P2PError.of('stream-reset', message, { streamCode }, { cause: error })
+    return P2PError.of('stream-reset', message, { streamCode }, options)
   }
   const close = closed()
   if (close) return closeError(close, error)
   if (head.startsWith('ClosedStream')) {
-    return P2PError.of(
-      'stream-stopped',
-      'this side has finished or given up the stream',
-      { streamCode: 0 },
-      { cause: error },
-    )
+    const message = 'this side has finished or given up the stream'
+    return P2PError.of('stream-stopped', message, { streamCode: 0 }, options)
   }
-  return P2PError.of('connection-failed', 'the stream failed', {}, { cause: error })
+  return P2PError.of('connection-failed', 'the stream failed', {}, options)
 }
 
 /** What an attempt to connect failed with. */
-export function connectError(error: unknown, node: string, alpn: string, afterMs: number): P2PError {
+export function connectError(error: unknown, peer: P2PNodeId, alpn: string, afterMs: number): P2PError {
   const head = headOf(error)
-  const options = { cause: error }
+  const node = peer.fmtShort()
+  const options = { cause: withoutBacktrace(error) }
   const close = parsePeerClose(head)
   if (close) return closeError(close, error)
   const failed = (why: string): P2PError => P2PError.of('connection-failed', why, {}, options)
@@ -94,14 +102,15 @@ export function connectError(error: unknown, node: string, alpn: string, afterMs
     // RFC 8446 alert 120, no_application_protocol.
     if (aborted.startsWith('the cryptographic handshake failed: error 120:')) {
       const message = `${node} does not serve the protocol ${JSON.stringify(alpn)}: nobody listens for it there`
-      return P2PError.of('refused', message, { node }, options)
+      return P2PError.of('refused', message, { node: peer.toString() }, options)
     }
     if (aborted.startsWith('the server refused')) {
-      return P2PError.of('refused', `${node} refused the connection: nobody listens there`, { node }, options)
+      const message = `${node} refused the connection: nobody listens there`
+      return P2PError.of('refused', message, { node: peer.toString() }, options)
     }
     return failed(`${node} broke off the handshake`)
   }
-  if (head.includes('No addressing information available')) return noRoute(node, error)
+  if (head.includes('No addressing information available')) return noRoute(peer, error)
   if (head.includes('Connecting to ourself')) {
     return P2PError.of('self-connect', 'a node cannot connect to itself; call the code directly instead', {}, options)
   }
@@ -120,16 +129,16 @@ export function connectError(error: unknown, node: string, alpn: string, afterMs
 }
 
 /** The error for a peer without any usable address. */
-export function noRoute(node: string, cause?: unknown): P2PError {
-  const message = `no way to reach ${node}: no address or relay of it is known that this node could use; connect with its ticket`
-  return P2PError.of('no-route', message, { node }, { cause })
+export function noRoute(peer: P2PNodeId, cause?: unknown): P2PError {
+  const message = `no way to reach ${peer.fmtShort()}: no address or relay of it is known that this node could use; connect with its ticket`
+  return P2PError.of('no-route', message, { node: peer.toString() }, { cause: withoutBacktrace(cause) })
 }
 
 /** What binding the sockets failed with. */
 export function bindError(error: unknown, addresses: readonly string[]): P2PError {
   const head = headOf(error)
   const where = addresses.length === 0 ? 'all interfaces' : addresses.join(' and ')
-  const options = { cause: error }
+  const options = { cause: withoutBacktrace(error) }
   if (head.includes('already in use')) {
     const message = `cannot bind ${where}: a port is in use already; choose another, or 0 for any`
     return P2PError.of('network', message, {}, options)

@@ -23,14 +23,14 @@ async function turnedAway(pair: ContractPair): Promise<void> {
     connection = await a.connect(b.address())
   } catch (error) {
     // The refusal may be there before the handshake counts as done.
-    await fails(Promise.reject(error), 'refused')
+    await fails(Promise.reject(error), 'refused', { node: b.localNodeId().toString() })
     return
   }
   pair.watch(connection)
   const pending = [connection.recv(), connection.acceptStream(), connection.acceptReceiveStream()]
   const { by, refused } = await connection.closed
   assert.deepEqual({ by, refused }, { by: 'remote', refused: true })
-  for (const promise of pending) await fails(promise, 'refused', { node: b.localNodeId().fmtShort() })
+  for (const promise of pending) await fails(promise, 'refused', { node: b.localNodeId().toString() })
   await fails(connection.send(text('x')), 'refused')
 }
 
@@ -44,11 +44,11 @@ export const connectingCases: ContractCases = {
   'a node that does not listen refuses': {
     listen: false,
     run: async ({ a, b }) => {
-      await fails(a.connect(b.address()), 'refused')
+      await fails(a.connect(b.address()), 'refused', { node: b.localNodeId().toString() })
     },
   },
   'a node that listens for other protocols refuses': async ({ a, b }) => {
-    await fails(a.connect(b.address(), { alpn: 'nobody/speaks/this' }), 'refused')
+    await fails(a.connect(b.address(), { alpn: 'nobody/speaks/this' }), 'refused', { node: b.localNodeId().toString() })
   },
   'a node that has ceased to listen refuses, and keeps the connections that it accepted': async (pair) => {
     const [client, server] = await pair.connect()
@@ -182,7 +182,9 @@ export const connectingCases: ContractCases = {
     },
   },
   'nobody of that id is found out in time': async ({ a }) => {
-    await fails(a.connect(testNodeId('nobody'), { timeoutMs: 500 }), UNREACHABLE)
+    const nobody = testNodeId('nobody')
+    const error = await fails(a.connect(nobody, { timeoutMs: 500 }), UNREACHABLE)
+    if (error.code !== 'timeout') assert.equal(error.node, nobody.toString())
   },
   'nobody at that address any more is found out in time': async (pair) => {
     const gone = await pair.third()
