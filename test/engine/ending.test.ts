@@ -310,8 +310,31 @@ onEveryCarrier('end()', (make, abortsBlockedStreams) => {
       expect(await outcome(stream.write(text('way')))).toEqual(failed('connection-closed', { by: 'remote' }))
       expect(await outcome(stream.read())).toHaveProperty('value', undefined)
       expect(string(await accepted.read())).toBe('half')
-      expect(await outcome(accepted.read())).toEqual(failed('connection-closed', { by: 'local' }))
+      const words = expect.stringContaining('the peer was ending the connection') as unknown
+      expect(await outcome(accepted.read())).toEqual(failed('stream-reset', { message: words }))
       expect(string(await server.recv())).toBe('bye')
+    })
+
+    test('half-way: what the other side had finished arrives nevertheless', async () => {
+      const { client, server, network } = await make()
+      const [halfWay, never] = [await server.openStream(), await server.openStream()]
+      await halfWay.write(text('half'))
+      await settle()
+      network.hold()
+      const ending = track(client.end())
+      await server.send(text('message'))
+      const finished = await server.openSendStream()
+      await finished.write(text('finished'))
+      await finished.finish()
+      network.release()
+      await settle()
+      expect(ending.now).toHaveProperty('value')
+      expect(await client.closed).toMatchObject({ by: 'local' })
+      expect(string(await client.recv())).toBe('message')
+      expect(string(await (await client.acceptReceiveStream()).readToEnd(100))).toBe('finished')
+      for (const stream of [halfWay, never]) {
+        expect(await outcome(stream.write(text('x')))).toEqual(failed('connection-closed', { by: 'remote' }))
+      }
     })
 
     test('opened and still silent: they do not hold it up, and are not answered', async () => {

@@ -48,6 +48,12 @@ interface Log {
   readonly streams: string[]
 }
 
+/** What of it the other side must have heard. */
+interface Heard {
+  readonly messages: string[]
+  readonly streams: string[] | undefined
+}
+
 /** Reads everything that comes until there is no more. */
 function readEverything(connection: MemoryConnection): { readonly log: Log; readonly done: Promise<unknown> } {
   const log: Log = { messages: [], streams: [] }
@@ -153,13 +159,13 @@ describe('random traffic', () => {
       fc.asyncProperty(carrier, limits, order, script, script, async (options, bounds, choices, there, back) => {
         const pair = await connectedPair({ ...options, limits: bounds, pick: picker(choices) })
         const [atServer, atClient] = [readEverything(pair.server), readEverything(pair.client)]
-        const run = async (connection: MemoryConnection, actions: readonly Action[]): Promise<Log | undefined> => {
+        const run = async (connection: MemoryConnection, actions: readonly Action[]): Promise<Heard | undefined> => {
           try {
             const sent = await play(connection, actions, options.maxStreams === 3)
-            // Who has heard the other's end in the middle of a stream cannot end in good order any more.
+            // Streams that this side had not finished when it heard of the other's end are cut.
             const inTime = connection.isConnected()
             await connection.end()
-            return inTime ? sent : undefined
+            return inTime ? sent : { messages: sent.messages, streams: undefined }
           } catch (error) {
             // The other side ended while this one was in the middle of its script.
             const code = P2PError.is(error) ? error.code : error
@@ -169,12 +175,38 @@ describe('random traffic', () => {
         }
         const [sentByClient, sentByServer] = await Promise.all([run(pair.client, there), run(pair.server, back)])
         await Promise.all([atServer.done, atClient.done])
-        // Who could say everything before it heard of the other's end was heard to the end.
+        // Who could say everything was heard to the end.
         for (const [sent, { log }] of [[sentByClient, atServer] as const, [sentByServer, atClient] as const]) {
           expect(log.messages).toEqual(sent?.messages ?? log.messages)
           expect(sorted(log.streams)).toEqual(sorted(sent?.streams ?? log.streams))
         }
         expect(sentByClient ?? sentByServer).toBeDefined()
+        await disposePair(pair)
+      }),
+      { numRuns: 150 },
+    )
+  })
+
+  test('one side ends while the other has just said everything: both are heard to the end', async () => {
+    await fc.assert(
+      fc.asyncProperty(carrier, order, script, script, async (options, choices, there, back) => {
+        fc.pre(options.maxStreams > 3)
+        // Room for a whole script, so that it can be played to nobody.
+        const windowBytes = Math.max(options.windowBytes, 100_000)
+        const pair = await connectedPair({ ...options, windowBytes, pick: picker(choices) })
+        const { client, server, network } = pair
+        const [atServer, atClient] = [readEverything(server), readEverything(client)]
+        network.hold()
+        const sentByClient = await play(client, there, false)
+        const ending = track(client.end())
+        const sentByServer = await play(server, back, true)
+        network.release()
+        await Promise.all([atServer.done, atClient.done])
+        expect(ending.now).toHaveProperty('value')
+        for (const [sent, { log }] of [[sentByClient, atServer] as const, [sentByServer, atClient] as const]) {
+          expect(log.messages).toEqual(sent.messages)
+          expect(sorted(log.streams)).toEqual(sorted(sent.streams))
+        }
         await disposePair(pair)
       }),
       { numRuns: 150 },

@@ -105,6 +105,11 @@ export class SendHalf implements P2PSendStream {
     this.#giveUp(code, stoppedError(code), true)
   }
 
+  /** Gives it up unless the application has finished it: the peer is ending the connection. */
+  cut(code: number, error: P2PError): void {
+    if (!this.#finishing) this.#giveUp(code, error)
+  }
+
   /** Sends the header now, alone, if it has not left yet. */
   announce(): void {
     if (!this.#header || this.#end !== 'open' || this.#finishing) return

@@ -350,9 +350,11 @@ export class Session {
   #handleControl(frame: ControlFrame): void {
     if (frame.type === 'end') {
       this.#ending.remoteEnded(frame)
-      // Nothing new can be started here either. When no stream is half-way, this side says END too, before its DRAINED:
-      // so the peer, which will close, knows that there is more to drain and loses none of it.
-      if (!this.#streams.sending) void this.#sayEnd()
+      // Nothing new can be started here either, so this side says END too, before its DRAINED: the peer, which will
+      // close, knows then that there is more to drain and loses none of it. Streams that are still being written would
+      // hold it up; the close would cut them, so they are cut now.
+      this.#streams.cutUnfinished(this.#endError())
+      void this.#sayEnd()
       this.#streams.drainAll()
       this.#receiver.drain()
       this.#checkDrained()

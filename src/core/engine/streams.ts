@@ -125,7 +125,6 @@ export class StreamTable {
   #accepted = 0
   #seen = 0
   #openReceives = 0
-  #openSends = 0
   #draining = false
   #answering = true
   #closed: { readonly error: P2PError; readonly local: boolean } | undefined
@@ -140,11 +139,6 @@ export class StreamTable {
 
   get accepted(): number {
     return this.#accepted
-  }
-
-  /** Whether a sending half is neither finished nor given up. */
-  get sending(): boolean {
-    return this.#openSends > 0
   }
 
   openBi(carrier: CarrierStream, header: (number: number) => Uint8Array | undefined): DuplexStream {
@@ -213,6 +207,11 @@ export class StreamTable {
   async finishAll(): Promise<void> {
     this.#answering = false
     await Promise.allSettled(this.#entries().flatMap((entry) => entry.send?.finish() ?? []))
+  }
+
+  /** Gives up every sending half that the application is still writing. */
+  cutUnfinished(error: P2PError): void {
+    for (const entry of this.#entries()) entry.send?.cut(this.#options.endedCode, error)
   }
 
   /** Resolves with whether the peer's transport has everything that was finished and that it has not stopped. */
@@ -291,14 +290,12 @@ export class StreamTable {
     carrier: CarrierSendStream,
     header: Uint8Array | undefined,
   ): SendHalf {
-    this.#openSends++
     const openedBySender = table === this.#local
     const half: SendHalf = new SendHalf(
       carrier,
       {
         abortsBlockedStreams: this.#options.abortsBlockedStreams,
         sendDone: (finished) => {
-          this.#openSends--
           if (openedBySender) this.#unannounced.delete(number)
           if (finished && this.#options.tracksDelivery) this.#trackDelivery(carrier)
           this.#forgetIfDone(entry, table, number)
