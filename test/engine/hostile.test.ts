@@ -152,6 +152,28 @@ describe.each([true, false])('a hostile peer (abortsBlockedStreams: %s)', (abort
     expect(await open(0)).toEqual({ value: Uint8Array.of(65) })
   })
 
+  test('a close in the library’s words is told in the application’s, to whoever waits for whatever', async () => {
+    const { raw, connection } = await attack()
+    await openUni(raw, STREAM_KIND.messages, Uint8Array.of(1, 65))
+    const [twoWay, oneWay] = [await raw.openBi(), await openUni(raw, encodeStreamHeader(STREAM_KIND.oneWay, 1))]
+    await twoWay.send.write(encodeStreamHeader(STREAM_KIND.stream, 0))
+    const stream = await connection.acceptStream()
+    await connection.recv()
+    const waiting = [
+      connection.recv(),
+      stream.read(),
+      (await connection.acceptReceiveStream()).read(),
+      stream.write(new Uint8Array(1_000_000)),
+      connection.acceptStream(),
+    ].map((promise) => track<unknown>(promise))
+    await settle()
+    raw.close(LIBRARY_CODE.refused, 'not you')
+    await settle()
+    expect(waiting.map(({ now }) => now)).toEqual(waiting.map(() => failed('refused')))
+    expect(await outcome(oneWay.write(text('x')))).toHaveProperty('error')
+    expect(await connection.closed).toEqual({ closeCode: 0, reason: 'not you', by: 'remote', refused: true })
+  })
+
   test('the same number for two streams', async () => {
     const { raw, connection } = await attack()
     for (const name of ['one', 'two']) {
