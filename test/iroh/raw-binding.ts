@@ -33,6 +33,18 @@ export async function acceptRaw(endpoint: iroh.Endpoint): Promise<iroh.Connectio
   return incoming ? (await incoming.accept()).connect() : undefined
 }
 
+/** Accepts whatever comes, whether its handshake succeeds or not, until the endpoint is closed. */
+export async function acceptAll(endpoint: iroh.Endpoint): Promise<void> {
+  for (;;) {
+    const incoming = await endpoint.acceptNext()
+    if (!incoming) return
+    incoming
+      .accept()
+      .then((accepting) => accepting.connect())
+      .catch(() => {})
+  }
+}
+
 export interface RawPair extends AsyncDisposable {
   readonly client: iroh.Connection
   readonly server: iroh.Connection
