@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { readableBytes } from '../core/byte-stream.ts'
 import { P2PError } from '../core/errors.ts'
 
 /** Where a body's bytes come from. */
@@ -112,22 +113,9 @@ export class P2PBody implements AsyncIterable<Uint8Array> {
 
   /** The body as a WHATWG byte stream with back-pressure; cancelling it is `cancel()`. */
   get readable(): ReadableStream<Uint8Array> {
-    return (this.#readable ??= new ReadableStream(
-      {
-        type: 'bytes',
-        pull: async (controller): Promise<void> => {
-          const chunk = await this.read()
-          if (chunk) {
-            // Byte streams take the buffer away from the chunk, which may share it with others.
-            controller.enqueue(chunk.byteLength === chunk.buffer.byteLength ? chunk : new Uint8Array(chunk))
-          } else {
-            controller.close()
-            controller.byobRequest?.respond(0)
-          }
-        },
-        cancel: (): void => this.cancel(),
-      },
-      { highWaterMark: 0 },
+    return (this.#readable ??= readableBytes(
+      () => this.read(),
+      () => this.cancel(),
     ))
   }
 

@@ -4,8 +4,8 @@
  * @module
  */
 import { randomFillSync } from 'node:crypto'
-import { P2PError } from '../core/errors.ts'
 import type { Runtime, RuntimeFileSystem, RuntimeTimer } from '../core/runtime.ts'
+import { sleepOn } from '../core/sleep.ts'
 import { RealFileSystem } from './real-files.ts'
 
 /** What `setTimeout` can count; it fires at once for anything longer. */
@@ -73,20 +73,8 @@ export class RealRuntime implements Runtime {
     return new RealTimer(delayMs, callback)
   }
 
-  async sleep(delayMs: number, options?: { readonly signal?: AbortSignal | undefined }): Promise<void> {
-    const signal = options?.signal
-    if (signal?.aborted === true) throw P2PError.aborted(signal, 'sleep')
-    return new Promise((resolve, reject) => {
-      const abort = (): void => {
-        timer.cancel()
-        if (signal) reject(P2PError.aborted(signal, 'sleep'))
-      }
-      const timer = new RealTimer(delayMs, () => {
-        signal?.removeEventListener('abort', abort)
-        resolve()
-      })
-      signal?.addEventListener('abort', abort, { once: true })
-    })
+  sleep(delayMs: number, options?: { readonly signal?: AbortSignal | undefined }): Promise<void> {
+    return sleepOn(this, delayMs, options?.signal)
   }
 
   randomBytes(length: number): Uint8Array {

@@ -4,8 +4,8 @@
  *
  * @module
  */
-import { P2PError } from '../core/errors.ts'
 import type { Runtime, RuntimeFile, RuntimeFileEntry, RuntimeFileSystem, RuntimeTimer } from '../core/runtime.ts'
+import { sleepOn } from '../core/sleep.ts'
 import { EventKind } from './audit.ts'
 import type { Bridge } from './bridge.ts'
 import type { KernelEvent, RandomStream } from './kernel.ts'
@@ -137,20 +137,8 @@ export class SimRuntime implements Runtime {
     return new SimTimer(event, release)
   }
 
-  async sleep(delayMs: number, options?: { readonly signal?: AbortSignal | undefined }): Promise<void> {
-    const signal = options?.signal
-    if (signal?.aborted === true) throw P2PError.aborted(signal, 'sleep')
-    return new Promise((resolve, reject) => {
-      const abort = (): void => {
-        timer.cancel()
-        if (signal) reject(P2PError.aborted(signal, 'sleep'))
-      }
-      const timer = this.setTimer(delayMs, () => {
-        signal?.removeEventListener('abort', abort)
-        resolve()
-      })
-      signal?.addEventListener('abort', abort, { once: true })
-    })
+  sleep(delayMs: number, options?: { readonly signal?: AbortSignal | undefined }): Promise<void> {
+    return sleepOn(this, delayMs, options?.signal)
   }
 
   randomBytes(length: number): Uint8Array {

@@ -4,9 +4,9 @@
  *
  * @module
  */
+import { readableBytes } from '../byte-stream.ts'
 import type { CarrierReceiveStream } from '../carrier.ts'
 import { invalidConfiguration } from '../config.ts'
-import { copyBytes } from '../encoding.ts'
 import { P2PError } from '../errors.ts'
 import type { P2PReceiveStream, WaitOptions } from '../stream.ts'
 import { throwIfAborted, Waiter } from './waiting.ts'
@@ -185,22 +185,9 @@ export class ReceiveHalf implements P2PReceiveStream {
   }
 
   get readable(): ReadableStream<Uint8Array> {
-    return (this.#readable ??= new ReadableStream(
-      {
-        type: 'bytes',
-        pull: async (controller): Promise<void> => {
-          const chunk = await this.read()
-          if (chunk) {
-            // `enqueue` takes the whole buffer away, of which others may have read, or still need, another part.
-            controller.enqueue(chunk.byteLength === chunk.buffer.byteLength ? chunk : copyBytes(chunk))
-          } else {
-            controller.close()
-            controller.byobRequest?.respond(0)
-          }
-        },
-        cancel: (): void => this.stop(),
-      },
-      { highWaterMark: 0 },
+    return (this.#readable ??= readableBytes(
+      () => this.read(),
+      () => this.stop(),
     ))
   }
 
