@@ -194,7 +194,7 @@ function relayOf(relay: CreateOptions['relay'], host: SimHost): string | undefin
 /** The port that the node had when it was last up, if nobody else has it now; else any. */
 function freePort(host: SimHost, key: SigningKey): number {
   const port = host.ports.get(key.nodeId.toString())
-  return port === undefined || host.network.socketAt(port) ? 0 : port
+  return port === undefined || host.network.socketAt('udp', port) ? 0 : port
 }
 
 /** The host whose code is running; undefined when no simulation is. */

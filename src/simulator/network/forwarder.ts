@@ -9,10 +9,9 @@ import type { Kernel } from '../kernel.ts'
 import type { SocketAddress } from './addresses.ts'
 import type { NetworkGraph } from './graph.ts'
 import type { GraphNode } from './graph-node.ts'
-import type { NetworkInterface, Packet } from './interface.ts'
+import type { NetworkInterface, Packet, PacketProtocol } from './interface.ts'
 import { Drop, type DropCode, DropCounter, NetworkKind } from './kinds.ts'
 import type { Link } from './link.ts'
-import { IPV4_OVERHEAD_BYTES, IPV6_OVERHEAD_BYTES } from './link-options.ts'
 import type { Attachment, NatRouter, Realm } from './realm.ts'
 import type { LinkRules } from './rules.ts'
 
@@ -23,12 +22,20 @@ const MAX_IDLE_FLIGHTS = 65_536
 
 /** A packet whose addresses NATs may still change. */
 class PacketUnderWay implements Packet {
+  readonly protocol: PacketProtocol
   source: SocketAddress
   destination: SocketAddress
   readonly sizeBytes: number
   readonly payload: unknown
 
-  constructor(source: SocketAddress, destination: SocketAddress, sizeBytes: number, payload: unknown) {
+  constructor(
+    protocol: PacketProtocol,
+    source: SocketAddress,
+    destination: SocketAddress,
+    sizeBytes: number,
+    payload: unknown,
+  ) {
+    this.protocol = protocol
     this.source = source
     this.destination = destination
     this.sizeBytes = sizeBytes
@@ -108,14 +115,16 @@ export class Forwarder {
   /** A socket sends. */
   send(
     origin: NetworkInterface,
+    protocol: PacketProtocol,
     source: SocketAddress,
     destination: SocketAddress,
     payload: unknown,
     sizeBytes: number,
   ): void {
     const number = this.#sent++
-    this.#kernel.audit.record(NetworkKind.send, origin.host, source.index, destination.index, sizeBytes, number)
-    const flight = this.#take(new PacketUnderWay(source, destination, sizeBytes, payload), origin, number)
+    const kind = protocol === 'udp' ? NetworkKind.send : NetworkKind.sendTcp
+    this.#kernel.audit.record(kind, origin.host, source.index, destination.index, sizeBytes, number)
+    const flight = this.#take(new PacketUnderWay(protocol, source, destination, sizeBytes, payload), origin, number)
     if (!origin.isUp) this.#drop(flight, Drop['interface-down'])
     else if (this.#enter(flight, origin.node, origin.attachment.realm)) this.advance(flight)
   }
@@ -186,9 +195,10 @@ export class Forwarder {
   /** At one side of a NAT: changes an address and goes on from the other; false when it is dropped. */
   #translate(flight: Flight, at: Attachment, router: NatRouter): boolean {
     const { packet } = flight
+    const { protocol } = packet
     const { nat, inside, outside } = router
     if (at === outside) {
-      const host = nat.inbound(packet.source, packet.destination)
+      const host = nat.inbound(protocol, packet.source, packet.destination)
       if (typeof host === 'number') return this.#refuse(flight, host)
       packet.destination = host
       return this.#enter(flight, inside.node, inside.realm)
@@ -197,12 +207,12 @@ export class Forwarder {
     if (packet.destination.ip === inside.ip) return this.#refuse(flight, Drop['no-port'])
     const isHairpin = packet.destination.ip === outside.ip
     if (isHairpin && !nat.settings.hairpinning) return this.#refuse(flight, Drop['nat-hairpin'])
-    const source = nat.outbound(packet.source, packet.destination)
+    const source = nat.outbound(protocol, packet.source, packet.destination)
     if (typeof source === 'number') return this.#refuse(flight, source)
     packet.source = source
     if (!isHairpin) return this.#enter(flight, outside.node, outside.realm)
     // With the outside source address, as RFC 4787, REQ-9 asks, so that the answer takes the same way.
-    const host = nat.inbound(source, packet.destination)
+    const host = nat.inbound(protocol, source, packet.destination)
     if (typeof host === 'number') return this.#refuse(flight, host)
     packet.destination = host
     return this.#enter(flight, inside.node, inside.realm)
@@ -215,18 +225,18 @@ export class Forwarder {
       return
     }
     const { packet, origin, number } = flight
-    const { source, destination } = packet
+    const { protocol, source, destination } = packet
     // It may have moved, or been cut off, since the packet set out.
     if (destination.ip !== iface.ip) return this.#drop(flight, Drop['no-host'])
     if (!iface.isUp) return this.#drop(flight, Drop['interface-down'])
     if (this.#graph.isPartitioned && this.#graph.separates(origin.node, iface.node)) {
       return this.#drop(flight, Drop.partition)
     }
-    const socket = iface.socketAt(destination.port)
+    const socket = iface.socketAt(protocol, destination.port)
     if (!socket) return this.#drop(flight, Drop['no-port'])
     this.#delivered++
     this.#kernel.audit.record(
-      NetworkKind.deliver,
+      protocol === 'udp' ? NetworkKind.deliver : NetworkKind.deliverTcp,
       iface.host,
       source.index,
       destination.index,
@@ -247,8 +257,8 @@ export class Forwarder {
     }
     const delayUs = transmit(packet, link)
     for (let i = 0; i < decision.copies; i++) {
-      const { source, destination, sizeBytes, payload } = packet
-      const copied = new PacketUnderWay(source, destination, sizeBytes, payload)
+      const { protocol, source, destination, sizeBytes, payload } = packet
+      const copied = new PacketUnderWay(protocol, source, destination, sizeBytes, payload)
       const copy = this.#take(copied, flight.origin, flight.number)
       copy.hops = flight.hops
       copy.target = flight.target
@@ -296,6 +306,5 @@ export class Forwarder {
 }
 
 function transmit(packet: Packet, link: Link, aheadUs: number = 0): number {
-  const overhead = packet.source.ip.version === 4 ? IPV4_OVERHEAD_BYTES : IPV6_OVERHEAD_BYTES
-  return link.transmit(packet.sizeBytes, packet.sizeBytes + overhead, aheadUs)
+  return link.transmit(packet.protocol, packet.sizeBytes, packet.source.ip.version, aheadUs)
 }

@@ -4,7 +4,7 @@
  * - `topology.ts` builds one in few words; `fabric.ts` is what it builds
  * - `graph.ts`, `graph-node.ts`, `routes.ts`, `partitions.ts`: nodes, links, the way through, and what cuts it
  * - `link.ts`, `jitter.ts`, `link-options.ts`, `link-presets.ts`: what happens to a packet on a link
- * - `nat.ts`, `nat-options.ts`, `nat-presets.ts`, `lan.ts`, `realm.ts`: address translation and private networks
+ * - `nat.ts`, `nat-table.ts`, `nat-options.ts`, `nat-presets.ts`, `lan.ts`, `realm.ts`: address translation and private networks
  * - `interface.ts`, `forwarder.ts`, `rules.ts`: sockets, packets under way, and rules that meddle with them
  * - `names.ts`: look-ups; `addresses.ts`: addresses; `kinds.ts`: events and reasons for drops; `netstat.ts`: the state
  *
@@ -32,14 +32,20 @@ export {
 export type { PacketCounters } from './forwarder.ts'
 export type { GraphNode, GraphNodeKind } from './graph-node.ts'
 export { type GraphPath, NetworkGraph, type NodeOptions } from './graph.ts'
-export { MAX_DATAGRAM_BYTES, type NetworkInterface, type Packet, type PacketHandler, type Socket } from './interface.ts'
+export {
+  type BindOptions,
+  MAX_DATAGRAM_BYTES,
+  type NetworkInterface,
+  type Packet,
+  type PacketHandler,
+  type PacketProtocol,
+  type Socket,
+} from './interface.ts'
 export { Drop, DROP_REASONS, type DropCode, type DropCounts, type DropReason, NetworkKind } from './kinds.ts'
 export type { Lan } from './lan.ts'
 export {
   burstyLoss,
   type GilbertElliott,
-  IPV4_OVERHEAD_BYTES,
-  IPV6_OVERHEAD_BYTES,
   type JitterDistribution,
   type LinkOptions,
   type LinkSettings,
@@ -63,7 +69,8 @@ export {
   type NatSettings,
 } from './nat-options.ts'
 export { natPreset, type NatPreset, type NatPresetName, natPresets } from './nat-presets.ts'
-export type { Nat, NatMappingSnapshot } from './nat.ts'
+export type { Nat } from './nat.ts'
+export type { NatMappingSnapshot } from './nat-table.ts'
 export {
   type InterfaceSnapshot,
   type NatSnapshot,
@@ -74,3 +81,4 @@ export {
 export type { Partition, PartitionDirection } from './partitions.ts'
 export type { LinkCrossing, LinkRule, LinkRuleGuard, LinkRules, LinkVerdict } from './rules.ts'
 export { Topology, type TopologyHostOptions, type TopologyLanOptions, type TopologyOptions } from './topology.ts'
+export { IPV4_OVERHEAD_BYTES, IPV6_OVERHEAD_BYTES } from './wire-size.ts'

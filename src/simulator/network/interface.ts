@@ -1,5 +1,5 @@
 /**
- * A host's network interface and its UDP sockets.
+ * A host's network interface and its sockets.
  *
  * @module
  */
@@ -9,13 +9,20 @@ import type { AddressBook, IpAddress, SocketAddress } from './addresses.ts'
 import type { GraphNode } from './graph-node.ts'
 import { Attachment, type Realm } from './realm.ts'
 
-/** A datagram. A receiver may keep it. */
+/**
+ * What a packet is part of. NATs and firewalls keep the two apart, and ports of one say nothing about the other. The
+ * network carries segments of TCP as it does datagrams: to acknowledge and repeat what is lost is the sockets' matter.
+ */
+export type PacketProtocol = 'udp' | 'tcp'
+
+/** A datagram of UDP, or a segment of TCP. A receiver may keep it. */
 export interface Packet {
+  readonly protocol: PacketProtocol
   /** As the receiver sees it: NATs on the way have changed it. */
   readonly source: SocketAddress
   /** As the receiver sees it: its own address. */
   readonly destination: SocketAddress
-  /** The size of the UDP payload that `payload` stands for. */
+  /** The size of the UDP or TCP payload that `payload` stands for. */
   readonly sizeBytes: number
   /** Whatever the sender gave, by reference: nothing is copied or looked at on the way. */
   readonly payload: unknown
@@ -28,11 +35,18 @@ export type PacketHandler = (packet: Packet) => void
 export interface PacketSink {
   send(
     origin: NetworkInterface,
+    protocol: PacketProtocol,
     source: SocketAddress,
     destination: SocketAddress,
     payload: unknown,
     sizeBytes: number,
   ): void
+}
+
+/** Options of {@link NetworkInterface.bind}. */
+export interface BindOptions {
+  /** @default 'udp' */
+  readonly protocol?: PacketProtocol | undefined
 }
 
 /** The largest UDP payload over IPv4: 65535 bytes less the headers. */
@@ -41,13 +55,14 @@ const FIRST_EPHEMERAL_PORT = 49_152
 const EPHEMERAL_PORTS = 65_536 - FIRST_EPHEMERAL_PORT
 const MAX_SOCKETS = 16_384
 
-/** A bound UDP socket. */
+/** A bound socket. */
 export class Socket implements Disposable {
   readonly #iface: NetworkInterface
   readonly #sink: PacketSink
   readonly #book: AddressBook
   /** The port it is bound to. */
   readonly port: number
+  readonly protocol: PacketProtocol
   readonly #handler: PacketHandler
   #localAddress: SocketAddress
   #isClosed = false
@@ -57,10 +72,18 @@ export class Socket implements Disposable {
   receivedPackets = 0
 
   /** @internal */
-  constructor(iface: NetworkInterface, sink: PacketSink, book: AddressBook, port: number, handler: PacketHandler) {
+  constructor(
+    iface: NetworkInterface,
+    sink: PacketSink,
+    book: AddressBook,
+    protocol: PacketProtocol,
+    port: number,
+    handler: PacketHandler,
+  ) {
     this.#iface = iface
     this.#sink = sink
     this.#book = book
+    this.protocol = protocol
     this.port = port
     this.#handler = handler
     this.#localAddress = book.socket(iface.ip, port)
@@ -78,11 +101,11 @@ export class Socket implements Disposable {
   }
 
   /**
-   * Sends a datagram. Like UDP it promises nothing: whatever goes wrong on the way is silent here, and counted there.
+   * Sends a packet. Like IP it promises nothing: whatever goes wrong on the way is silent here, and counted there.
    *
    * @param destination - an address of this fabric's book (such as a packet's source), or `ip:port`
    * @param payload - anything; it must not change any more
-   * @param sizeBytes - how large it is as UDP payload: a whole number 0..65507
+   * @param sizeBytes - how large it is as payload: a whole number 0..65507
    * @throws P2PError `network` when the socket is closed, `invalid-configuration` for a bad size or address
    */
   send(destination: SocketAddress | string, payload: unknown, sizeBytes: number): void {
@@ -93,14 +116,14 @@ export class Socket implements Disposable {
     }
     const to = typeof destination === 'string' ? this.#book.parse(destination) : destination
     this.sentPackets++
-    this.#sink.send(this.#iface, this.localAddress, to, payload, sizeBytes)
+    this.#sink.send(this.#iface, this.protocol, this.localAddress, to, payload, sizeBytes)
   }
 
   /** Gives up the port; nothing is received any more. Packets under way still arrive elsewhere. */
   close(): void {
     if (this.#isClosed) return
     this.#isClosed = true
-    this.#iface.release(this.port, this)
+    this.#iface.release(this)
   }
 
   [Symbol.dispose](): void {
@@ -122,6 +145,7 @@ export class NetworkInterface {
   readonly node: GraphNode
   readonly #sink: PacketSink
   readonly #book: AddressBook
+  /** By port, and by minus the port for TCP. */
   readonly #sockets = new Map<number, Socket>()
   /** The socket that received last, mostly the only one. */
   #recent: Socket | undefined
@@ -152,12 +176,26 @@ export class NetworkInterface {
   }
 
   /**
-   * Binds a UDP socket.
+   * Binds a socket.
    *
+   * @example
+   * ```ts
+   * import { Simulation } from '@moosicbox/p2p/simulator'
+   *
+   * const sim = new Simulation({ seed: 1 })
+   * const client = sim.topology.host('client')
+   * const server = sim.topology.host('server')
+   * const relay = server.bind(443, ({ protocol, source }) => relay.send(source, `hello over ${protocol}`, 20), { protocol: 'tcp' })
+   * const socket = client.bind(0, ({ payload }) => console.log(payload), { protocol: 'tcp' }) // hello over tcp
+   * socket.send(relay.localAddress, 'hello', 20)
+   * await sim.run()
+   * ```
    * @param port - 1..65535, or 0 for a free one from 49152 up
    * @throws P2PError `invalid-configuration` for a bad port, `network` when it is in use, `limit-exceeded` past 16384
    */
-  bind(port: number, handler: PacketHandler): Socket {
+  bind(port: number, handler: PacketHandler, options: BindOptions = {}): Socket {
+    const { protocol = 'udp' } = options
+    if (protocol !== 'udp' && protocol !== 'tcp') throw invalidConfiguration('protocol', protocol, 'must be udp or tcp')
     if (!Number.isInteger(port) || port < 0 || port > 65_535) {
       throw invalidConfiguration('port', port, 'must be a whole number from 0 to 65535')
     }
@@ -167,12 +205,12 @@ export class NetworkInterface {
         max: MAX_SOCKETS,
       })
     }
-    const free = port === 0 ? this.#freePort() : port
-    if (this.#sockets.has(free)) {
-      throw P2PError.of('network', `port ${free} of ${this.name} is in use; bind another, or 0 for any`, {})
+    const free = port === 0 ? this.#freePort(protocol) : port
+    if (this.#sockets.has(keyOf(protocol, free))) {
+      throw P2PError.of('network', `${protocol} port ${free} of ${this.name} is in use; bind another, or 0 for any`, {})
     }
-    const socket = new Socket(this, this.#sink, this.#book, free, handler)
-    this.#sockets.set(free, socket)
+    const socket = new Socket(this, this.#sink, this.#book, protocol, free, handler)
+    this.#sockets.set(keyOf(protocol, free), socket)
     return socket
   }
 
@@ -187,23 +225,29 @@ export class NetworkInterface {
   }
 
   /** @internal */
-  socketAt(port: number): Socket | undefined {
-    if (this.#recent?.port !== port) this.#recent = this.#sockets.get(port)
-    return this.#recent
+  socketAt(protocol: PacketProtocol, port: number): Socket | undefined {
+    const recent = this.#recent
+    if (recent?.port === port && recent.protocol === protocol) return recent
+    return (this.#recent = this.#sockets.get(keyOf(protocol, port)))
   }
 
   /** @internal */
-  release(port: number, socket: Socket): void {
-    if (this.#sockets.get(port) === socket) this.#sockets.delete(port)
+  release(socket: Socket): void {
+    const key = keyOf(socket.protocol, socket.port)
+    if (this.#sockets.get(key) === socket) this.#sockets.delete(key)
     this.#recent = undefined
   }
 
-  #freePort(): number {
+  #freePort(protocol: PacketProtocol): number {
     for (let i = 0; i < EPHEMERAL_PORTS; i++) {
       const port = FIRST_EPHEMERAL_PORT + this.#nextEphemeral
       this.#nextEphemeral = (this.#nextEphemeral + 1) % EPHEMERAL_PORTS
-      if (!this.#sockets.has(port)) return port
+      if (!this.#sockets.has(keyOf(protocol, port))) return port
     }
     throw P2PError.of('limit-exceeded', `${this.name} has no free port left`, { limit: 'ports', max: EPHEMERAL_PORTS })
   }
+}
+
+function keyOf(protocol: PacketProtocol, port: number): number {
+  return protocol === 'udp' ? port : -port
 }

@@ -17,6 +17,8 @@ export type NetworkKindName =
   | 'heal'
   | 'attach'
   | 'detach'
+  | 'sendTcp'
+  | 'deliverTcp'
   | 'nameRegister'
   | 'nameLookup'
   | 'nameAnswer'
@@ -26,9 +28,9 @@ export type NetworkKindName =
  * or the name service. The host is the one the packet belongs to at that moment.
  */
 export const NetworkKind: Readonly<Record<NetworkKindName, number>> = Object.freeze({
-  /** A socket sent a packet: source, destination, bytes, packet number. */
+  /** A socket sent a datagram: source, destination, bytes, packet number. */
   send: 0x100,
-  /** A socket received a packet: source, destination (as it sees them), bytes, packet number. */
+  /** A socket received a datagram: source, destination (as it sees them), bytes, packet number. */
   deliver: 0x101,
   /** A packet was dropped: source, destination, {@link DropCode}, packet number. The host is the sender. */
   drop: 0x102,
@@ -48,6 +50,10 @@ export const NetworkKind: Readonly<Record<NetworkKindName, number>> = Object.fre
   attach: 0x109,
   /** A host gave up its address: address, node. */
   detach: 0x10a,
+  /** As `send`, of TCP. */
+  sendTcp: 0x10b,
+  /** As `deliver`, of TCP. */
+  deliverTcp: 0x10c,
   /** A name was registered or withdrawn: name, 1 or 0. */
   nameRegister: 0x110,
   /** A host asked for a name: name, 1 when its cache answered. */

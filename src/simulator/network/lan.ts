@@ -5,7 +5,7 @@
  */
 import { P2PError } from '../../core/errors.ts'
 import type { GraphNode } from './graph-node.ts'
-import type { NetworkInterface } from './interface.ts'
+import type { NetworkInterface, PacketProtocol } from './interface.ts'
 import type { Nat } from './nat.ts'
 import type { NatRouter, Realm } from './realm.ts'
 
@@ -43,7 +43,12 @@ export class Lan {
    * @returns the outside address, which others can send to (if no other NAT is around this one)
    * @throws P2PError `unsupported` without a NAT, `invalid-configuration` when a port is bad or in use
    */
-  forwardPort(host: NetworkInterface, port: number, outsidePort: number = port): string {
+  forwardPort(
+    host: NetworkInterface,
+    port: number,
+    outsidePort: number = port,
+    protocol: PacketProtocol = 'udp',
+  ): string {
     const router = this.#router
     if (!router || host.attachment.realm !== this.realm) {
       const why = router ? `${host.name} is not in the LAN ${this.name}` : `the LAN ${this.name} has no NAT`
@@ -52,6 +57,6 @@ export class Lan {
         backend: 'simulator',
       })
     }
-    return router.nat.forwardPort(host.ip, port, outsidePort).toString()
+    return router.nat.forwardPort(host.ip, port, outsidePort, protocol).toString()
   }
 }

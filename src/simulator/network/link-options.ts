@@ -4,6 +4,7 @@
  * @module
  */
 import { invalidConfiguration } from '../../core/config.ts'
+import { IPV6_OVERHEAD_BYTES } from './wire-size.ts'
 
 /**
  * Bursty loss (Gilbert 1960, Elliott 1963): a link is in a good or a bad state, changes between them from packet to
@@ -207,8 +208,3 @@ export function resolveLinkOptions(options: LinkOptions, where: string): LinkSet
     isActive: flag(options.isActive ?? true, `${where}: isActive`),
   }
 }
-
-/** What IPv4 (20) and UDP (8) headers add to a datagram on the wire. */
-export const IPV4_OVERHEAD_BYTES = 28
-/** What IPv6 (40) and UDP (8) headers add to a datagram on the wire. */
-export const IPV6_OVERHEAD_BYTES = 48

@@ -8,7 +8,9 @@ import type { Kernel, RandomStream } from '../kernel.ts'
 import type { GraphNode } from './graph-node.ts'
 import { drawJitterUs } from './jitter.ts'
 import { Drop, DropCounter, type DropCounts } from './kinds.ts'
+import type { PacketProtocol } from './interface.ts'
 import { type BurstSettings, type LinkOptions, type LinkSettings, resolveLinkOptions } from './link-options.ts'
+import { overheadBytes, tcpWireBytes } from './wire-size.ts'
 
 /** Bits and microseconds in a byte-second: size x this / rate is a transmission time in microseconds. */
 const BIT_MICROSECONDS = 8_000_000
@@ -134,16 +136,20 @@ export class Link {
    * A packet enters now. Returns after how many microseconds it comes out at the other end, or minus a
    * {@link DropCode} when it never does.
    *
-   * @param payloadBytes - the datagram, which the MTU bounds
-   * @param wireBytes - the datagram with its headers, which the rate carries
+   * @param payloadBytes - what the MTU bounds; TCP's segments are cut to it
+   * @param version - of IP, which says how long the headers are that the rate carries too
    * @param aheadUs - in how many microseconds it really enters; other than 0 for plain links only
    */
-  transmit(payloadBytes: number, wireBytes: number, aheadUs: number = 0): number {
+  transmit(protocol: PacketProtocol, payloadBytes: number, version: 4 | 6, aheadUs: number = 0): number {
+    const isUdp = protocol === 'udp'
+    const wireBytes = isUdp
+      ? payloadBytes + overheadBytes(version)
+      : tcpWireBytes(payloadBytes, version, this.#mtuBytes)
     this.#sentPackets++
     this.#sentBytes += wireBytes
     const now = this.#kernel.nowUs()
     if (this.#isPlain) {
-      if (payloadBytes > this.#mtuBytes) return this.#drop(Drop['too-large'])
+      if (isUdp && payloadBytes > this.#mtuBytes) return this.#drop(Drop['too-large'])
       if (this.#plainLoss > 0 && this.#isLostByChance(this.#plainLoss)) return this.#drop(Drop.loss)
       const arrival = now + aheadUs + this.#latencyUs
       if (arrival > this.#lastArrivalUs) this.#lastArrivalUs = arrival
@@ -151,7 +157,7 @@ export class Link {
     }
     const settings = this.#settings
     if (!settings.isActive) return this.#drop(Drop['link-down'])
-    if (payloadBytes > settings.mtuBytes) return this.#drop(Drop['too-large'])
+    if (isUdp && payloadBytes > settings.mtuBytes) return this.#drop(Drop['too-large'])
     let arrival = now + settings.latencyUs
     if (settings.bandwidthBitsPerSecond > 0) {
       const departure = this.#enqueue(now, wireBytes, settings)

@@ -32,11 +32,15 @@ export interface NatOptions {
   readonly mappingTimeoutMs?: number | undefined
   /** How long it lasts before the first reply, in milliseconds. @default 30000, or `mappingTimeoutMs` if that is less */
   readonly unrepliedTimeoutMs?: number | undefined
+  /** How long an idle connection of TCP is kept, in milliseconds. @default 7440000, which is RFC 5382, REQ-5's least */
+  readonly tcpTimeoutMs?: number | undefined
+  /** How long one of TCP is kept before the first reply, in milliseconds. @default 240000 (RFC 5382, REQ-5) */
+  readonly tcpTransitoryTimeoutMs?: number | undefined
   /** Whether packets from outside keep a mapping alive too (RFC 4787, REQ-6). @default true */
   readonly refreshOnInbound?: boolean | undefined
   /** The most peers it tracks, over all hosts inside; past it new ones are dropped. @default 65536 */
   readonly maxSessions?: number | undefined
-  /** Whether a firewall drops all UDP, both ways. @default false */
+  /** Whether a firewall drops all UDP, both ways; TCP passes. @default false */
   readonly blocksUdp?: boolean | undefined
 }
 
@@ -48,6 +52,8 @@ export interface NatSettings {
   readonly hairpinning: boolean
   readonly mappingTimeoutUs: number
   readonly unrepliedTimeoutUs: number
+  readonly tcpTimeoutUs: number
+  readonly tcpTransitoryTimeoutUs: number
   readonly refreshOnInbound: boolean
   readonly maxSessions: number
   readonly blocksUdp: boolean
@@ -69,6 +75,8 @@ const NAT_FIELDS: readonly string[] = [
   'hairpinning',
   'mappingTimeoutMs',
   'unrepliedTimeoutMs',
+  'tcpTimeoutMs',
+  'tcpTransitoryTimeoutMs',
   'refreshOnInbound',
   'maxSessions',
   'blocksUdp',
@@ -126,6 +134,8 @@ export function resolveNatOptions(options: NatOptions, where: string): NatSettin
     hairpinning: flag(options.hairpinning ?? false, `${where}: hairpinning`),
     mappingTimeoutUs: timeoutUs(mappingTimeoutMs, `${where}: mappingTimeoutMs`),
     unrepliedTimeoutUs: timeoutUs(unrepliedTimeoutMs, `${where}: unrepliedTimeoutMs`),
+    tcpTimeoutUs: timeoutUs(options.tcpTimeoutMs ?? 7_440_000, `${where}: tcpTimeoutMs`),
+    tcpTransitoryTimeoutUs: timeoutUs(options.tcpTransitoryTimeoutMs ?? 240_000, `${where}: tcpTransitoryTimeoutMs`),
     refreshOnInbound: flag(options.refreshOnInbound ?? true, `${where}: refreshOnInbound`),
     maxSessions,
     blocksUdp: flag(options.blocksUdp ?? false, `${where}: blocksUdp`),

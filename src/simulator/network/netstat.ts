@@ -5,9 +5,10 @@
  */
 import type { Fabric } from './fabric.ts'
 import type { PacketCounters } from './forwarder.ts'
+import type { PacketProtocol } from './interface.ts'
 import type { DropCounts } from './kinds.ts'
 import type { LinkSnapshot } from './link.ts'
-import type { NatMappingSnapshot } from './nat.ts'
+import type { NatMappingSnapshot } from './nat-table.ts'
 import type { NatBehaviour } from './nat-options.ts'
 
 /** A host's interface. */
@@ -23,6 +24,7 @@ export interface InterfaceSnapshot {
 
 /** An open socket. */
 export interface SocketSnapshot {
+  readonly protocol: PacketProtocol
   readonly address: string
   readonly sentPackets: number
   readonly receivedPackets: number
@@ -60,6 +62,7 @@ export function netstat(fabric: Fabric): NetworkSnapshot {
       lan: iface.node.lan?.name,
       isUp: iface.isUp,
       sockets: iface.sockets().map((socket) => ({
+        protocol: socket.protocol,
         address: socket.localAddress.toString(),
         sentPackets: socket.sentPackets,
         receivedPackets: socket.receivedPackets,
