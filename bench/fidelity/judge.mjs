@@ -1,0 +1,91 @@
+// The bars, and whether a simulated row is within them. Each row stands by itself.
+import { TIMES } from './reference.mjs'
+import { bootstrapInterval, ksDistance, median, percentile } from './statistics.mjs'
+
+export const BARS = {
+  median: 0.05,
+  p99Lossless: 0.1,
+  p99Erratic: 0.2,
+  transferLossless: 0.1,
+  ksErratic: 0.3,
+  /** The measured interval of the median is widened by this share at both ends. */
+  intervalErratic: 0.1,
+}
+
+const TRANSFERS = new Set(['cold', 'warm', 'down100k'])
+const LABELS = {
+  connect: 'connect',
+  first: 'first answer',
+  rtt50: 'RTT p50',
+  rtt90: 'RTT p90',
+  rtt99: 'RTT p99',
+  cold: '1 MiB cold',
+  warm: '1 MiB warm',
+  down100k: '100 KiB down',
+}
+
+/** Collects the results of the seeds as the reference's samples are kept. */
+export function collect(results) {
+  const samples = { rtt: results.flatMap(({ rtt }) => rtt ?? []) }
+  for (const name of TIMES) samples[name] = results.map((result) => result[name]).filter((time) => time !== undefined)
+  return samples
+}
+
+function compare(key, measured, simulated) {
+  const error = measured === 0 ? (simulated === 0 ? 0 : Number.POSITIVE_INFINITY) : simulated / measured - 1
+  return { key, label: LABELS[key] ?? key, measured, simulated, error }
+}
+
+/** A figure whose error has to stay below `bar`; without one it is only told. */
+function within(key, measured, simulated, bar) {
+  const figure = compare(key, measured, simulated)
+  if (bar === undefined) return figure
+  return { ...figure, bar: `${100 * bar} %`, pass: Math.abs(figure.error) <= bar }
+}
+
+/** A figure whose whole distribution has to be like the measured one. */
+function alike(key, measured, simulated) {
+  const [low, high] = bootstrapInterval(measured)
+  const interval = [low * (1 - BARS.intervalErratic), high * (1 + BARS.intervalErratic)]
+  const figure = compare(key, median(measured), median(simulated))
+  const ks = ksDistance(measured, simulated)
+  const isInside = figure.simulated >= interval[0] && figure.simulated <= interval[1]
+  const bar = `KS ${BARS.ksErratic}, ${interval.map((end) => end.toFixed(0)).join('..')}`
+  return { ...figure, ks, interval, bar, pass: ks <= BARS.ksErratic && isInside }
+}
+
+/** The figures of a row, each measured, simulated, and judged by its bar. */
+export function judge(row, simulated) {
+  const { samples, isErratic, isLocal } = row
+  const figures = []
+  const add = (key, from, make) => {
+    if (samples[from].length > 0 && simulated[from].length > 0) figures.push(make(samples[from], simulated[from]))
+  }
+  for (const key of ['connect', 'first']) {
+    add(key, key, (real, sim) => within(key, median(real), median(sim), BARS.median))
+  }
+  add('rtt50', 'rtt', (real, sim) => within('rtt50', median(real), median(sim), BARS.median))
+  add('rtt90', 'rtt', (real, sim) => within('rtt90', percentile(real, 0.9), percentile(sim, 0.9)))
+  const p99Bar = isErratic ? BARS.p99Erratic : BARS.p99Lossless
+  add('rtt99', 'rtt', (real, sim) => {
+    const figure = within('rtt99', percentile(real, 0.99), percentile(sim, 0.99), p99Bar)
+    // Where one request in a hundred meets a loss the percentile stands on a cliff: how much the measured one is worth.
+    return { ...figure, measuredInterval: bootstrapInterval(real, (values) => percentile(values, 0.99), 500) }
+  })
+  for (const key of TRANSFERS) {
+    add(key, key, (real, sim) =>
+      isErratic ? alike(key, real, sim) : within(key, median(real), median(sim), BARS.transferLossless),
+    )
+  }
+  if (isLocal) for (const figure of figures) delete figure.pass
+  const judged = figures.filter(({ pass }) => pass !== undefined)
+  return { name: row.name, count: row.count, isErratic, figures, pass: judged.every(({ pass }) => pass) }
+}
+
+/** How many figures are within their bars, and the median of all errors, of the rows that count. */
+export function summarise(judgements) {
+  const judged = judgements.flatMap(({ figures }) => figures.filter(({ pass }) => pass !== undefined))
+  const missed = judged.filter(({ pass }) => !pass)
+  const medianError = judged.length > 0 ? median(judged.map(({ error }) => Math.abs(error))) : Number.NaN
+  return { figures: judged.length, missed: missed.length, medianError, pass: missed.length === 0 }
+}

@@ -1,0 +1,15 @@
+import type { LinkOptions } from '@moosicbox/p2p/simulator'
+
+export interface MeasuredWay {
+  readonly delayMs: number
+  readonly jitterMs: number
+  readonly reorders: boolean
+  readonly lossPercent: number
+  readonly burst: { readonly percent: number; readonly packets: number } | undefined
+  readonly rateMbit: number
+  readonly queueBytes: number | undefined
+}
+
+export function parseLink(description: string): MeasuredWay
+export function linkOptions(way: MeasuredWay): LinkOptions
+export function isErratic(way: MeasuredWay): boolean

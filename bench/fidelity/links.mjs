@@ -1,0 +1,92 @@
+// A measured link in the words of its samples (`delay=25,loss=0.5,rate=20,queue=125000`), one way each, and the same
+// for the simulator.
+import { burstyLoss } from '@moosicbox/p2p/simulator'
+
+const HEADERS_BYTES = 28
+/** The largest IP packet of the emulator, and what its queue holds at least. */
+const LARGEST_PACKET_BYTES = 1480
+const MIN_QUEUE_PACKETS = 30
+const QUEUE_SECONDS = 0.05
+
+/** Every word, whether it takes a number or two, and the names it also goes by. */
+const WORDS = {
+  delay: { names: ['latency'], unit: 'ms' },
+  jit: { names: ['jitter'], unit: 'ms' },
+  reorder: { names: [], unit: '0 or 1' },
+  loss: { names: [], unit: '%' },
+  ge: { names: ['gilbert', 'burst'], unit: '% on average : packets a burst' },
+  rate: { names: ['bandwidth'], unit: 'Mbit/s' },
+  queue: { names: ['limit'], unit: 'bytes' },
+}
+const CANONICAL = new Map(Object.entries(WORDS).flatMap(([word, { names }]) => [word, ...names].map((n) => [n, word])))
+
+function numberOf(text, word, description) {
+  // A unit may stand behind: `25ms`, `1%`, `20mbit`.
+  const match = /^(-?\d+(?:\.\d+)?(?:e[+-]?\d+)?)\s*(?:ms|%|mbit(?:\/s)?|mbps|b|bytes)?$/i.exec(text.trim())
+  const value = match ? Number(match[1]) : Number.NaN
+  if (!(value >= 0))
+    throw new Error(`"${description}": ${word} = "${text}" must be a number from 0 (${WORDS[word].unit})`)
+  return value
+}
+
+/**
+ * One way of a link: `delayMs`, `jitterMs`, `reorders`, `lossPercent`, `burst` (`percent`, `packets`), `rateMbit`,
+ * `queueBytes`; what is not said is 0, false or undefined.
+ *
+ * @throws Error for a word that is not known: better no figure than one of another link
+ */
+export function parseLink(description) {
+  const way = {
+    delayMs: 0,
+    jitterMs: 0,
+    reorders: false,
+    lossPercent: 0,
+    burst: undefined,
+    rateMbit: 0,
+    queueBytes: undefined,
+  }
+  for (const part of description.split(/[,;]/).filter((text) => text.trim() !== '')) {
+    const [name = '', value = '1'] = part.split('=')
+    const word = CANONICAL.get(name.trim().toLowerCase())
+    if (!word) throw new Error(`"${description}": "${name}" is not one of ${Object.keys(WORDS).join(', ')}`)
+    if (word === 'ge') {
+      const [percent = '', packets = ''] = value.split(':')
+      way.burst = { percent: numberOf(percent, word, description), packets: numberOf(packets, word, description) }
+      continue
+    }
+    const number = numberOf(value, word, description)
+    if (word === 'delay') way.delayMs = number
+    else if (word === 'jit') way.jitterMs = number
+    else if (word === 'reorder') way.reorders = number !== 0
+    else if (word === 'loss') way.lossPercent = number
+    else if (word === 'rate') way.rateMbit = number
+    else way.queueBytes = number
+  }
+  if (way.rateMbit > 0) way.queueBytes ??= defaultQueueBytes(way.rateMbit)
+  return way
+}
+
+/** 50 ms at the rate and at least 30 packets. */
+function defaultQueueBytes(rateMbit) {
+  return Math.max(Math.round(rateMbit * 1e6 * QUEUE_SECONDS) / 8, MIN_QUEUE_PACKETS * LARGEST_PACKET_BYTES)
+}
+
+/** One way for the simulator, which takes the rate first, then loss, then delay and jitter, as the emulator did. */
+export function linkOptions(way) {
+  const { delayMs, jitterMs, reorders, lossPercent, burst, rateMbit, queueBytes } = way
+  if (burst && lossPercent > 0) throw new Error('a link loses independently or in bursts, not both')
+  const packetLoss = burst ? burstyLoss(burst.percent / 100, burst.packets) : lossPercent / 100
+  return {
+    latencyMs: delayMs,
+    jitterMs,
+    keepOrder: !reorders,
+    packetLoss,
+    ...(rateMbit > 0 && { bandwidthBitsPerSecond: Math.round(rateMbit * 1e6), queueBytes }),
+    mtuBytes: LARGEST_PACKET_BYTES - HEADERS_BYTES,
+  }
+}
+
+/** Whether packets get lost on it by chance, or overtake each other: its transfers then spread by factors. */
+export function isErratic({ lossPercent, burst, jitterMs, reorders }) {
+  return lossPercent > 0 || burst?.percent > 0 || (reorders && jitterMs > 0)
+}

@@ -1,0 +1,49 @@
+/** Measured links in their own words, and in the simulator's. */
+import { describe, expect, test } from 'vitest'
+import { isErratic, linkOptions, parseLink } from '../../bench/fidelity/links.mjs'
+
+describe('a link in the words of its samples', () => {
+  test('says what it is like', () => {
+    expect(parseLink('delay=25,jit=5,reorder=1')).toMatchObject({ delayMs: 25, jitterMs: 5, reorders: true })
+    expect(parseLink('delay=60, loss=0.5')).toMatchObject({ delayMs: 60, lossPercent: 0.5, reorders: false })
+    expect(parseLink('ge=1:5').burst).toEqual({ percent: 1, packets: 5 })
+    expect(parseLink('delay=25ms;rate=20mbit;loss=1%')).toMatchObject({ delayMs: 25, rateMbit: 20, lossPercent: 1 })
+  })
+
+  test('has a queue of 50 ms, and of 30 packets at least, in front of a rate', () => {
+    expect(parseLink('rate=20').queueBytes).toBe(125_000)
+    expect(parseLink('rate=1').queueBytes).toBe(44_400)
+    expect(parseLink('rate=1,queue=9000').queueBytes).toBe(9000)
+    expect(parseLink('delay=1').queueBytes).toBeUndefined()
+  })
+
+  test('is refused rather than misunderstood', () => {
+    expect(() => parseLink('delay=25,dup=1')).toThrow('"dup" is not one of')
+    expect(() => parseLink('delay=-1')).toThrow('must be a number from 0')
+    expect(() => parseLink('delay=soon')).toThrow('must be a number from 0')
+    expect(() => parseLink('ge=1')).toThrow('must be a number from 0')
+    expect(() => linkOptions(parseLink('ge=1:5,loss=1'))).toThrow('not both')
+  })
+})
+
+test('the simulator gets the same link', () => {
+  expect(linkOptions(parseLink('delay=25,jit=5,loss=0.5,rate=20,queue=125000'))).toEqual({
+    latencyMs: 25,
+    jitterMs: 5,
+    keepOrder: true,
+    packetLoss: 0.005,
+    bandwidthBitsPerSecond: 20_000_000,
+    queueBytes: 125_000,
+    mtuBytes: 1452,
+  })
+  const bursty = linkOptions(parseLink('ge=1:5,reorder=1')).packetLoss
+  expect(bursty).toMatchObject({ badToGood: 0.2 })
+  expect(linkOptions(parseLink('reorder=1')).keepOrder).toBe(false)
+})
+
+test('what is lossy or overtakes itself is judged by its distribution', () => {
+  const erratic = ['loss=1', 'ge=1:5', 'jit=5,reorder=1'].map((text) => isErratic(parseLink(text)))
+  const steady = ['delay=25', 'jit=5', 'rate=1', 'delay=25,reorder=1'].map((text) => isErratic(parseLink(text)))
+  expect(erratic).toEqual([true, true, true])
+  expect(steady).toEqual([false, false, false, false])
+})
