@@ -25,6 +25,7 @@ const sinkWith = (sink) => ({
   onConnected: ignore,
   onImpostor: ignore,
   onPathsChanged: ignore,
+  onDatagram: ignore,
   onClosed: ignore,
   onStreamOpened: ignore,
   onStreamReadable: ignore,

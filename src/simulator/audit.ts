@@ -40,6 +40,12 @@ export const EventKind = {
   connectionClosed: 65,
   /** Bytes of a stream were handed to the application: stream, digest, length. */
   streamDelivered: 66,
+  /** Bytes of a stream were accepted from the application: stream, digest, length. */
+  streamWritten: 67,
+  /** The application sent a datagram: digest, length. */
+  datagramSent: 68,
+  /** A datagram was handed to the application: digest, length. */
+  datagramDelivered: 69,
 } as const
 
 /** Sees every record as it is made; for trace writers. It must not change anything. */

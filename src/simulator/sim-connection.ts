@@ -14,8 +14,9 @@ import type {
 import type { P2PPath } from '../core/connection.ts'
 import { P2PError } from '../core/errors.ts'
 import type { NodeId } from '../core/node-id.ts'
-import { digestText, EventKind } from './audit.ts'
+import { digestBytes, digestText, EventKind } from './audit.ts'
 import type { Kernel, KernelEvent } from './kernel.ts'
+import { DatagramInbox } from './sim-datagrams.ts'
 import { deferred, SimStream } from './sim-stream.ts'
 import type { Deferred, StreamHost } from './sim-stream.ts'
 import type { TransportConnection } from './transport/connection.ts'
@@ -86,6 +87,7 @@ export class SimConnection implements CarrierConnection, TransportSink, StreamHo
   readonly #streams = new Map<number, SimStream>()
   readonly #bi = new Arrivals()
   readonly #uni = new Arrivals()
+  readonly #datagrams = new DatagramInbox()
   readonly #opening: PendingOpen[] = []
   readonly #pathListeners = new Set<() => void>()
   #connected = false
@@ -146,6 +148,25 @@ export class SimConnection implements CarrierConnection, TransportSink, StreamHo
 
   acceptUni(): Promise<CarrierReceiveStream> {
     return this.#uni.next()
+  }
+
+  sendDatagram(bytes: Uint8Array): void {
+    if (this.#error) throw this.#error
+    if (!this.#transport.sendDatagram(bytes)) {
+      const max = this.maxDatagramBytes()
+      const message = `a datagram of ${bytes.length} bytes: this path carries at most ${max}, send less or use a stream`
+      throw P2PError.of('message-too-large', message, { size: bytes.length, max })
+    }
+    this.kernel.audit.record(EventKind.datagramSent, this.host, digestBytes(bytes), bytes.length)
+    this.flush()
+  }
+
+  readDatagram(): Promise<Uint8Array> {
+    return this.#datagrams.next()
+  }
+
+  maxDatagramBytes(): number {
+    return this.#error ? 0 : this.#transport.maxDatagramBytes()
   }
 
   close(code: number, reason: string): void {
@@ -229,8 +250,14 @@ export class SimConnection implements CarrierConnection, TransportSink, StreamHo
     for (const { opened } of this.#opening.splice(0)) opened.reject(this.#error)
     this.#bi.end(this.#error)
     this.#uni.end(this.#error)
+    this.#datagrams.end(this.#error)
     this.#closing.resolve(info)
     if (!this.#connected) this.#endpoint.onFailed(this, close)
+  }
+
+  onDatagram(bytes: Uint8Array): void {
+    this.kernel.audit.record(EventKind.datagramDelivered, this.host, digestBytes(bytes), bytes.length)
+    if (this.#datagrams.add(bytes)) this.kernel.woke(this.host)
   }
 
   onPathsChanged(): void {

@@ -10,9 +10,6 @@ import { digestBytes, EventKind } from './audit.ts'
 import type { Kernel } from './kernel.ts'
 import type { TransportConnection } from './transport/connection.ts'
 
-/** Bytes of a stream were accepted from the application: stream, digest, length. */
-const STREAM_WRITTEN = 67
-
 /** What a stream needs of its connection. */
 export interface StreamHost {
   readonly kernel: Kernel
@@ -87,7 +84,7 @@ export class SimStream implements CarrierStream, CarrierSendStream, CarrierRecei
   write(bytes: Uint8Array): Promise<void> {
     if (this.#sendEnd !== undefined) return Promise.reject(this.#writeError())
     const { transport, kernel, host } = this.#host
-    kernel.audit.record(STREAM_WRITTEN, host, this.id, digestBytes(bytes), bytes.length)
+    kernel.audit.record(EventKind.streamWritten, host, this.id, digestBytes(bytes), bytes.length)
     const accepted = transport.write(this.id, bytes)
     this.#host.flush()
     if (accepted === bytes.length) return DONE

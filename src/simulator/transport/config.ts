@@ -28,6 +28,8 @@ export interface TransportConfig {
   readonly connectionWindowBytes: number
   /** Written bytes that are not acknowledged yet; over it `write` accepts nothing. @default 10000000 */
   readonly sendWindowBytes: number
+  /** Datagrams that wait to be sent, with 32 bytes for each; more push out the oldest. @default 1048576 */
+  readonly datagramQueueBytes: number
   /** Two-way streams the peer may have open at a time. @default 100 */
   readonly maxBidiStreams: number
   /** One-way streams the peer may have open at a time. @default 100 */
@@ -58,6 +60,7 @@ export const DEFAULT_TRANSPORT_CONFIG: TransportConfig = Object.freeze({
   streamWindowBytes: 1_250_000,
   connectionWindowBytes: Number.MAX_SAFE_INTEGER,
   sendWindowBytes: 10_000_000,
+  datagramQueueBytes: 1_048_576,
   maxBidiStreams: 100,
   maxUniStreams: 100,
   packetThreshold: 3,

@@ -10,6 +10,7 @@ import { DEFAULT_TRANSPORT_CONFIG } from './config.ts'
 import type { TransportConfig } from './config.ts'
 import { ConnectionCore } from './core.ts'
 import type { ConnectionState, DropStats, TransportSink } from './core.ts'
+import { maxDatagramBytes } from './datagrams.ts'
 import { ClientHandshake, parametersOf } from './handshake.ts'
 import type { Identity } from './identity.ts'
 import { INITIAL } from './packet.ts'
@@ -86,6 +87,10 @@ export interface ConnectionInspection {
   readonly spuriousLosses: number
   readonly probeTimeouts: number
   readonly drops: DropStats
+  readonly datagramsSent: number
+  readonly datagramsReceived: number
+  /** Never sent, for want of room in the queue or on the path. */
+  readonly datagramsDropped: number
   readonly paths: readonly PathState[]
 }
 
@@ -229,6 +234,22 @@ export class TransportConnection {
     return this.#core.streams.read(streamId, maxBytes)
   }
 
+  /**
+   * Queues a copy of a datagram; false when it is larger than {@link maxDatagramBytes} or the connection is not
+   * established. It is sent once, when the congestion window allows, and never again.
+   */
+  sendDatagram(bytes: Uint8Array): boolean {
+    const core = this.#core
+    if (core.state !== 'established' || bytes.length > this.maxDatagramBytes()) return false
+    core.datagrams.push(bytes)
+    return true
+  }
+
+  /** The largest datagram that the path in use carries now; it follows the path's MTU. */
+  maxDatagramBytes(): number {
+    return maxDatagramBytes(this.#core.selected.mtuBytes)
+  }
+
   /** Ends the connection; the peer is told the code (0..2^53-1) and as much of the reason as fits. */
   close(code: number, reason: string, nowUs: number): void {
     this.#core.close('local', true, code, reason, nowUs)
@@ -265,6 +286,9 @@ export class TransportConnection {
       spuriousLosses: core.recovery.stats.spuriousLosses,
       probeTimeouts: core.recovery.stats.probeTimeouts,
       drops: core.drops,
+      datagramsSent: core.datagrams.sent,
+      datagramsReceived: core.datagrams.received,
+      datagramsDropped: core.datagrams.dropped,
       paths: core.paths.map((path) => pathState(path, path === core.selected)),
     }
   }

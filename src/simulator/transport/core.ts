@@ -7,6 +7,7 @@
 import type { NodeId } from '../../core/node-id.ts'
 import type { RandomStream } from '../kernel.ts'
 import type { TransportConfig } from './config.ts'
+import { Datagrams, maxDatagramBytes } from './datagrams.ts'
 import { cutReason } from './frames.ts'
 import type { CloseFrame, ControlFrame } from './frames.ts'
 import { ClientHandshake } from './handshake.ts'
@@ -51,6 +52,8 @@ export interface TransportSink extends StreamSink {
   onImpostor(): void
   /** A path was opened, closed or selected. */
   onPathsChanged(): void
+  /** A datagram has arrived; the bytes are the sink's to keep. */
+  onDatagram(bytes: Uint8Array): void
   /** The connection is over, with its streams. Told once. */
   onClosed(close: TransportClose): void
 }
@@ -84,6 +87,7 @@ export class ConnectionCore implements RecoveryHost {
   readonly firstId: number
   state: ConnectionState = 'handshaking'
   readonly streams: Streams
+  readonly datagrams: Datagrams
   readonly recovery: Recovery
   readonly paths: Path[]
   /** The path that data takes. */
@@ -135,6 +139,7 @@ export class ConnectionCore implements RecoveryHost {
     this.sink = sink
     this.random = random
     this.streams = new Streams(role, config, sink)
+    this.datagrams = new Datagrams(config.datagramQueueBytes)
     this.recovery = new Recovery(this)
     const path = new Path(0, routes, config, nowUs, random)
     // Only a server may be lured into flooding a third party.
@@ -301,6 +306,7 @@ export class ConnectionCore implements RecoveryHost {
     const best = isOpen && (this.selected.kind === 'direct' || !direct) ? this.selected : (direct ?? usable[0])
     if (best && best !== this.selected) {
       this.selected = best
+      this.datagrams.dropLargerThan(maxDatagramBytes(best.mtuBytes))
       this.sink.onPathsChanged()
     }
     this.#search(nowUs)

@@ -5,6 +5,7 @@
  *
  * @module
  */
+import type { DatagramFrame } from './datagrams.ts'
 import type { AckFrame, ControlFrame, StreamFrame } from './frames.ts'
 
 /** The packet types, which are also the three number spaces (RFC 9000, 12.3). */
@@ -18,9 +19,9 @@ export const DATA = 2
 export type PacketKind = typeof INITIAL | typeof HANDSHAKE | typeof DATA
 
 /** The authentication tag at the end of every packet (AES-GCM, ChaCha20-Poly1305). */
-const TAG_BYTES = 16
+export const TAG_BYTES = 16
 /** Random connection ids of 8 bytes, as quinn and noq make them. */
-const CONNECTION_ID_BYTES = 8
+export const CONNECTION_ID_BYTES = 8
 /**
  * The smallest packet with a short header: at least 6 bytes and a tag longer than its connection id, so that it cannot
  * be told from a stateless reset.
@@ -46,6 +47,7 @@ export class PacketBody {
   readonly acks: AckFrame | undefined
   readonly streams: StreamFrame | undefined
   readonly controls: readonly ControlFrame[] | undefined
+  readonly datagrams: DatagramFrame | undefined
 
   constructor(
     pathId: number,
@@ -54,6 +56,7 @@ export class PacketBody {
     acks: AckFrame | undefined,
     streams: StreamFrame | undefined,
     controls: readonly ControlFrame[] | undefined,
+    datagrams?: DatagramFrame,
   ) {
     this.pathId = pathId
     this.number = number
@@ -61,6 +64,7 @@ export class PacketBody {
     this.acks = acks
     this.streams = streams
     this.controls = controls
+    this.datagrams = datagrams
   }
 }
 

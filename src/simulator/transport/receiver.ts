@@ -26,7 +26,7 @@ const BAD_CERTIFICATE = 0x12a
 
 /** Whether a packet says nothing but that there might be a path (RFC 9000, 9.1). */
 function isProbing(body: PacketBody): boolean {
-  if (body.acks || body.streams) return false
+  if (body.acks || body.streams || body.datagrams) return false
   return body.controls?.every(({ type }) => type === 'path-challenge' || type === 'path-response') ?? true
 }
 
@@ -256,6 +256,10 @@ export class Receiver {
         }
         if (core.isOver) return
       }
+    }
+    for (let frame = body.datagrams; frame; frame = frame.next) {
+      core.datagrams.received++
+      core.sink.onDatagram(frame.bytes)
     }
     for (let frame = body.streams; frame; frame = frame.next) {
       const error = core.streams.onStreamFrame(frame)

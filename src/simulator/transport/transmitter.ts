@@ -5,6 +5,7 @@
  */
 import { MIN_MTU_BYTES } from './config.ts'
 import type { ConnectionCore } from './core.ts'
+import type { DatagramFrame } from './datagrams.ts'
 import { AckFrame, controlBytes, TransportErrorCode } from './frames.ts'
 import type { CloseFrame, ControlFrame, StreamFrame } from './frames.ts'
 import { DATA, HANDSHAKE, INITIAL, Packet, PacketBody, packetBytes, packetOverheadBytes } from './packet.ts'
@@ -114,7 +115,11 @@ export class Transmitter {
     if (kind === DATA) {
       urgent ||= path.challengePending || path.responses.length > 0
       if (path === core.selected) {
-        limited = core.controls.length > 0 || !core.streams.controls.isEmpty || core.streams.hasData
+        limited =
+          core.controls.length > 0 ||
+          !core.streams.controls.isEmpty ||
+          core.datagrams.waiting > 0 ||
+          core.streams.hasData
         urgent ||= core.paths.length === 1 ? space.acks.due : core.paths.some((other) => other.data.acks.due)
       }
     } else {
@@ -207,18 +212,21 @@ export class Transmitter {
       }
     }
     let streams: StreamFrame | undefined
+    let datagrams: DatagramFrame | undefined
     if (kind === DATA && limited && path === core.selected) {
       if (!core.streams.controls.isEmpty) {
         controls ??= []
         left -= core.streams.controls.take(left, controls)
         if (controls.length === 0) controls = undefined
       }
+      datagrams = core.datagrams.take(left)
+      for (let frame = datagrams; frame; frame = frame.next) left -= frame.sizeBytes
       streams = core.streams.takeFrames(left)
       for (let frame = streams; frame; frame = frame.next) left -= frame.sizeBytes
     }
-    const eliciting = controls !== undefined || streams !== undefined
+    const eliciting = controls !== undefined || streams !== undefined || datagrams !== undefined
     if (!eliciting && !acks) return undefined
-    const body = new PacketBody(path.id, space.allocate(), eliciting, acks, streams, controls)
+    const body = new PacketBody(path.id, space.allocate(), eliciting, acks, streams, controls, datagrams)
     const contentBytes = limitBytes - left
     const sizeBytes = packetBytes(kind, contentBytes)
     return { kind, space, body, sizeBytes, padded: sizeBytes > contentBytes }

@@ -48,6 +48,10 @@ export class Recorder implements TransportSink {
   onPathsChanged(): void {
     this.paths++
   }
+  readonly datagrams: Uint8Array[] = []
+  onDatagram(bytes: Uint8Array): void {
+    this.datagrams.push(bytes)
+  }
   onClosed(close: TransportClose): void {
     if (this.close) throw new Error('closed twice')
     this.close = close
