@@ -94,9 +94,9 @@ async function measure(host, peer) {
   return { connect, first, rtt, cold, warm, down100k }
 }
 
-/** One repetition over the link of `row`; all times in milliseconds. `prepare` may look into the simulation. */
-export async function exchange(row, seed, prepare) {
-  const sim = new Simulation({ seed })
+/** One repetition over the link of `row`; all times in milliseconds. */
+export async function exchange(row, seed, options = {}) {
+  const sim = new Simulation({ ...options, seed })
   let server
   let result
   const way = { up: linkOptions(row.up), down: linkOptions(row.down) }
@@ -107,7 +107,6 @@ export async function exchange(row, seed, prepare) {
   sim.host('client', { link: way }, async (host) => {
     result = await measure(host, () => server.p2p.address())
   })
-  prepare?.(sim)
   try {
     await sim.run({ forMs: 3_600_000 })
   } finally {

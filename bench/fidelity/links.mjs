@@ -2,7 +2,7 @@
 // for the simulator.
 import { burstyLoss } from '@moosicbox/p2p/simulator'
 
-const HEADERS_BYTES = 28
+export const HEADERS_BYTES = 28
 /** The largest IP packet of the emulator, and what its queue holds at least. */
 const LARGEST_PACKET_BYTES = 1480
 const MIN_QUEUE_PACKETS = 30
