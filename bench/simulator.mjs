@@ -83,7 +83,7 @@ async function bulk() {
   const megabytes = Math.max(2, Math.round(16 * scale))
   const chunk = new Uint8Array(65_536).fill(3)
   const results = await rounds(options.rounds, async () => {
-    const link = { latencyMs: 10, bandwidthBitsPerSecond: 100_000_000 }
+    const link = { latencyMs: 10, bandwidthLimitBitsPerSecond: 100_000_000 }
     const sim = new Simulation({ seed: 1, config })
     let address
     let received = 0

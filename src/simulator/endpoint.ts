@@ -28,6 +28,8 @@ import type { Route } from './transport/path.ts'
 export interface ReceivedDatagram {
   readonly source: DatagramAddress
   readonly payload: unknown
+  /** Whether bits were flipped on the way. @default false */
+  readonly isCorrupted?: boolean | undefined
 }
 
 /** A bound UDP socket. */
@@ -113,6 +115,7 @@ export class SimEndpoint implements CarrierEndpoint, ConnectionHost {
   readonly #routes: Routes
   /** Where this node is seen from outside, by its relays. */
   readonly #observed: string[] = []
+  #corrupted = 0
   #alpns: readonly string[] = []
   #state: 'open' | 'closing' | 'closed' = 'open'
   #closed: Deferred<void> | undefined
@@ -203,6 +206,11 @@ export class SimEndpoint implements CarrierEndpoint, ConnectionHost {
     return new P2PAddress(this.#id, this.#candidates(), relay === undefined ? [] : [relay])
   }
 
+  /** Datagrams that were no use because bits had been flipped on the way. */
+  get corruptedDatagrams(): number {
+    return this.#corrupted
+  }
+
   boundAddresses(): readonly string[] {
     return [this.#socket.localAddress.toString()]
   }
@@ -281,8 +289,12 @@ export class SimEndpoint implements CarrierEndpoint, ConnectionHost {
     this.#checkClosed()
   }
 
-  #receive({ source, payload }: ReceivedDatagram): void {
+  #receive({ source, payload, isCorrupted }: ReceivedDatagram): void {
     if (this.#state === 'closed') return
+    if (isCorrupted) {
+      this.#corrupted++
+      return
+    }
     if (Packet.is(payload)) this.#receivePacket(payload, this.#routes.of(source))
     else this.#routes.receiveOther(source, payload)
   }

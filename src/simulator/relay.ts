@@ -77,7 +77,8 @@ export class SimRelay {
     this.#socket.close()
   }
 
-  #receive({ source, payload }: ReceivedDatagram): void {
+  #receive({ source, payload, isCorrupted }: ReceivedDatagram): void {
+    if (isCorrupted) return
     const message = RelayDatagram.messageOf(payload)
     if (!message) return
     switch (message.type) {

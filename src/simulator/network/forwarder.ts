@@ -9,9 +9,9 @@ import type { Kernel } from '../kernel.ts'
 import type { SocketAddress } from './addresses.ts'
 import type { NetworkGraph } from './graph.ts'
 import type { GraphNode } from './graph-node.ts'
-import type { NetworkInterface, Packet, PacketProtocol } from './interface.ts'
+import type { NetworkInterface, PacketProtocol } from './interface.ts'
 import { Drop, type DropCode, DropCounter, NetworkKind } from './kinds.ts'
-import type { Link } from './link.ts'
+import type { Link, TransitPacket } from './link.ts'
 import type { Attachment, NatRouter, Realm } from './realm.ts'
 import type { LinkRules } from './rules.ts'
 
@@ -21,11 +21,12 @@ const MAX_HOPS = 64
 const MAX_IDLE_FLIGHTS = 65_536
 
 /** A packet whose addresses NATs may still change. */
-class PacketUnderWay implements Packet {
+class PacketUnderWay implements TransitPacket {
   readonly protocol: PacketProtocol
   source: SocketAddress
   destination: SocketAddress
   readonly sizeBytes: number
+  isCorrupted = false
   readonly payload: unknown
 
   constructor(
@@ -143,7 +144,7 @@ export class Forwarder {
       if (!link) return this.#drop(flight, Drop['no-route'])
       if (++flight.hops > MAX_HOPS) return this.#drop(flight, Drop['hop-limit'])
       if (graph.isPartitioned && graph.separates(link.from, link.to)) return this.#dropOn(flight, link, Drop.partition)
-      const delayUs = this.#rules.size === 0 ? transmit(flight.packet, link) : this.#transmitByRules(flight, link)
+      const delayUs = this.#rules.size === 0 ? this.#transmit(flight, link) : this.#transmitByRules(flight, link)
       if (delayUs < 0) return this.#drop(flight, -delayUs)
       flight.node = link.to
       if (delayUs > 0) return this.#wait(flight, delayUs)
@@ -166,7 +167,7 @@ export class Forwarder {
     if (node !== target.node && this.#rules.size === 0 && !graph.isPartitioned) {
       const next = graph.nextLink(node, target.node)
       if (next?.isPlain) {
-        const nextUs = transmit(packet, next, delayUs)
+        const nextUs = next.transmit(packet, delayUs)
         if (nextUs < 0) return this.#drop(flight, -nextUs)
         flight.aheadLink = next
         flight.aheadUs = this.#kernel.nowUs() + delayUs
@@ -234,6 +235,7 @@ export class Forwarder {
     }
     const socket = iface.socketAt(protocol, destination.port)
     if (!socket) return this.#drop(flight, Drop['no-port'])
+    if (packet.isCorrupted && protocol === 'tcp') return this.#drop(flight, Drop.corrupted)
     this.#delivered++
     this.#kernel.audit.record(
       protocol === 'udp' ? NetworkKind.deliver : NetworkKind.deliverTcp,
@@ -247,7 +249,26 @@ export class Forwarder {
     socket.receive(packet)
   }
 
-  /** As `transmit`, asking the rules first. */
+  #transmit(flight: Flight, link: Link): number {
+    const delayUs = link.transmit(flight.packet)
+    if (!link.isPlain && link.isDuplicated()) this.#copy(flight, link, 0)
+    return delayUs
+  }
+
+  /** Sends a copy of what has just entered the link after it. */
+  #copy(flight: Flight, link: Link, extraUs: number): void {
+    const { protocol, source, destination, sizeBytes, payload } = flight.packet
+    const packet = new PacketUnderWay(protocol, source, destination, sizeBytes, payload)
+    const copy = this.#take(packet, flight.origin, flight.number)
+    copy.hops = flight.hops
+    copy.target = flight.target
+    copy.node = link.to
+    const delayUs = link.transmit(packet)
+    if (delayUs < 0) this.#drop(copy, -delayUs)
+    else this.#kernel.schedule(delayUs + extraUs, copy.onArrival)
+  }
+
+  /** As `#transmit`, asking the rules first. */
   #transmitByRules(flight: Flight, link: Link): number {
     const { packet } = flight
     const decision = this.#rules.decide({ packet, link, origin: flight.origin.name, atUs: this.#kernel.nowUs() })
@@ -255,18 +276,9 @@ export class Forwarder {
       link.countDrop(Drop.rule)
       return -Drop.rule
     }
-    const delayUs = transmit(packet, link)
-    for (let i = 0; i < decision.copies; i++) {
-      const { protocol, source, destination, sizeBytes, payload } = packet
-      const copied = new PacketUnderWay(protocol, source, destination, sizeBytes, payload)
-      const copy = this.#take(copied, flight.origin, flight.number)
-      copy.hops = flight.hops
-      copy.target = flight.target
-      copy.node = link.to
-      const copyUs = transmit(copied, link)
-      if (copyUs < 0) this.#drop(copy, -copyUs)
-      else this.#kernel.schedule(copyUs + decision.delayUs, copy.onArrival)
-    }
+    if (decision.isCorrupted) packet.isCorrupted = true
+    const delayUs = this.#transmit(flight, link)
+    for (let i = 0; i < decision.copies; i++) this.#copy(flight, link, decision.delayUs)
     return delayUs < 0 || decision.copies > 0 ? delayUs : delayUs + decision.delayUs
   }
 
@@ -303,8 +315,4 @@ export class Forwarder {
     this.#kernel.audit.record(NetworkKind.drop, host, source.index, destination.index, code, flight.number)
     this.#release(flight)
   }
-}
-
-function transmit(packet: Packet, link: Link, aheadUs: number = 0): number {
-  return link.transmit(packet.protocol, packet.sizeBytes, packet.source.ip.version, aheadUs)
 }

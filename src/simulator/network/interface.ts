@@ -24,6 +24,8 @@ export interface Packet {
   readonly destination: SocketAddress
   /** The size of the UDP or TCP payload that `payload` stands for. */
   readonly sizeBytes: number
+  /** Whether bits were flipped on the way: no transport that authenticates its packets takes it for good. */
+  readonly isCorrupted: boolean
   /** Whatever the sender gave, by reference: nothing is copied or looked at on the way. */
   readonly payload: unknown
 }

@@ -68,6 +68,7 @@ export const NetworkKind: Readonly<Record<NetworkKindName, number>> = Object.fre
  * - `interface-down`, `no-host`, `no-port`: an interface is down; nobody has the address; nobody listens
  * - `no-route`, `link-down`, `partition`, `hop-limit`: no way through the graph
  * - `loss`, `queue-full`, `too-large`: a link lost it, had no room, or it is over the link's MTU
+ * - `corrupted`: bits of a TCP segment were flipped; datagrams arrive marked
  * - `rule`: a rule said so
  * - `nat-unmapped`, `nat-filtered`, `nat-full`, `nat-hairpin`: no such mapping, the sender is not let in, no room for a
  *   mapping, no hairpinning
@@ -90,6 +91,7 @@ export type DropReason =
   | 'nat-full'
   | 'nat-hairpin'
   | 'udp-blocked'
+  | 'corrupted'
 
 /** The reasons; the index of each is its {@link DropCode}. */
 export const DROP_REASONS: readonly ('none' | DropReason)[] = Object.freeze([
@@ -110,6 +112,7 @@ export const DROP_REASONS: readonly ('none' | DropReason)[] = Object.freeze([
   'nat-full',
   'nat-hairpin',
   'udp-blocked',
+  'corrupted',
 ])
 
 /** A {@link DropReason} as a number above 0, its index in {@link DROP_REASONS}. */

@@ -42,13 +42,26 @@ export interface LinkOptions {
   readonly keepOrder?: boolean | undefined
   /** Probability that a packet is lost, 0..1, independently or in bursts. @default 0 */
   readonly packetLoss?: number | GilbertElliott | undefined
+  /**
+   * Probability that a packet arrives with bits flipped, 0..1: marked so if it is a datagram, whose receiver finds out by
+   * authenticating it; not at all if it is of TCP, whose checksum catches it. @default 0
+   */
+  readonly corruption?: number | undefined
+  /** Probability that a packet goes over the link twice, 0..1, one right behind the other. @default 0 */
+  readonly duplication?: number | undefined
+  /** Probability that a packet is held back by `reorderingDelayMs`, 0..1, so that others overtake it. @default 0 */
+  readonly reordering?: number | undefined
+  /** How long a packet is held back, in milliseconds. @default 10 */
+  readonly reorderingDelayMs?: number | undefined
   /** Rate in bits a second, headers included; a whole number 1..10^12. Unlimited when left out. */
-  readonly bandwidthBitsPerSecond?: number | undefined
+  readonly bandwidthLimitBitsPerSecond?: number | undefined
   /**
    * Room of the queue in front of a limited rate, in bytes, the packet under way included; a packet that does not fit is
    * dropped. @default 50 ms at the rate, at least 45000
    */
   readonly queueBytes?: number | undefined
+  /** The same in milliseconds at the rate; give one of the two. */
+  readonly queueMs?: number | undefined
   /**
    * The largest datagram (UDP payload) the link carries, in bytes, 1200..65507; larger ones are dropped without a word,
    * as on most of the internet. @default 1472 (Ethernet's 1500 without the IPv4 and UDP headers)
@@ -73,20 +86,27 @@ export interface LinkSettings {
   readonly jitterDistribution: JitterDistribution
   readonly keepOrder: boolean
   readonly packetLoss: number | BurstSettings
+  readonly corruption: number
+  readonly duplication: number
+  readonly reordering: number
+  readonly reorderingDelayUs: number
   /** 0 when unlimited. */
-  readonly bandwidthBitsPerSecond: number
+  readonly bandwidthLimitBitsPerSecond: number
   readonly queueBytes: number
   readonly mtuBytes: number
   readonly isActive: boolean
 }
 
 const MAX_DELAY_MS = 3_600_000
+/** Bits and microseconds in a byte-second: size x this / rate is a transmission time in microseconds. */
+export const BIT_MICROSECONDS = 8_000_000
 const MAX_RATE = 1_000_000_000_000
 /** QUIC's smallest datagram (RFC 9000, 14): a link that cannot carry it is of no use here. */
 const MIN_MTU_BYTES = 1200
 const MAX_MTU_BYTES = 65_507
 const DEFAULT_MTU_BYTES = 1472
-const DEFAULT_QUEUE_SECONDS_DIVISOR = 20
+const DEFAULT_QUEUE_MS = 50
+const DEFAULT_REORDERING_DELAY_MS = 10
 const MIN_DEFAULT_QUEUE_BYTES = 45_000
 
 const LINK_FIELDS: readonly string[] = [
@@ -95,8 +115,13 @@ const LINK_FIELDS: readonly string[] = [
   'jitterDistribution',
   'keepOrder',
   'packetLoss',
-  'bandwidthBitsPerSecond',
+  'corruption',
+  'duplication',
+  'reordering',
+  'reorderingDelayMs',
+  'bandwidthLimitBitsPerSecond',
   'queueBytes',
+  'queueMs',
   'mtuBytes',
   'isActive',
 ]
@@ -154,6 +179,21 @@ function loss(value: number | GilbertElliott, name: string): number | BurstSetti
   }
 }
 
+/** The room of a queue in bytes; it holds at least one packet of the `largest` size. */
+function queue(options: LinkOptions, rate: number, largest: number, where: string): number {
+  const { queueBytes, queueMs } = options
+  if (queueBytes !== undefined && queueMs !== undefined) {
+    throw invalidConfiguration(`${where}: queueMs`, queueMs, 'cannot be given together with queueBytes')
+  }
+  if (queueBytes !== undefined) {
+    return whole(queueBytes, `${where}: queueBytes`, largest, Number.MAX_SAFE_INTEGER, 'bytes')
+  }
+  if (queueMs !== undefined) {
+    return Math.max(largest, Math.floor((rate * delayUs(queueMs, `${where}: queueMs`)) / BIT_MICROSECONDS))
+  }
+  return Math.max(Math.floor((rate * DEFAULT_QUEUE_MS) / 8000), MIN_DEFAULT_QUEUE_BYTES, largest)
+}
+
 function flag(value: boolean, name: string): boolean {
   if (typeof value !== 'boolean') throw invalidConfiguration(name, value, 'must be true or false')
   return value
@@ -181,9 +221,9 @@ export function resolveLinkOptions(options: LinkOptions, where: string): LinkSet
   if (!DISTRIBUTIONS.includes(distribution)) {
     throw invalidConfiguration(`${where}: jitterDistribution`, distribution, `must be ${DISTRIBUTIONS.join(', ')}`)
   }
-  const rate = options.bandwidthBitsPerSecond
-  const bandwidthBitsPerSecond =
-    rate === undefined ? 0 : whole(rate, `${where}: bandwidthBitsPerSecond`, 1, MAX_RATE, 'bits a second')
+  const rate = options.bandwidthLimitBitsPerSecond
+  const bandwidthLimitBitsPerSecond =
+    rate === undefined ? 0 : whole(rate, `${where}: bandwidthLimitBitsPerSecond`, 1, MAX_RATE, 'bits a second')
   const mtuBytes = whole(
     options.mtuBytes ?? DEFAULT_MTU_BYTES,
     `${where}: mtuBytes`,
@@ -191,19 +231,18 @@ export function resolveLinkOptions(options: LinkOptions, where: string): LinkSet
     MAX_MTU_BYTES,
     'bytes',
   )
-  const largest = mtuBytes + IPV6_OVERHEAD_BYTES
-  const defaultQueue = Math.floor(bandwidthBitsPerSecond / 8 / DEFAULT_QUEUE_SECONDS_DIVISOR)
   return {
     latencyUs: delayUs(options.latencyMs ?? 0, `${where}: latencyMs`),
     jitterUs: delayUs(options.jitterMs ?? 0, `${where}: jitterMs`),
     jitterDistribution: distribution,
     keepOrder: flag(options.keepOrder ?? true, `${where}: keepOrder`),
     packetLoss: loss(options.packetLoss ?? 0, `${where}: packetLoss`),
-    bandwidthBitsPerSecond,
-    queueBytes:
-      options.queueBytes === undefined
-        ? Math.max(defaultQueue, MIN_DEFAULT_QUEUE_BYTES, largest)
-        : whole(options.queueBytes, `${where}: queueBytes`, largest, Number.MAX_SAFE_INTEGER, 'bytes'),
+    corruption: probability(options.corruption ?? 0, `${where}: corruption`),
+    duplication: probability(options.duplication ?? 0, `${where}: duplication`),
+    reordering: probability(options.reordering ?? 0, `${where}: reordering`),
+    reorderingDelayUs: delayUs(options.reorderingDelayMs ?? DEFAULT_REORDERING_DELAY_MS, `${where}: reorderingDelayMs`),
+    bandwidthLimitBitsPerSecond,
+    queueBytes: queue(options, bandwidthLimitBitsPerSecond, mtuBytes + IPV6_OVERHEAD_BYTES, where),
     mtuBytes,
     isActive: flag(options.isActive ?? true, `${where}: isActive`),
   }

@@ -49,8 +49,8 @@ export const linkPresets: readonly LinkPreset[] = Object.freeze(
       {
         name: 'lan',
         source: 'Gigabit Ethernet through one switch: a few tenths of a millisecond for a round trip.',
-        up: { latencyMs: 0.1, bandwidthBitsPerSecond: 1000 * MBIT },
-        down: { latencyMs: 0.1, bandwidthBitsPerSecond: 1000 * MBIT },
+        up: { latencyMs: 0.1, bandwidthLimitBitsPerSecond: 1000 * MBIT },
+        down: { latencyMs: 0.1, bandwidthLimitBitsPerSecond: 1000 * MBIT },
       },
       {
         name: 'wifi',
@@ -58,32 +58,32 @@ export const linkPresets: readonly LinkPreset[] = Object.freeze(
           'Hop latency with a median of 3 ms and a long tail: Sui et al., "Characterizing and Improving WiFi Latency in ' +
           'Large-Scale Operational Networks", MobiSys 2016 (a campus: its 90th percentile of 20 ms is more than a home ' +
           'has). Rate: a home with 802.11ac at medium range.',
-        up: { latencyMs: 1, jitterMs: 1, jitterDistribution: 'long-tail', bandwidthBitsPerSecond: 100 * MBIT },
-        down: { latencyMs: 1, jitterMs: 1, jitterDistribution: 'long-tail', bandwidthBitsPerSecond: 100 * MBIT },
+        up: { latencyMs: 1, jitterMs: 1, jitterDistribution: 'long-tail', bandwidthLimitBitsPerSecond: 100 * MBIT },
+        down: { latencyMs: 1, jitterMs: 1, jitterDistribution: 'long-tail', bandwidthLimitBitsPerSecond: 100 * MBIT },
       },
       {
         name: 'fibre',
         source:
           'Round trips of 12 to 15 ms: FCC, Measuring Broadband America, fixed broadband report 2016 (Verizon Fios). ' +
           'Rate: a common tier.',
-        up: { latencyMs: 6, jitterMs: 0.5, bandwidthBitsPerSecond: 100 * MBIT },
-        down: { latencyMs: 6, jitterMs: 0.5, bandwidthBitsPerSecond: 300 * MBIT },
+        up: { latencyMs: 6, jitterMs: 0.5, bandwidthLimitBitsPerSecond: 100 * MBIT },
+        down: { latencyMs: 6, jitterMs: 0.5, bandwidthLimitBitsPerSecond: 300 * MBIT },
       },
       {
         name: 'cable',
         source:
           'Between fibre and DSL, as in every report of the FCC, Measuring Broadband America (2011: fibre 24, cable 32, ' +
           'DSL 49 ms on average; less since). Rate: a common tier, with cable’s narrow way up.',
-        up: { latencyMs: 10, jitterMs: 2, packetLoss: 0.0005, bandwidthBitsPerSecond: 20 * MBIT },
-        down: { latencyMs: 10, jitterMs: 2, packetLoss: 0.0005, bandwidthBitsPerSecond: 200 * MBIT },
+        up: { latencyMs: 10, jitterMs: 2, packetLoss: 0.0005, bandwidthLimitBitsPerSecond: 20 * MBIT },
+        down: { latencyMs: 10, jitterMs: 2, packetLoss: 0.0005, bandwidthLimitBitsPerSecond: 200 * MBIT },
       },
       {
         name: 'dsl',
         source:
           'Round trips of 37 to 40 ms: FCC, Measuring Broadband America, fixed broadband report 2016 (Verizon). ' +
           'Rate: ADSL2+ at medium distance.',
-        up: { latencyMs: 19, jitterMs: 2, packetLoss: 0.001, bandwidthBitsPerSecond: 1 * MBIT },
-        down: { latencyMs: 19, jitterMs: 2, packetLoss: 0.001, bandwidthBitsPerSecond: 16 * MBIT },
+        up: { latencyMs: 19, jitterMs: 2, packetLoss: 0.001, bandwidthLimitBitsPerSecond: 1 * MBIT },
+        down: { latencyMs: 19, jitterMs: 2, packetLoss: 0.001, bandwidthLimitBitsPerSecond: 16 * MBIT },
       },
       {
         name: '5g',
@@ -95,14 +95,14 @@ export const linkPresets: readonly LinkPreset[] = Object.freeze(
           jitterMs: 3,
           jitterDistribution: 'long-tail',
           packetLoss: 0.0005,
-          bandwidthBitsPerSecond: 21 * MBIT,
+          bandwidthLimitBitsPerSecond: 21 * MBIT,
         },
         down: {
           latencyMs: 15,
           jitterMs: 3,
           jitterDistribution: 'long-tail',
           packetLoss: 0.0005,
-          bandwidthBitsPerSecond: 166 * MBIT,
+          bandwidthLimitBitsPerSecond: 166 * MBIT,
         },
       },
       {
@@ -114,14 +114,14 @@ export const linkPresets: readonly LinkPreset[] = Object.freeze(
           jitterMs: 5,
           jitterDistribution: 'long-tail',
           packetLoss: 0.001,
-          bandwidthBitsPerSecond: 10 * MBIT,
+          bandwidthLimitBitsPerSecond: 10 * MBIT,
         },
         down: {
           latencyMs: 22,
           jitterMs: 5,
           jitterDistribution: 'long-tail',
           packetLoss: 0.001,
-          bandwidthBitsPerSecond: 35 * MBIT,
+          bandwidthLimitBitsPerSecond: 35 * MBIT,
         },
       },
       {
@@ -132,14 +132,14 @@ export const linkPresets: readonly LinkPreset[] = Object.freeze(
           jitterMs: 20,
           jitterDistribution: 'long-tail',
           packetLoss: 0.005,
-          bandwidthBitsPerSecond: 1 * MBIT,
+          bandwidthLimitBitsPerSecond: 1 * MBIT,
         },
         down: {
           latencyMs: 50,
           jitterMs: 20,
           jitterDistribution: 'long-tail',
           packetLoss: 0.005,
-          bandwidthBitsPerSecond: 4 * MBIT,
+          bandwidthLimitBitsPerSecond: 4 * MBIT,
         },
       },
       {
@@ -147,24 +147,24 @@ export const linkPresets: readonly LinkPreset[] = Object.freeze(
         source:
           'Round trips of 40 to 60 ms to European servers: Michel et al., "A First Look at Starlink Performance", IMC 2022. ' +
           'Rate: medians of 87 and 14 Mbit/s, Ookla, United States, third quarter of 2021.',
-        up: { latencyMs: 25, jitterMs: 5, packetLoss: 0.002, bandwidthBitsPerSecond: 14 * MBIT },
-        down: { latencyMs: 25, jitterMs: 5, packetLoss: 0.002, bandwidthBitsPerSecond: 87 * MBIT },
+        up: { latencyMs: 25, jitterMs: 5, packetLoss: 0.002, bandwidthLimitBitsPerSecond: 14 * MBIT },
+        down: { latencyMs: 25, jitterMs: 5, packetLoss: 0.002, bandwidthLimitBitsPerSecond: 87 * MBIT },
       },
       {
         name: 'satellite-geo',
         source:
           'Round trips of 600 ms at the least (Michel et al., IMC 2022). Rate: medians of about 19 and 3 Mbit/s, Ookla, ' +
           'United States, third quarter of 2021 (HughesNet, Viasat).',
-        up: { latencyMs: 305, jitterMs: 10, packetLoss: 0.002, bandwidthBitsPerSecond: 3 * MBIT },
-        down: { latencyMs: 305, jitterMs: 10, packetLoss: 0.002, bandwidthBitsPerSecond: 19 * MBIT },
+        up: { latencyMs: 305, jitterMs: 10, packetLoss: 0.002, bandwidthLimitBitsPerSecond: 3 * MBIT },
+        down: { latencyMs: 305, jitterMs: 10, packetLoss: 0.002, bandwidthLimitBitsPerSecond: 19 * MBIT },
       },
       {
         name: 'transatlantic',
         source:
           'London to New York: 5,570 km by the great circle are 56 ms for a round trip in glass; backbones publish 70 to ' +
           '76 ms (such as Verizon’s IP latency statistics).',
-        up: { latencyMs: 36, jitterMs: 0.5, packetLoss: 0.0001, bandwidthBitsPerSecond: 10_000 * MBIT },
-        down: { latencyMs: 36, jitterMs: 0.5, packetLoss: 0.0001, bandwidthBitsPerSecond: 10_000 * MBIT },
+        up: { latencyMs: 36, jitterMs: 0.5, packetLoss: 0.0001, bandwidthLimitBitsPerSecond: 10_000 * MBIT },
+        down: { latencyMs: 36, jitterMs: 0.5, packetLoss: 0.0001, bandwidthLimitBitsPerSecond: 10_000 * MBIT },
       },
     ] satisfies LinkPreset[]
   ).map((preset) => Object.freeze({ ...preset, up: Object.freeze(preset.up), down: Object.freeze(preset.down) })),

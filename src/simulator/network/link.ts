@@ -1,6 +1,6 @@
 /**
  * A link in one direction: what happens to a packet that enters it. In this order: the queue in front of its rate, then
- * loss, then latency and jitter.
+ * loss and damage, then latency and jitter.
  *
  * @module
  */
@@ -8,14 +8,25 @@ import type { Kernel, RandomStream } from '../kernel.ts'
 import type { GraphNode } from './graph-node.ts'
 import { drawJitterUs } from './jitter.ts'
 import { Drop, DropCounter, type DropCounts } from './kinds.ts'
-import type { PacketProtocol } from './interface.ts'
-import { type BurstSettings, type LinkOptions, type LinkSettings, resolveLinkOptions } from './link-options.ts'
+import type { Packet } from './interface.ts'
+import { Accidents } from './accidents.ts'
+import {
+  BIT_MICROSECONDS,
+  type BurstSettings,
+  type GilbertElliott,
+  type LinkOptions,
+  type LinkSettings,
+  resolveLinkOptions,
+} from './link-options.ts'
 import { overheadBytes, tcpWireBytes } from './wire-size.ts'
 
-/** Bits and microseconds in a byte-second: size x this / rate is a transmission time in microseconds. */
-const BIT_MICROSECONDS = 8_000_000
 /** Packets whose independent loss is drawn at once. */
 const DRAWS_AHEAD = 64
+
+/** A packet that links can damage. */
+export interface TransitPacket extends Packet {
+  isCorrupted: boolean
+}
 
 /** A link as plain data. */
 export interface LinkSnapshot {
@@ -28,6 +39,8 @@ export interface LinkSnapshot {
   readonly dropped: DropCounts
   /** What waits for the rate, the packet under way included. */
   readonly queuedBytes: number
+  /** How long a packet that enters now waits for its turn, in milliseconds. */
+  readonly queuedMs: number
 }
 
 /** A directed link of a graph. Change it with {@link NetworkGraph.updateLink}. */
@@ -46,6 +59,7 @@ export class Link {
   #plainLoss = 0
   #lossRandom: RandomStream | undefined
   #jitterRandom: RandomStream | undefined
+  #accidents: Accidents | undefined
   /** The rate is taken until this time: whole microseconds, and a rest in 1/rate of one, so that nothing is rounded. */
   #busyUs = 0
   #busyRest = 0
@@ -91,6 +105,16 @@ export class Link {
     return this.#settings.latencyUs / 1000
   }
 
+  /** As in its options. */
+  get packetLoss(): number | GilbertElliott {
+    return this.#settings.packetLoss
+  }
+
+  /** `Infinity` when there is no limit. */
+  get bandwidthLimitBitsPerSecond(): number {
+    return this.#settings.bandwidthLimitBitsPerSecond || Number.POSITIVE_INFINITY
+  }
+
   /** @internal Takes over `changes`; packets that have entered already keep their times. */
   configure(changes: LinkOptions): void {
     const options = Object.freeze({ ...this.#options, ...changes })
@@ -99,8 +123,8 @@ export class Link {
     const now = this.#kernel.nowUs()
     const queued = this.#queuedBytes(now)
     const wasActive = this.#settings.isActive
-    const rate = settings.bandwidthBitsPerSecond
-    if (rate !== this.#settings.bandwidthBitsPerSecond) {
+    const rate = settings.bandwidthLimitBitsPerSecond
+    if (rate !== this.#settings.bandwidthLimitBitsPerSecond) {
       this.#busyUs = rate > 0 ? now + Math.ceil((queued * BIT_MICROSECONDS) / rate) : now
       this.#busyRest = 0
     }
@@ -136,12 +160,12 @@ export class Link {
    * A packet enters now. Returns after how many microseconds it comes out at the other end, or minus a
    * {@link DropCode} when it never does.
    *
-   * @param payloadBytes - what the MTU bounds; TCP's segments are cut to it
-   * @param version - of IP, which says how long the headers are that the rate carries too
    * @param aheadUs - in how many microseconds it really enters; other than 0 for plain links only
    */
-  transmit(protocol: PacketProtocol, payloadBytes: number, version: 4 | 6, aheadUs: number = 0): number {
-    const isUdp = protocol === 'udp'
+  transmit(packet: TransitPacket, aheadUs: number = 0): number {
+    const { sizeBytes: payloadBytes } = packet
+    const isUdp = packet.protocol === 'udp'
+    const { version } = packet.source.ip
     const wireBytes = isUdp
       ? payloadBytes + overheadBytes(version)
       : tcpWireBytes(payloadBytes, version, this.#mtuBytes)
@@ -159,14 +183,19 @@ export class Link {
     if (!settings.isActive) return this.#drop(Drop['link-down'])
     if (isUdp && payloadBytes > settings.mtuBytes) return this.#drop(Drop['too-large'])
     let arrival = now + settings.latencyUs
-    if (settings.bandwidthBitsPerSecond > 0) {
+    if (settings.bandwidthLimitBitsPerSecond > 0) {
       const departure = this.#enqueue(now, wireBytes, settings)
       if (departure < 0) return this.#drop(Drop['queue-full'])
       arrival = departure + settings.latencyUs
     }
     // Lost after the queue: a packet that gets lost on the way has used the rate all the same.
     if (settings.packetLoss !== 0 && this.#isLost(settings.packetLoss)) return this.#drop(Drop.loss)
+    const accidents = this.#accidents
+    if (accidents && settings.corruption > 0 && accidents.corrupts(settings.corruption)) packet.isCorrupted = true
     if (settings.jitterUs > 0) arrival = Math.max(now, arrival + this.#jitter(settings))
+    if (accidents && settings.reordering > 0 && accidents.reorders(settings.reordering)) {
+      return arrival + settings.reorderingDelayUs - now
+    }
     if (settings.keepOrder) {
       if (arrival < this.#lastArrivalUs) arrival = this.#lastArrivalUs
       else this.#lastArrivalUs = arrival
@@ -174,8 +203,15 @@ export class Link {
     return arrival - now
   }
 
+  /** Whether the packet that has just entered does so once more. */
+  isDuplicated(): boolean {
+    const { duplication } = this.#settings
+    return duplication > 0 && this.#accidents !== undefined && this.#accidents.duplicates(duplication)
+  }
+
   /** Counters and queue as plain data. */
   snapshot(): LinkSnapshot {
+    const now = this.#kernel.nowUs()
     return {
       from: this.from.name,
       to: this.to.name,
@@ -183,7 +219,8 @@ export class Link {
       sentPackets: this.#sentPackets,
       sentBytes: this.#sentBytes,
       dropped: this.#dropped.snapshot(),
-      queuedBytes: Math.ceil(this.#queuedBytes(this.#kernel.nowUs())),
+      queuedBytes: Math.ceil(this.#queuedBytes(now)),
+      queuedMs: Math.max(0, this.#busyUs - now) / 1000,
     }
   }
 
@@ -193,8 +230,12 @@ export class Link {
   }
 
   #copySettings(): void {
-    const { isActive, bandwidthBitsPerSecond, jitterUs, packetLoss, latencyUs, mtuBytes } = this.#settings
-    this.#isPlain = isActive && bandwidthBitsPerSecond === 0 && jitterUs === 0 && typeof packetLoss === 'number'
+    const { isActive, bandwidthLimitBitsPerSecond, jitterUs, packetLoss, latencyUs, mtuBytes } = this.#settings
+    const { corruption, duplication, reordering } = this.#settings
+    const hasAccidents = corruption > 0 || duplication > 0 || reordering > 0
+    if (hasAccidents) this.#accidents ??= new Accidents(this.#kernel, this.name)
+    this.#isPlain =
+      isActive && bandwidthLimitBitsPerSecond === 0 && jitterUs === 0 && typeof packetLoss === 'number' && !hasAccidents
     this.#plainLoss = typeof packetLoss === 'number' ? packetLoss : 0
     this.#latencyUs = latencyUs
     this.#mtuBytes = mtuBytes
@@ -209,7 +250,7 @@ export class Link {
 
   /** When the packet has left the queue, rounded up; -1 when it does not fit. */
   #enqueue(now: number, wireBytes: number, settings: LinkSettings): number {
-    const rate = settings.bandwidthBitsPerSecond
+    const rate = settings.bandwidthLimitBitsPerSecond
     if (this.#busyUs < now) {
       this.#busyUs = now
       this.#busyRest = 0
@@ -223,7 +264,7 @@ export class Link {
   }
 
   #queuedBytes(now: number): number {
-    const rate = this.#settings.bandwidthBitsPerSecond
+    const rate = this.#settings.bandwidthLimitBitsPerSecond
     if (rate === 0 || this.#busyUs < now) return 0
     return ((this.#busyUs - now) * rate + this.#busyRest) / BIT_MICROSECONDS
   }

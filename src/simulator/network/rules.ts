@@ -19,12 +19,13 @@ export interface LinkCrossing {
 }
 
 /**
- * What is to happen to the packet: go on as usual, vanish, take longer (other packets may overtake it), or be there
+ * What is to happen to the packet: go on as usual, vanish, arrive with bits flipped (see `LinkOptions.corruption`), take longer (other packets may overtake it), or be there
  * `copies` times more (1..100), the copies later by `delayMs`.
  */
 export type LinkVerdict =
   | 'pass'
   | 'drop'
+  | 'corrupt'
   | { readonly delayMs: number }
   | { readonly copies: number; readonly delayMs?: number | undefined }
 
@@ -40,13 +41,15 @@ export interface LinkRuleGuard extends Disposable {
 /** A verdict in numbers. */
 export interface Decision {
   readonly isDropped: boolean
+  readonly isCorrupted: boolean
   readonly copies: number
   /** For the packet, or for its copies where there are any. */
   readonly delayUs: number
 }
 
-const PASS: Decision = Object.freeze({ isDropped: false, copies: 0, delayUs: 0 })
-const DROP: Decision = Object.freeze({ isDropped: true, copies: 0, delayUs: 0 })
+const PASS: Decision = Object.freeze({ isDropped: false, isCorrupted: false, copies: 0, delayUs: 0 })
+const DROP: Decision = Object.freeze({ isDropped: true, isCorrupted: false, copies: 0, delayUs: 0 })
+const CORRUPT: Decision = Object.freeze({ isDropped: false, isCorrupted: true, copies: 0, delayUs: 0 })
 const MAX_COPIES = 100
 const MAX_DELAY_MS = 3_600_000
 
@@ -93,7 +96,9 @@ export class LinkRules {
     // A copy: a rule may take itself away.
     for (const { rule } of this.#rules.slice()) {
       const verdict = rule(crossing)
-      if (verdict !== 'pass') return verdict === 'drop' ? DROP : decisionOf(verdict)
+      if (verdict === 'pass') continue
+      if (verdict === 'drop') return DROP
+      return verdict === 'corrupt' ? CORRUPT : decisionOf(verdict)
     }
     return PASS
   }
@@ -108,5 +113,5 @@ function decisionOf(verdict: Exclude<LinkVerdict, string>): Decision {
   if ('copies' in verdict && (!Number.isInteger(copies) || copies < 1 || copies > MAX_COPIES)) {
     throw invalidConfiguration('verdict.copies', copies, `must be a whole number from 1 to ${MAX_COPIES}`)
   }
-  return { isDropped: false, copies, delayUs: Math.round(delayMs * 1000) }
+  return { isDropped: false, isCorrupted: false, copies, delayUs: Math.round(delayMs * 1000) }
 }

@@ -154,7 +154,7 @@ describe('interfaces', () => {
 
   test('IPv6 hosts reach each other, with 20 bytes more on the wire', () => {
     const { kernel, fabric } = pair({})
-    const options = { up: { bandwidthBitsPerSecond: 8_000_000 } }
+    const options = { up: { bandwidthLimitBitsPerSecond: 8_000_000 } }
     const a = mailbox(kernel, fabric.attach('a6', { ip: '2001:db8::a', ...options }))
     const b = mailbox(kernel, fabric.attach('b6', { ip: '2001:db8::b', ...options }))
     a.socket.send('[2001:db8::b]:7000', 'six', 1000 - 48)
@@ -270,7 +270,7 @@ test('netstat is plain data, complete and in order', () => {
   const nat = { mapping: 'endpoint-independent', filtering: 'address-dependent' } as const
   const lan = fabric.addLan('home', { nat, up: { latencyMs: 1 }, down: { latencyMs: 1 } })
   const alice = mailbox(kernel, fabric.attach('alice', { lan }))
-  const bob = mailbox(kernel, fabric.attach('bob', { down: { bandwidthBitsPerSecond: 8_000_000 } }))
+  const bob = mailbox(kernel, fabric.attach('bob', { down: { bandwidthLimitBitsPerSecond: 8_000_000 } }))
   alice.socket.send(bob.socket.localAddress, 0, 972)
   alice.socket.send(bob.socket.localAddress, 0, 1472)
   alice.socket.send(bob.socket.localAddress, 0, 1473)

@@ -136,7 +136,7 @@ describe('rate and queue', () => {
         fc.integer({ min: 1, max: 200 }),
         (rate, size, count) => {
           const latencyMs = 7.001
-          const { kernel, alice, bob } = pair({ latencyMs, bandwidthBitsPerSecond: rate, queueBytes: 1_000_000 })
+          const { kernel, alice, bob } = pair({ latencyMs, bandwidthLimitBitsPerSecond: rate, queueBytes: 1_000_000 })
           kernel.run(1234)
           for (let i = 0; i < count; i++) alice.socket.send(bob.socket.localAddress, i, size)
           kernel.run()
@@ -154,7 +154,7 @@ describe('rate and queue', () => {
 
   test('what does not fit in the queue is dropped, and it drains at the rate', () => {
     // 1000 bytes on the wire take 1 ms at 8 Mbit/s.
-    const { kernel, fabric, alice, bob } = pair({ bandwidthBitsPerSecond: 8_000_000, queueBytes: 5000 })
+    const { kernel, fabric, alice, bob } = pair({ bandwidthLimitBitsPerSecond: 8_000_000, queueBytes: 5000 })
     const send = (payload: number): void =>
       alice.socket.send(bob.socket.localAddress, payload, 1000 - IPV4_OVERHEAD_BYTES)
     for (let i = 0; i < 8; i++) send(i)
@@ -182,7 +182,7 @@ describe('rate and queue', () => {
   test('packets of several senders share one queue', () => {
     const kernel = new TestKernel()
     const fabric = new Fabric(kernel)
-    const bob = mailbox(kernel, fabric.attach('bob', { down: { bandwidthBitsPerSecond: 8_000_000 } }))
+    const bob = mailbox(kernel, fabric.attach('bob', { down: { bandwidthLimitBitsPerSecond: 8_000_000 } }))
     for (const name of ['a', 'b', 'c']) {
       const host = fabric.attach(name, { up: { latencyMs: name === 'c' ? 1 : 2 } })
       host.bind(1, () => {}).send(bob.socket.localAddress, name, 1000 - IPV4_OVERHEAD_BYTES)
@@ -196,14 +196,33 @@ describe('rate and queue', () => {
   })
 
   test('a change of the rate takes the waiting bytes along', () => {
-    const { kernel, fabric, alice, bob } = pair({ bandwidthBitsPerSecond: 8_000_000 })
+    const { kernel, fabric, alice, bob } = pair({ bandwidthLimitBitsPerSecond: 8_000_000 })
     const send = (): void => alice.socket.send(bob.socket.localAddress, 0, 1000 - IPV4_OVERHEAD_BYTES)
     for (let i = 0; i < 4; i++) send()
-    fabric.graph.updateLink('alice', 'internet', { bandwidthBitsPerSecond: 16_000_000 })
+    fabric.graph.updateLink('alice', 'internet', { bandwidthLimitBitsPerSecond: 16_000_000 })
     send()
     kernel.run()
     // 4000 bytes wait, now for 2 ms, and the new one takes half a millisecond; those before keep their times.
     expect(bob.arrivals.map(({ atUs }) => atUs)).toEqual([1000, 2000, 3000, 4000, 4000])
+  })
+
+  test('a queue can be bounded in time, which follows the rate', () => {
+    const { kernel, fabric, alice, bob } = pair({ bandwidthLimitBitsPerSecond: 8_000_000, queueMs: 10 })
+    for (let i = 0; i < 15; i++) alice.socket.send(bob.socket.localAddress, i, 972)
+    expect(fabric.graph.link('alice', 'internet').snapshot()).toMatchObject({ queuedBytes: 10_000, queuedMs: 10 })
+    kernel.run()
+    expect(bob.arrivals).toHaveLength(10)
+    fabric.graph.updateLink('alice', 'internet', { bandwidthLimitBitsPerSecond: 16_000_000 })
+    for (let i = 0; i < 30; i++) alice.socket.send(bob.socket.localAddress, i, 972)
+    kernel.run()
+    expect(bob.arrivals).toHaveLength(30)
+    expect(fabric.dropped).toEqual({ 'queue-full': 15 })
+  })
+
+  test('in bytes or in time, not both', () => {
+    expect(failure(() => pair({ queueBytes: 100_000, queueMs: 10 }))).toBe(
+      'invalid-configuration: link alice up: queueMs',
+    )
   })
 })
 
@@ -273,6 +292,84 @@ describe('loss', () => {
   })
 })
 
+describe('accidents', () => {
+  const COUNT = 20_000
+  function send(options: LinkOptions, seed = 'seed') {
+    const { kernel, fabric, alice, bob } = pair(options, { seed })
+    for (let i = 0; i < COUNT; i++) alice.socket.send(bob.socket.localAddress, i, 100)
+    kernel.run()
+    return { fabric, arrivals: bob.arrivals, link: fabric.graph.link('alice', 'internet').snapshot() }
+  }
+  const near = (count: number, probability: number): boolean =>
+    Math.abs(count / COUNT - probability) < 5 * Math.sqrt((probability * (1 - probability)) / COUNT)
+
+  test('a corrupted datagram arrives, marked; the others are not', () => {
+    const { fabric, arrivals } = send({ corruption: 0.1 })
+    expect(arrivals).toHaveLength(COUNT)
+    expect(near(arrivals.filter(({ packet }) => packet.isCorrupted).length, 0.1)).toBe(true)
+    expect(fabric.dropped).toEqual({})
+  })
+
+  test('a corrupted segment of TCP is caught by its checksum', () => {
+    const { kernel, fabric } = pair({ corruption: 1 })
+    const [alice, bob] = fabric.interfaces()
+    const to = bob?.bind(1, () => expect.unreachable(), { protocol: 'tcp' })
+    alice?.bind(1, () => {}, { protocol: 'tcp' }).send(to?.localAddress ?? '', 0, 1)
+    kernel.run()
+    expect(fabric.dropped).toEqual({ corrupted: 1 })
+  })
+
+  test('damage of one copy is not that of the other', () => {
+    const { arrivals } = send({ corruption: 0.5, duplication: 1 })
+    const byPayload = new Map<unknown, boolean[]>()
+    for (const { packet } of arrivals) {
+      byPayload.set(packet.payload, [...(byPayload.get(packet.payload) ?? []), packet.isCorrupted])
+    }
+    const differing = [...byPayload.values()].filter(([a, b]) => a !== b).length
+    expect(near(differing, 0.5)).toBe(true)
+  })
+
+  test('duplicates come right behind, and take their share of the rate', () => {
+    const { arrivals, link } = send({ duplication: 0.3, latencyMs: 5 })
+    expect(near(arrivals.length - COUNT, 0.3)).toBe(true)
+    expect(link.sentPackets).toBe(arrivals.length)
+    expect(new Set(arrivals.map(({ packet }) => packet.payload)).size).toBe(COUNT)
+    const { kernel, alice, bob } = pair({ duplication: 1, bandwidthLimitBitsPerSecond: 8_000_000 })
+    alice.socket.send(bob.socket.localAddress, 0, 972)
+    kernel.run()
+    expect(bob.arrivals.map(({ atUs }) => atUs)).toEqual([1000, 2000])
+  })
+
+  test('packets held back are overtaken, although the link keeps order', () => {
+    const { kernel, alice, bob } = pair({ reordering: 0.2, reorderingDelayMs: 3, latencyMs: 10 })
+    for (let i = 0; i < 1000; i++) kernel.schedule(i * 1000, () => alice.socket.send(bob.socket.localAddress, i, 1))
+    kernel.run()
+    const delays = bob.arrivals.map(({ atUs, packet }) => atUs - Number(packet.payload) * 1000)
+    expect([...new Set(delays)].toSorted((a, b) => a - b)).toEqual([10_000, 13_000])
+    const late = delays.filter((delay) => delay > 10_000).length
+    expect(late).toBeGreaterThan(140)
+    expect(late).toBeLessThan(260)
+  })
+
+  test('each is drawn by itself: switching one on changes no other', () => {
+    const lost = ({ arrivals }: ReturnType<typeof send>): string =>
+      [...new Set(arrivals.map(({ packet }) => packet.payload))].toSorted((a, b) => Number(a) - Number(b)).join(' ')
+    const plain = lost(send({ packetLoss: 0.05 }))
+    expect(lost(send({ packetLoss: 0.05, corruption: 0.2 }))).toBe(plain)
+    expect(lost(send({ packetLoss: 0.05, reordering: 0.2 }))).toBe(plain)
+  })
+
+  test('are the same for the same seed', () => {
+    const marks = (seed: string): unknown[] =>
+      send({ corruption: 0.3, reordering: 0.3, duplication: 0.3 }, seed).arrivals.map(({ packet }) => [
+        packet.payload,
+        packet.isCorrupted,
+      ])
+    expect(marks('a')).toEqual(marks('a'))
+    expect(marks('a')).not.toEqual(marks('b'))
+  })
+})
+
 describe('size and state', () => {
   test('the MTU bounds the datagram', () => {
     const { kernel, fabric, alice, bob } = pair({ mtuBytes: 1300 })
@@ -324,16 +421,21 @@ describe('validation', () => {
     ['jitterMs', -0.001],
     ['jitterDistribution', 'gaussian'],
     ['keepOrder', 1],
+    ['corruption', 2],
+    ['duplication', -0.1],
+    ['reordering', Number.NaN],
+    ['reorderingDelayMs', Number.POSITIVE_INFINITY],
+    ['queueMs', -1],
     ['packetLoss', 1.0001],
     ['packetLoss', -0.1],
     ['packetLoss', Number.NaN],
     ['packetLoss.goodToBad', { goodToBad: 2, badToGood: 0.5 }],
     ['packetLoss.badToGood', { goodToBad: 0.1, badToGood: 0 }],
     ['packetLoss.lossInBad', { goodToBad: 0.1, badToGood: 0.5, lossInBad: Number.NaN }],
-    ['bandwidthBitsPerSecond', 0],
-    ['bandwidthBitsPerSecond', -5],
-    ['bandwidthBitsPerSecond', 1.5],
-    ['bandwidthBitsPerSecond', Number.POSITIVE_INFINITY],
+    ['bandwidthLimitBitsPerSecond', 0],
+    ['bandwidthLimitBitsPerSecond', -5],
+    ['bandwidthLimitBitsPerSecond', 1.5],
+    ['bandwidthLimitBitsPerSecond', Number.POSITIVE_INFINITY],
     ['queueBytes', 0],
     ['queueBytes', 1000],
     ['mtuBytes', 1199],
@@ -347,15 +449,15 @@ describe('validation', () => {
   })
 
   test('the smallest and the largest values are fine', () => {
-    const smallest = { latencyMs: 0, packetLoss: 0, bandwidthBitsPerSecond: 1, mtuBytes: 1200, queueBytes: 1248 }
+    const smallest = { latencyMs: 0, packetLoss: 0, bandwidthLimitBitsPerSecond: 1, mtuBytes: 1200, queueBytes: 1248 }
     expect(resolveLinkOptions(smallest, 'link')).toMatchObject({ mtuBytes: 1200, queueBytes: 1248 })
-    const largest = { latencyMs: 3_600_000, packetLoss: 1, bandwidthBitsPerSecond: 1e12, mtuBytes: 65_507 }
+    const largest = { latencyMs: 3_600_000, packetLoss: 1, bandwidthLimitBitsPerSecond: 1e12, mtuBytes: 65_507 }
     expect(resolveLinkOptions(largest, 'link')).toMatchObject({ latencyUs: 3_600_000_000 })
   })
 
   test('the default queue is 50 ms, at least 45000 bytes', () => {
-    expect(resolveLinkOptions({ bandwidthBitsPerSecond: 20_000_000 }, 'link').queueBytes).toBe(125_000)
-    expect(resolveLinkOptions({ bandwidthBitsPerSecond: 1_000_000 }, 'link').queueBytes).toBe(45_000)
+    expect(resolveLinkOptions({ bandwidthLimitBitsPerSecond: 20_000_000 }, 'link').queueBytes).toBe(125_000)
+    expect(resolveLinkOptions({ bandwidthLimitBitsPerSecond: 1_000_000 }, 'link').queueBytes).toBe(45_000)
   })
 
   test('a bad change leaves the link as it was', () => {

@@ -29,6 +29,14 @@ describe('rules', () => {
     expect(links.find(({ to }) => to === 'bob')?.dropped).toEqual({ rule: 1 })
   })
 
+  test('corrupt marks the packet, and no other', () => {
+    const { kernel, fabric, alice, bob } = pair({ latencyMs: 10 })
+    fabric.rules.add(({ packet }) => (packet.payload === 2 ? 'corrupt' : 'pass'))
+    for (const payload of [1, 2, 3]) alice.socket.send(bob.socket.localAddress, payload, 1)
+    kernel.run()
+    expect(bob.arrivals.map(({ packet }) => packet.isCorrupted)).toEqual([false, true, false])
+  })
+
   test('delay lets others overtake', () => {
     const { arrivals } = run((payload, link) => (payload === 1 && link === down ? { delayMs: 1.5 } : 'pass'))
     expect(arrivals).toEqual(['2 at 17', '1 at 17.5', '3 at 18'])

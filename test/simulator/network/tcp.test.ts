@@ -146,7 +146,7 @@ describe('segments of TCP', () => {
   })
 
   test('are cut to the MTU where datagrams would be dropped, and pay for each header', () => {
-    const { kernel, fabric, alice, bob } = pair({ bandwidthBitsPerSecond: 8_000_000 })
+    const { kernel, fabric, alice, bob } = pair({ bandwidthLimitBitsPerSecond: 8_000_000 })
     const from = boxOn(fabric.interfaces()[0] as NetworkInterface, 'tcp')
     const to = boxOn(fabric.interfaces()[1] as NetworkInterface, 'tcp')
     alice.socket.send(bob.socket.localAddress, 'too large', 1473)

@@ -104,7 +104,7 @@ describe('hosts and LANs', () => {
       ['lan-2', '203.0.113.80'],
     ])
     expect(topology.fabric.graph.link('server', 'internet').latencyMs).toBe(1)
-    expect(topology.fabric.graph.link('phone', 'lan-1').settings.bandwidthBitsPerSecond).toBe(100_000_000)
+    expect(topology.fabric.graph.link('phone', 'lan-1').settings.bandwidthLimitBitsPerSecond).toBe(100_000_000)
   })
 
   test('a host moves to another line', () => {
@@ -138,7 +138,7 @@ describe('presets', () => {
       for (const options of [preset.up, preset.down]) {
         const settings = resolveLinkOptions(options, name)
         expect(settings.latencyUs).toBeGreaterThan(0)
-        expect(settings.bandwidthBitsPerSecond).toBeGreaterThanOrEqual(1_000_000)
+        expect(settings.bandwidthLimitBitsPerSecond).toBeGreaterThanOrEqual(1_000_000)
         expect(Object.isFrozen(options)).toBe(true)
       }
       expect(preset.source.length).toBeGreaterThan(40)
