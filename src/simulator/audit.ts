@@ -33,6 +33,8 @@ export const EventKind = {
   operation: 9,
   /** A host was added: digest of its name. */
   hostAdded: 10,
+  /** A host's clock was set: its offset in milliseconds, its drift in parts per million. */
+  clockChanged: 11,
 
   /** A connection's handshake was done: digest of the peer, digest of the protocol. */
   connectionOpened: 64,

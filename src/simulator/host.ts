@@ -9,6 +9,9 @@ import type { SigningKey } from '../core/keys.ts'
 import type { NodeId } from '../core/node-id.ts'
 import { ambient } from './ambient.ts'
 import { digestText, EventKind } from './audit.ts'
+import { HostClock } from './host-clock.ts'
+import type { HostClockOptions } from './host-clock.ts'
+import type { RandomStream } from './kernel.ts'
 import type { NetworkInterface, TopologyHostOptions } from './network/index.ts'
 import type { SimRuntime } from './runtime.ts'
 import type { SimWorld } from './sim-world.ts'
@@ -32,6 +35,8 @@ export interface HostOptions extends Omit<TopologyHostOptions, 'host'> {
    * PCP), so that anybody can reach them. @default false
    */
   readonly portMapping?: boolean | undefined
+  /** How its clock differs from true time. @default it does not */
+  readonly clock?: HostClockOptions | undefined
 }
 
 /** What a world gives to a host. */
@@ -39,7 +44,7 @@ export interface HostContext {
   readonly world: SimWorld
   readonly network: NetworkInterface
   readonly options: HostOptions
-  makeRuntime(): SimRuntime
+  makeRuntime(clock: HostClock): SimRuntime
   /** The program's state has changed. */
   onProgram(before: ProgramState, after: ProgramState): void
   /** Code of the host has failed outside of anything that could report it. */
@@ -53,6 +58,8 @@ export class SimHost {
   readonly index: number
   /** Its network interface: address, sockets, and whether it is up. */
   readonly network: NetworkInterface
+  /** Its clock: what it shows and how fast it runs. Set it, to see how its programs take it. */
+  readonly clock: HostClock
   /** @internal */
   readonly world: SimWorld
   /** @internal The port that each of its nodes had, by id: it survives a restart, as a port in a configuration does. */
@@ -75,8 +82,13 @@ export class SimHost {
     this.world = context.world
     this.#options = context.options
     this.#program = program
-    this.#runtime = context.makeRuntime()
-    this.world.scheduler.audit.record(EventKind.hostAdded, index, digestText(name))
+    const { scheduler, config } = context.world
+    const onClock = (offsetMs: number, driftPpm: number): void =>
+      scheduler.audit.record(EventKind.clockChanged, index, offsetMs, driftPpm)
+    this.clock = new HostClock(() => scheduler.nowUs(), config.epochOffsetMs, context.options.clock, onClock)
+    this.#runtime = context.makeRuntime(this.clock)
+    scheduler.audit.record(EventKind.hostAdded, index, digestText(name))
+    if (context.options.clock) onClock(this.clock.offsetMs, this.clock.driftPpm)
   }
 
   /** The key that its nodes use unless they are given another: `testSigningKey(name)`. */
@@ -92,6 +104,14 @@ export class SimHost {
   /** Its clock, timers, randomness and files, since it was last switched on. */
   get runtime(): SimRuntime {
     return this.#runtime
+  }
+
+  /**
+   * Random numbers of a stream of its own: they depend on the seed, on the host's name and on `name`, and on nothing
+   * else. The same stream for the same name.
+   */
+  random(name: string): RandomStream {
+    return this.world.scheduler.random(`host/${this.name}/stream/${name}`)
   }
 
   /** Where its program stands. */
@@ -131,7 +151,7 @@ export class SimHost {
    * @throws P2PError `invalid-configuration`
    */
   move(options: HostOptions): void {
-    const { portMapping: _portMapping, ...plug } = options
+    const { portMapping: _portMapping, clock: _clock, ...plug } = options
     this.world.topology.move(this.network, plug)
     this.#options = options
     for (const listener of this.#moved) listener()
@@ -164,7 +184,7 @@ export class SimHost {
     this.network.isUp = true
     this.world.names.flushCache(this.index)
     this.world.ids.flushCache(this.index)
-    this.#runtime = this.#context.makeRuntime()
+    this.#runtime = this.#context.makeRuntime(this.clock)
     this.start()
   }
 

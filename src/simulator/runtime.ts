@@ -8,6 +8,7 @@ import type { Runtime, RuntimeFile, RuntimeFileEntry, RuntimeFileSystem, Runtime
 import { sleepOn } from '../core/sleep.ts'
 import { EventKind } from './audit.ts'
 import type { Bridge } from './bridge.ts'
+import type { HostClock } from './host-clock.ts'
 import type { KernelEvent, RandomStream } from './kernel.ts'
 import { drawBytes } from './random.ts'
 import type { Scheduler } from './scheduler.ts'
@@ -22,6 +23,7 @@ export interface SimRuntimeOptions {
   /** The host's name and index. */
   readonly name: string
   readonly host: number
+  readonly clock: HostClock
   /** Unix milliseconds at virtual time 0. */
   readonly epochOffsetMs: number
   /**
@@ -116,18 +118,18 @@ export class SimRuntime implements Runtime {
   }
 
   now(): number {
-    return this.#options.scheduler.nowUs() / 1000
+    return this.#options.clock.nowUs() / 1000
   }
 
   wallClockMs(): number {
-    return this.#options.epochOffsetMs + Math.floor(this.now())
+    return this.#options.clock.wallMs()
   }
 
   /** @throws P2PError `invalid-configuration` when `delayMs` is not a number */
   setTimer(delayMs: number, callback: () => void): RuntimeTimer {
-    const { scheduler, host, hold } = this.#options
+    const { scheduler, host, clock, hold } = this.#options
     const release = once(hold?.())
-    const event = scheduler.schedule(Math.round(delayMs * 1000), () => {
+    const event = scheduler.schedule(clock.trueDelayUs(Math.round(delayMs * 1000)), () => {
       release?.()
       if (!this.#on) return
       scheduler.woke(host)

@@ -10,6 +10,7 @@ import type { NodeId } from '../core/node-id.ts'
 import type { RuntimeFileSystem } from '../core/runtime.ts'
 import type { Bridge } from './bridge.ts'
 import { SimHost } from './host.ts'
+import type { HostClock } from './host-clock.ts'
 import type { HostOptions, HostProgramSource, ProgramState } from './host.ts'
 import { NameService, Topology } from './network/index.ts'
 import { DEFAULT_RELAY, relayUrl, runRelay } from './relay-host.ts'
@@ -92,13 +93,13 @@ export class SimWorld {
       throw invalidConfiguration('name', name, 'there is a host of this name, and so of this id, already')
     }
     const index = this.#hosts.length
-    const { portMapping: _portMapping, ...plug } = options
+    const { portMapping: _portMapping, clock: _clock, ...plug } = options
     const network = this.topology.host(name, { ...plug, host: index })
     const context = {
       world: this,
       network,
       options,
-      makeRuntime: (): SimRuntime => this.#makeRuntime(name, index),
+      makeRuntime: (clock: HostClock): SimRuntime => this.#makeRuntime(name, index, clock),
       onProgram: (before: ProgramState, after: ProgramState): void => this.#onProgram(before, after),
       onFailure: this.#options.onFailure,
     }
@@ -153,13 +154,14 @@ export class SimWorld {
     this.scheduler.clear()
   }
 
-  #makeRuntime(name: string, index: number): SimRuntime {
+  #makeRuntime(name: string, index: number, clock: HostClock): SimRuntime {
     return new SimRuntime({
       scheduler: this.scheduler,
       bridge: this.bridge,
       files: this.#options.files,
       name,
       host: index,
+      clock,
       epochOffsetMs: this.config.epochOffsetMs,
       hold: this.#options.hold,
     })
