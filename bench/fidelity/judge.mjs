@@ -82,10 +82,11 @@ export function judge(row, simulated) {
   return { name: row.name, count: row.count, isErratic, figures, pass: judged.every(({ pass }) => pass) }
 }
 
-/** How many figures are within their bars, and the median of all errors, of the rows that count. */
+/** How many figures are within their bars, and the median of the errors of those that have one. */
 export function summarise(judgements) {
   const judged = judgements.flatMap(({ figures }) => figures.filter(({ pass }) => pass !== undefined))
   const missed = judged.filter(({ pass }) => !pass)
-  const medianError = judged.length > 0 ? median(judged.map(({ error }) => Math.abs(error))) : Number.NaN
+  const errors = judged.flatMap(({ error }) => (error === undefined ? [] : [Math.abs(error)]))
+  const medianError = errors.length > 0 ? median(errors) : Number.NaN
   return { figures: judged.length, missed: missed.length, medianError, pass: missed.length === 0 }
 }

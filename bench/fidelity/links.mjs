@@ -74,8 +74,9 @@ function defaultQueueBytes(rateMbit) {
 /** One way for the simulator, which takes the rate first, then loss, then delay and jitter, as the emulator did. */
 export function linkOptions(way) {
   const { delayMs, jitterMs, reorders, lossPercent, burst, rateMbit, queueBytes } = way
-  if (burst && lossPercent > 0) throw new Error('a link loses independently or in bursts, not both')
-  const packetLoss = burst ? burstyLoss(burst.percent / 100, burst.packets) : lossPercent / 100
+  const chance = lossPercent / 100
+  // Both at once: in a burst everything is lost, outside of one each packet by its own chance.
+  const packetLoss = burst ? { ...burstyLoss(burst.percent / 100, burst.packets), lossInGood: chance } : chance
   return {
     latencyMs: delayMs,
     jitterMs,

@@ -1,49 +1,58 @@
 // The comparison as rows of a table, for the terminal and for the documentation.
 
-function time(ms) {
-  if (ms >= 1000) return ms.toFixed(0)
-  return ms >= 100 ? ms.toFixed(1) : ms.toFixed(2)
+function number(value) {
+  if (value === undefined) return ''
+  if (value >= 1000) return value.toFixed(0)
+  return value >= 100 ? value.toFixed(1) : value.toFixed(2)
 }
 
 function percent(error) {
-  if (!Number.isFinite(error)) return '-'
+  if (error === undefined || !Number.isFinite(error)) return ''
   return `${error < 0 ? '-' : '+'}${(100 * Math.abs(error)).toFixed(1)} %`
 }
 
 function cells({ label, measured, simulated, error, ks, bar, pass }) {
   const verdict = pass === undefined ? '' : pass ? 'ok' : 'MISSED'
   const distance = ks === undefined ? '' : ks.toFixed(2)
-  return [label, time(measured), time(simulated), percent(error), distance, bar ?? '', verdict]
+  return [label, number(measured), number(simulated), percent(error), distance, bar ?? '', verdict]
 }
 
-/** A line a figure; the link is named once. */
+/** A line a figure; the row is named once. */
 export function tableRows(judgements) {
   return judgements.flatMap(({ name, figures }) => figures.map((figure, i) => [i === 0 ? name : '', ...cells(figure)]))
 }
 
-/** The same as a table of Markdown, a line a link, with what was missed in bold. */
+/** The end of it in a sentence. */
+export function conclusion({ figures, missed, medianError }) {
+  const error = Number.isFinite(medianError) ? `; median error ${(100 * medianError).toFixed(1)} %` : ''
+  return `${figures - missed} of ${figures} figures within their bars${error}`
+}
+
+/** The same as tables of Markdown: links side by side, then everything else; what was missed is bold. */
 export function markdown(judgements, summary, seeds) {
-  const keys = [...new Set(judgements.flatMap(({ figures }) => figures.map(({ key }) => key)))]
-  const label = (key) => judgements.flatMap(({ figures }) => figures).find((figure) => figure.key === key).label
+  const links = judgements.filter(({ count }) => count !== undefined)
+  const keys = [...new Set(links.flatMap(({ figures }) => figures.map(({ key }) => key)))]
+  const label = (key) => links.flatMap(({ figures }) => figures).find((figure) => figure.key === key).label
   const lines = [`| link | n | ${keys.map(label).join(' | ')} |`, `|---|---|${keys.map(() => '---|').join('')}`]
-  for (const { name, count, figures } of judgements) {
-    const found = keys
-      .map((key) => figures.find((figure) => figure.key === key))
-      .map((figure) => figure && cell(figure))
-    lines.push(`| ${name} | ${count} | ${found.map((text) => text ?? '').join(' | ')} |`)
+  for (const { name, count, figures } of links) {
+    const found = keys.map((key) => figures.find((figure) => figure.key === key))
+    lines.push(`| ${name} | ${count} | ${found.map((figure) => (figure ? short(figure) : '')).join(' | ')} |`)
   }
-  const { figures, missed, medianError } = summary
-  lines.push(
-    '',
-    `${figures - missed} of ${figures} figures are within their bars; the median error is ` +
-      `${(100 * medianError).toFixed(1)} %; ${seeds} seeds a row.`,
-  )
+  lines.push('', '| | figure | measured | simulated | error | bar |', '|---|---|---|---|---|---|')
+  for (const { name, figures } of judgements.filter(({ count }) => count === undefined)) {
+    for (const [i, figure] of figures.entries()) {
+      const [what, measured, simulated, error, , bar] = cells(figure)
+      const emphasis = figure.pass === false ? '**' : ''
+      lines.push(
+        `| ${[i === 0 ? name : '', what, measured, emphasis + simulated + emphasis, error, bar].join(' | ')} |`,
+      )
+    }
+  }
+  lines.push('', `${conclusion(summary)}; ${seeds} seeds a row.`)
   return lines.join('\n')
 }
 
-function cell(figure) {
-  const { measured, simulated, error, ks, pass } = figure
-  const how = ks === undefined ? percent(error) : `KS ${ks.toFixed(2)}`
-  const text = `${time(measured)} / ${time(simulated)}, ${how}`
+function short({ measured, simulated, error, ks, pass }) {
+  const text = `${number(measured)} / ${number(simulated)}, ${ks === undefined ? percent(error) : `KS ${ks.toFixed(2)}`}`
   return pass === false ? `**${text}**` : text
 }

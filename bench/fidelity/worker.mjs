@@ -1,12 +1,20 @@
-// Runs exchanges for the main thread.
+// Runs seeds of scenarios for the main thread.
 /* oxlint-disable unicorn/require-post-message-target-origin -- threads, not windows */
 import { parentPort } from 'node:worker_threads'
 import { exchange } from './direct.mjs'
+import { natPair, relayOutage, transferAtHome } from './relayed.mjs'
 
-parentPort.on('message', async ({ id, row, seeds }) => {
+const SCENARIOS = {
+  exchange: (row, seed) => exchange(row, seed),
+  natPair: (setting, seed) => natPair({ ...setting, seed }),
+  transferAtHome: (setting, seed) => transferAtHome({ ...setting, seed }),
+  relayOutage: (setting, seed) => relayOutage({ ...setting, seed }),
+}
+
+parentPort.on('message', async ({ id, scenario, setting, seeds }) => {
   const results = []
   try {
-    for (const seed of seeds) results.push(await exchange(row, seed))
+    for (const seed of seeds) results.push(await SCENARIOS[scenario](setting, seed))
     parentPort.postMessage({ id, results })
   } catch (error) {
     parentPort.postMessage({ id, error: error instanceof Error ? error.stack : String(error) })

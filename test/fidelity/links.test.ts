@@ -22,7 +22,6 @@ describe('a link in the words of its samples', () => {
     expect(() => parseLink('delay=-1')).toThrow('must be a number from 0')
     expect(() => parseLink('delay=soon')).toThrow('must be a number from 0')
     expect(() => parseLink('ge=1')).toThrow('must be a number from 0')
-    expect(() => linkOptions(parseLink('ge=1:5,loss=1'))).toThrow('not both')
   })
 })
 
@@ -37,7 +36,8 @@ test('the simulator gets the same link', () => {
     mtuBytes: 1452,
   })
   const bursty = linkOptions(parseLink('ge=1:5,reorder=1')).packetLoss
-  expect(bursty).toMatchObject({ badToGood: 0.2 })
+  expect(bursty).toMatchObject({ badToGood: 0.2, lossInGood: 0 })
+  expect(linkOptions(parseLink('ge=1:5,loss=2')).packetLoss).toMatchObject({ badToGood: 0.2, lossInGood: 0.02 })
   expect(linkOptions(parseLink('reorder=1')).keepOrder).toBe(false)
 })
 

@@ -1,0 +1,126 @@
+// What was seen of real connections that begin over a relay: which pairs of NATs get a direct path and when, what a
+// relayed connection is like, and what an outage of its relay does to it.
+import { Simulation, SimulatorP2P } from '@moosicbox/p2p/simulator'
+
+const ALPN = 'fidelity'
+const SMALL_BYTES = 100
+const BULK_BYTES = 1_048_576
+/** By then every node is attached to its relay and knows where it is seen from outside. */
+const START_MS = 5000
+
+/**
+ * Two homes and a relay next to the core of the network; `client(connection, runtime)` runs when the connection is up and
+ * its result is what this returns, with the milliseconds that connecting took.
+ */
+async function atHomes({ seed, nats, link, outage }, client) {
+  const sim = new Simulation({ seed })
+  const relay = sim.relay('relay', { link: { up: {}, down: {} } })
+  const place = (nat) =>
+    nat === 'none' ? { link: { up: link, down: link } } : { lan: sim.lan({ nat, link: { up: link, down: link } }) }
+  const create = (host) => SimulatorP2P.create({ host, relay: [relay.url] })
+  let server
+  sim.host('server', place(nats[1]), async (host) => {
+    server = await create(host)
+    await serve(await server.listen('', { alpns: [ALPN] }))
+  })
+  let result
+  sim.host('client', place(nats[0]), async (host) => {
+    const p2p = await create(host)
+    const { runtime } = host
+    await runtime.sleep(START_MS)
+    const start = runtime.now()
+    const connection = await p2p.connect(server.address(), { alpn: ALPN })
+    const connect = runtime.now() - start
+    result = { connect, ...(await client(connection, runtime)) }
+    connection.close()
+  })
+  if (outage) {
+    sim.at(outage.atMs, () => relay.host.crash())
+    sim.at(outage.atMs + outage.forMs, () => relay.host.restart())
+  }
+  try {
+    await sim.run({ forMs: 3_600_000 })
+  } finally {
+    await sim.close()
+  }
+  if (!result) throw new Error(`${nats.join(' to ')}, seed ${seed}: the client did not come to its end`)
+  return result
+}
+
+/** Answers requests on two-way streams, and one-way streams with a byte on one back. */
+async function serve(listener) {
+  const connection = await listener.accept()
+  const small = new Uint8Array(SMALL_BYTES)
+  const answer = async (stream) => {
+    while ((await stream.read(SMALL_BYTES)) !== undefined) await stream.write(small)
+  }
+  const requests = async () => {
+    for (;;) void answer(await connection.acceptStream()).catch(() => {})
+  }
+  const uploads = async () => {
+    for (;;) {
+      const upload = await connection.acceptReceiveStream()
+      await upload.readToEnd(BULK_BYTES)
+      const acknowledgement = await connection.openSendStream()
+      await acknowledgement.write(new Uint8Array(1))
+      await acknowledgement.finish()
+    }
+  }
+  // Both end with the connection.
+  await Promise.allSettled([requests(), uploads()])
+}
+
+async function* requests(connection, runtime) {
+  const stream = await connection.openStream()
+  const small = new Uint8Array(SMALL_BYTES)
+  for (;;) {
+    const start = runtime.now()
+    await stream.write(small)
+    await stream.readExactly(SMALL_BYTES)
+    yield runtime.now() - start
+  }
+}
+
+const isDirect = (paths) => paths.some(({ kind, selected }) => kind === 'direct' && selected)
+
+/** Whether a pair of NATs gets a direct path, and how many milliseconds after connecting. */
+export function natPair({ seed, nats, linkMs, forMs = 12_000 }) {
+  return atHomes({ seed, nats, link: { latencyMs: linkMs } }, async (connection, runtime) => {
+    const start = runtime.now()
+    let directAfter = isDirect(connection.paths()) ? 0 : undefined
+    connection.onPathChange((paths) => {
+      if (isDirect(paths)) directAfter ??= runtime.now() - start
+    })
+    for await (const _ of requests(connection, runtime)) if (runtime.now() - start > forMs) break
+    return { outcome: isDirect(connection.paths()) ? 'direct' : 'relayed', directAfter }
+  })
+}
+
+/** A connection that stays relayed, or one that needs no relay: requests, and a transfer. */
+export function transferAtHome({ seed, nats, linkMs, lossPercent }) {
+  const link = { latencyMs: linkMs, packetLoss: lossPercent / 100 }
+  return atHomes({ seed, nats, link }, async (connection, runtime) => {
+    const rtt = []
+    for await (const time of requests(connection, runtime)) if (rtt.push(time) === 60) break
+    const start = runtime.now()
+    const upload = await connection.openSendStream()
+    await upload.write(new Uint8Array(BULK_BYTES))
+    await upload.finish()
+    await (await connection.acceptReceiveStream()).readToEnd(1)
+    return { rtt, cold: runtime.now() - start, outcome: isDirect(connection.paths()) ? 'direct' : 'relayed' }
+  })
+}
+
+/** The longest a request takes while the relay of a relayed connection is away for `forMs`. */
+export function relayOutage({ seed, linkMs, forMs }) {
+  const atMs = START_MS + 10_000 + (seed % 100) * 10
+  const setting = { seed, nats: ['symmetric', 'symmetric'], link: { latencyMs: linkMs }, outage: { atMs, forMs } }
+  return atHomes(setting, async (connection, runtime) => {
+    let stall = 0
+    for await (const time of requests(connection, runtime)) {
+      stall = Math.max(stall, time)
+      if (runtime.now() > atMs + forMs + 60_000) break
+    }
+    return { stall }
+  })
+}
