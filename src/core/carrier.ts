@@ -79,6 +79,22 @@ export interface CarrierConnection {
   acceptBi(): Promise<CarrierStream>
   /** As `acceptBi`. */
   acceptUni(): Promise<CarrierReceiveStream>
+  /**
+   * Sends a datagram (RFC 9221): at most once, in no order, and it may be lost. The bytes are copied. When the outgoing
+   * queue is full the oldest in it are dropped.
+   *
+   * @throws P2PError `message-too-large` when the path carries less than `maxDatagramBytes` said, `connection-closed`
+   */
+  sendDatagram(bytes: Uint8Array): void
+  /**
+   * The next datagram. Those that wait here are bounded, the oldest go first. The engine never has two reads under way.
+   * When the peer or the transport has closed the connection, what had arrived before can still be read.
+   *
+   * @throws P2PError `connection-closed`
+   */
+  readDatagram(): Promise<Uint8Array>
+  /** The largest datagram that the path carries now; 0 when this connection has none. */
+  maxDatagramBytes(): number
   /** Closes at once and settles everything that waits; never throws; only the first call counts. */
   close(code: number, reason: string): void
   /** Resolves, never rejects. */

@@ -33,7 +33,10 @@ export interface P2PPath {
 export interface ConnectionStats {
   readonly messagesSent: number
   readonly messagesReceived: number
-  /** Payload of messages and streams, without the library's own framing. */
+  /** Datagrams given to the transport; some may have been lost. */
+  readonly datagramsSent: number
+  readonly datagramsReceived: number
+  /** Payload of messages, streams and datagrams, without the library's own framing. */
   readonly bytesSent: number
   readonly bytesReceived: number
   readonly streamsOpened: number
@@ -98,6 +101,30 @@ export interface P2PConnection<NodeId extends P2PNodeId = P2PNodeId> extends Asy
   openSendStream(options?: WaitOptions): Promise<P2PSendStream>
   /** The next one-way stream that the peer has opened; throws as `acceptStream`. */
   acceptReceiveStream(options?: WaitOptions): Promise<P2PReceiveStream>
+
+  /**
+   * Sends a datagram (RFC 9221): it arrives once or never, in no order, and is not resent; for what is stale when it is
+   * late, such as positions and meters. Nobody waits: when the queue of the transport is full its oldest are dropped.
+   * On every protocol the datagram is exactly these bytes, which are copied.
+   *
+   * @throws P2PError `message-too-large` over {@link maxDatagramSize}, `connection-closed`, `unsupported` when the peer
+   * takes none
+   */
+  sendDatagram(bytes: Uint8Array): void
+  /**
+   * The next datagram. Those that nobody takes are kept up to a bound of the transport (about 1 MB), and the oldest are
+   * dropped then. Concurrent calls are served in order, and all handles share one queue.
+   *
+   * @throws P2PError `connection-closed`, `aborted`
+   */
+  recvDatagram(options?: WaitOptions): Promise<Uint8Array>
+  /** Datagrams until the connection ends. */
+  readonly datagrams: AsyncIterable<Uint8Array>
+  /**
+   * The largest datagram that fits now, in bytes: the path decides, so it may change. 0 when the peer takes none, or the
+   * connection is over.
+   */
+  readonly maxDatagramSize: number
 
   /** Counters, and the state of the selected path. */
   stats(): ConnectionStats

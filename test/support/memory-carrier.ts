@@ -30,11 +30,16 @@ export interface MemoryNetworkOptions {
   readonly windowBytes?: number
   /** Streams of one direction that one side may have open. @default 100 */
   readonly maxStreams?: number
+  /** The largest datagram; 0 for none. @default 1200 */
+  readonly maxDatagramBytes?: number
   /** Picks the lane (stream) that moves on next, from 0 to `lanes` - 1. In the order of sending when absent. */
   readonly pick?: ((lanes: number) => number) | undefined
   /** Whether bytes that arrived before the close can still be read after it, as in QUIC. @default true */
   readonly keepsReceived?: boolean
 }
+
+/** Datagrams that wait for a reader; the oldest go first. */
+const MAX_DATAGRAMS = 64
 
 /** The network that joins endpoints. */
 export class MemoryNetwork {
@@ -52,6 +57,7 @@ export class MemoryNetwork {
       confirmsDelivery: options.confirmsDelivery ?? false,
       windowBytes: options.windowBytes ?? 65_536,
       maxStreams: options.maxStreams ?? 100,
+      maxDatagramBytes: options.maxDatagramBytes ?? 1200,
       keepsReceived: options.keepsReceived ?? true,
       pick: options.pick,
     }
@@ -264,6 +270,35 @@ class Lineage<T> {
   }
 }
 
+/** Datagrams that have arrived on one side. */
+class Datagrams {
+  readonly #arrived: Uint8Array[] = []
+  #reading: { resolve: (bytes: Uint8Array) => void; reject: (error: unknown) => void } | undefined
+  #error: P2PError | undefined
+
+  arrive(bytes: Uint8Array): void {
+    if (this.#error) return
+    const reading = this.#reading
+    this.#reading = undefined
+    if (reading) reading.resolve(bytes)
+    else if (this.#arrived.push(bytes) > MAX_DATAGRAMS) this.#arrived.shift()
+  }
+
+  read(): Promise<Uint8Array> {
+    const arrived = this.#arrived.shift()
+    if (arrived) return Promise.resolve(arrived)
+    if (this.#error) return Promise.reject(this.#error)
+    if (this.#reading) throw new Error("the engine broke the carrier's contract: two reads of datagrams under way")
+    return new Promise((resolve, reject) => (this.#reading = { resolve, reject }))
+  }
+
+  close(error: P2PError, forget: boolean): void {
+    this.#error = error
+    if (forget) this.#arrived.length = 0
+    this.#reading?.reject(error)
+  }
+}
+
 /** One side of a connection. */
 export class MemoryConnectionCarrier implements CarrierConnection {
   readonly remoteId: NodeId
@@ -276,6 +311,8 @@ export class MemoryConnectionCarrier implements CarrierConnection {
   readonly #uni: Lineage<CarrierReceiveStream>
   readonly #pathListeners = new Set<() => void>()
   #paths: readonly P2PPath[] = [{ kind: 'direct', remote: '127.0.0.1:9', selected: true, rttMs: 1 }]
+  readonly #datagrams = new Datagrams()
+  #end: P2PError | undefined
   #peer: MemoryConnectionCarrier | undefined
   open = true
 
@@ -342,6 +379,24 @@ export class MemoryConnectionCarrier implements CarrierConnection {
 
   acceptUni(): Promise<CarrierReceiveStream> {
     return this.#theOther().#uni.accept()
+  }
+
+  sendDatagram(bytes: Uint8Array): void {
+    if (this.#end) throw this.#end
+    const { maxDatagramBytes } = this.#endpoint.network.options
+    if (bytes.length > maxDatagramBytes) this.#endpoint.network.violations.push('a datagram that is too large')
+    const peer = this.#theOther()
+    const copy = bytes.slice()
+    // Each on a lane of its own: nothing keeps them in order.
+    this.#endpoint.network.deliver({}, () => peer.#datagrams.arrive(copy))
+  }
+
+  readDatagram(): Promise<Uint8Array> {
+    return this.#datagrams.read()
+  }
+
+  maxDatagramBytes(): number {
+    return this.#endpoint.network.options.maxDatagramBytes
   }
 
   close(code: number, reason: string): void {
@@ -423,6 +478,8 @@ export class MemoryConnectionCarrier implements CarrierConnection {
     for (const pipe of peer.#pipes) pipe.readerClosed(error, forget)
     for (const lineage of [this.#bi, this.#uni]) lineage.openerClosed(error)
     for (const lineage of [peer.#bi, peer.#uni]) lineage.acceptorClosed(error, forget)
+    this.#end = error
+    this.#datagrams.close(error, forget)
     this.#closing.resolve(close)
   }
 }

@@ -16,6 +16,20 @@ import { LIBRARY_CODE } from './wire.ts'
 /** The largest reason that fits beside a close code in one packet of the smallest size. */
 const MAX_REASON_BYTES = 1024
 
+/** What `next` brings, until the connection is over. */
+async function* untilClosed(next: () => Promise<Uint8Array>): AsyncIterableIterator<Uint8Array> {
+  for (;;) {
+    let bytes
+    try {
+      bytes = await next()
+    } catch (error) {
+      if (P2PError.is(error, 'connection-closed')) return
+      throw error
+    }
+    yield bytes
+  }
+}
+
 /** One handle to a connection. */
 export class EngineConnection implements P2PConnection<NodeId> {
   /** What all handles share. For backends, not for applications. */
@@ -56,17 +70,8 @@ export class EngineConnection implements P2PConnection<NodeId> {
     return await this.session.recv(options?.signal)
   }
 
-  async *[Symbol.asyncIterator](): AsyncIterableIterator<Uint8Array> {
-    for (;;) {
-      let message
-      try {
-        message = await this.recv()
-      } catch (error) {
-        if (P2PError.is(error, 'connection-closed')) return
-        throw error
-      }
-      yield message
-    }
+  [Symbol.asyncIterator](): AsyncIterableIterator<Uint8Array> {
+    return untilClosed(() => this.recv())
   }
 
   async openStream(options?: StreamOptions): Promise<P2PStream> {
@@ -89,6 +94,25 @@ export class EngineConnection implements P2PConnection<NodeId> {
   async acceptReceiveStream(options?: WaitOptions): Promise<P2PReceiveStream> {
     this.#checkReadable()
     return await this.session.acceptUni(options?.signal)
+  }
+
+  sendDatagram(bytes: Uint8Array): void {
+    this.#checkHandle()
+    if (!(bytes instanceof Uint8Array)) throw invalidConfiguration('bytes', typeof bytes, 'a datagram is a Uint8Array')
+    this.session.sendDatagram(bytes)
+  }
+
+  async recvDatagram(options?: WaitOptions): Promise<Uint8Array> {
+    this.#checkReadable()
+    return await this.session.recvDatagram(options?.signal)
+  }
+
+  get datagrams(): AsyncIterable<Uint8Array> {
+    return untilClosed(() => this.recvDatagram())
+  }
+
+  get maxDatagramSize(): number {
+    return this.#released ? 0 : this.session.maxDatagramBytes
   }
 
   stats(): ConnectionStats {

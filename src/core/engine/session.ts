@@ -18,12 +18,14 @@ import type { Runtime } from '../runtime.ts'
 import type { P2PReceiveStream, P2PStream } from '../stream.ts'
 import { closedError, describeClose, ENDED_BY_PEER } from './closing.ts'
 import { ControlChannel } from './control.ts'
+import { DatagramChannel } from './datagrams.ts'
 import { Ending } from './ending.ts'
 import { Inbound } from './inbound.ts'
 import { MessageReceiver, MessageSender } from './messages.ts'
 import type { SendHalf } from './send-half.ts'
 import { StreamTable } from './streams.ts'
 import type { DuplexStream } from './streams.ts'
+import { Traffic } from './traffic.ts'
 import { abortable } from './waiting.ts'
 import type { ControlFrame } from './wire.ts'
 import { encodeStreamHeader, LIBRARY_CODE, STREAM_KIND } from './wire.ts'
@@ -53,14 +55,12 @@ export class Session {
   readonly #inbound: Inbound
   readonly #control: ControlChannel
   readonly #ending: Ending
+  readonly #datagrams: DatagramChannel
+  readonly #traffic = new Traffic()
   #handles = 0
   #info: CloseInfo | undefined
   #error: P2PError | undefined
   #closeRequested: CloseInfo | undefined
-  #messagesSent = 0
-  #messagesReceived = 0
-  #bytesSent = 0
-  #bytesReceived = 0
 
   constructor(options: SessionOptions) {
     const { carrier, limits, runtime } = options
@@ -102,8 +102,8 @@ export class Session {
       returnDrainBytes: (bytes) => this.#returnDrainBytes(bytes),
       drained: () => this.#checkDrained(),
       control: (frame, blocked) => this.#sendControl(frame, blocked),
-      sent: (bytes) => (this.#bytesSent += bytes),
-      received: (bytes) => (this.#bytesReceived += bytes),
+      sent: (bytes) => (this.#traffic.bytesSent += bytes),
+      received: (bytes) => (this.#traffic.bytesReceived += bytes),
     })
     this.#inbound = new Inbound({
       carrier,
@@ -115,6 +115,15 @@ export class Session {
       messages: (receive, rest) => this.#receiveMessages(receive, rest),
       messagesRefused: () => this.#receiver.close(this.#endError()),
       broken: (why) => this.close(LIBRARY_CODE.protocol, why),
+    })
+    this.#datagrams = new DatagramChannel({
+      backend: options.backend,
+      carrier,
+      traffic: this.#traffic,
+      ended: async () => {
+        await this.closed
+        return this.#endError()
+      },
     })
     this.closed = carrier.closed.then((close) => this.#closed(close))
   }
@@ -197,25 +206,40 @@ export class Session {
     this.requireOurs('messages')
     this.checkOpen()
     await this.#sender.send(bytes, signal)
-    this.#messagesSent++
-    this.#bytesSent += bytes.length
+    this.#traffic.messageSent(bytes.length)
   }
 
   async recv(signal: AbortSignal | undefined): Promise<Uint8Array> {
     this.requireOurs('messages')
     const message = await this.#receiver.recv(signal)
-    this.#messagesReceived++
-    this.#bytesReceived += message.length
+    this.#traffic.messageReceived(message.length)
     return message
   }
 
+  sendDatagram(bytes: Uint8Array): void {
+    this.checkOpen()
+    this.#datagrams.send(bytes)
+  }
+
+  recvDatagram(signal: AbortSignal | undefined): Promise<Uint8Array> {
+    return this.#datagrams.recv(signal)
+  }
+
+  /** 0 when there are none, or no longer. */
+  get maxDatagramBytes(): number {
+    return this.connected ? this.carrier.maxDatagramBytes() : 0
+  }
+
   stats(): ConnectionStats {
+    const traffic = this.#traffic
     const path = this.#info ? undefined : this.carrier.paths().find((candidate) => candidate.selected)
     return {
-      messagesSent: this.#messagesSent,
-      messagesReceived: this.#messagesReceived,
-      bytesSent: this.#bytesSent,
-      bytesReceived: this.#bytesReceived,
+      messagesSent: traffic.messagesSent,
+      messagesReceived: traffic.messagesReceived,
+      datagramsSent: this.#datagrams.sent,
+      datagramsReceived: this.#datagrams.received,
+      bytesSent: traffic.bytesSent,
+      bytesReceived: traffic.bytesReceived,
       streamsOpened: this.#streams.opened,
       streamsAccepted: this.#streams.accepted,
       rttMs: path?.rttMs,

@@ -12,7 +12,7 @@ import { NodeId } from '../../core/node-id.ts'
 import type { Runtime, RuntimeTimer } from '../../core/runtime.ts'
 import type { IrohCarrierConnection } from '../binding.ts'
 import type { ByteCodec } from './bytes.ts'
-import { parseClose, streamError } from './errors.ts'
+import { datagramError, parseClose, streamError } from './errors.ts'
 import { OfficialReceiveStream, OfficialSendStream } from './streams.ts'
 import type { StreamHost } from './streams.ts'
 
@@ -86,6 +86,26 @@ export class OfficialConnection implements IrohCarrierConnection, StreamHost {
     }
   }
 
+  sendDatagram(bytes: Uint8Array): void {
+    try {
+      this.#raw.sendDatagram(this.codec.encode(bytes))
+    } catch (error) {
+      throw datagramError(error, bytes.length, this.maxDatagramBytes(), () => this.#closeSoFar())
+    }
+  }
+
+  async readDatagram(): Promise<Uint8Array> {
+    try {
+      return this.codec.decode(await this.#raw.readDatagram())
+    } catch (error) {
+      throw this.failure(error)
+    }
+  }
+
+  maxDatagramBytes(): number {
+    return this.#over ? 0 : (this.#raw.maxDatagramSize() ?? 0)
+  }
+
   close(code: number, reason: string): void {
     this.#close(code, { closeCode: code, reason, by: 'local' })
   }
@@ -126,10 +146,13 @@ export class OfficialConnection implements IrohCarrierConnection, StreamHost {
 
   failure(error: unknown): P2PError {
     if (P2PError.is(error)) return error
-    return streamError(error, () => {
-      const text = this.#raw.closeReason()
-      return text === null ? undefined : parseClose(text, this.#local)
-    })
+    return streamError(error, () => this.#closeSoFar())
+  }
+
+  /** How it ended, if it has. */
+  #closeSoFar(): CarrierClose | undefined {
+    const text = this.#raw.closeReason()
+    return text === null ? undefined : parseClose(text, this.#local)
   }
 
   #both(stream: iroh.BiStream): CarrierStream {

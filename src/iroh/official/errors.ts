@@ -88,6 +88,23 @@ export function streamError(error: unknown, closed: () => CarrierClose | undefin
   return P2PError.of('connection-failed', 'the stream failed', {}, options)
 }
 
+/** What sending a datagram of `size` bytes failed with, where the path carries `max` now. */
+export function datagramError(
+  error: unknown,
+  size: number,
+  max: number,
+  closed: () => CarrierClose | undefined,
+): P2PError {
+  const close = closed()
+  if (close) return closeError(close, error)
+  const options = { cause: withoutBacktrace(error) }
+  if (size > max) {
+    const message = `a datagram of ${size} B does not fit, the path carries ${max} B now`
+    return P2PError.of('message-too-large', message, { size, max }, options)
+  }
+  return P2PError.of('connection-failed', 'the datagram could not be sent', {}, options)
+}
+
 /** What an attempt to connect failed with. */
 export function connectError(error: unknown, peer: P2PNodeId, alpn: string, afterMs: number): P2PError {
   const head = headOf(error)

@@ -6,6 +6,7 @@
 import type { ContractBackend, ContractRunner } from './backend.ts'
 import { cancellationCases } from './cancellation-cases.ts'
 import { connectingCases } from './connecting-cases.ts'
+import { datagramCases } from './datagram-cases.ts'
 import { identityCases } from './identity-cases.ts'
 import { lifetimeCases } from './lifetime-cases.ts'
 import { endingCases } from './ending-cases.ts'
@@ -22,6 +23,7 @@ const GROUPS: Readonly<Record<string, ContractCases>> = {
   connecting: connectingCases,
   messages: messageCases,
   streams: streamCases,
+  datagrams: datagramCases,
   'aborted streams': streamAbortCases,
   'other protocols': protocolCases,
   lifetimes: lifetimeCases,
