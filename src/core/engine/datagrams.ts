@@ -62,15 +62,14 @@ export class DatagramChannel {
   async recv(signal: AbortSignal | undefined): Promise<Uint8Array> {
     const next = this.#arrived.next(signal, 'recvDatagram')
     this.#waiting++
+    const served = (): void => void this.#waiting--
+    // Before anybody else hears of it, so that no read is begun for one who has just been served.
+    next.then(served, served)
     void this.#read()
-    try {
-      const bytes = await next
-      this.#received++
-      this.#options.traffic.bytesReceived += bytes.length
-      return bytes
-    } finally {
-      this.#waiting--
-    }
+    const bytes = await next
+    this.#received++
+    this.#options.traffic.bytesReceived += bytes.length
+    return bytes
   }
 
   async #read(): Promise<void> {
@@ -79,8 +78,8 @@ export class DatagramChannel {
     try {
       while (this.#waiting > 0 && this.#arrived.length === 0) {
         this.#arrived.push(await this.#options.carrier.readDatagram())
-        // Whoever was given it says so in a microtask.
-        await undefined
+        // Those whom it serves are counted off in a microtask.
+        await Promise.resolve()
       }
     } catch {
       this.#arrived.close(await this.#options.ended())

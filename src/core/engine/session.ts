@@ -23,10 +23,10 @@ import { Ending } from './ending.ts'
 import { Inbound } from './inbound.ts'
 import { MessageReceiver, MessageSender } from './messages.ts'
 import type { SendHalf } from './send-half.ts'
+import { StreamOpener } from './opening.ts'
 import { StreamTable } from './streams.ts'
 import type { DuplexStream } from './streams.ts'
 import { Traffic } from './traffic.ts'
-import { abortable } from './waiting.ts'
 import type { ControlFrame } from './wire.ts'
 import { encodeStreamHeader, LIBRARY_CODE, STREAM_KIND } from './wire.ts'
 
@@ -56,6 +56,7 @@ export class Session {
   readonly #control: ControlChannel
   readonly #ending: Ending
   readonly #datagrams: DatagramChannel
+  readonly #opener: StreamOpener
   readonly #traffic = new Traffic()
   #handles = 0
   #info: CloseInfo | undefined
@@ -116,6 +117,14 @@ export class Session {
       messagesRefused: () => this.#receiver.close(this.#endError()),
       broken: (why) => this.close(LIBRARY_CODE.protocol, why),
     })
+    this.#opener = new StreamOpener({
+      checkOpen: () => this.checkOpen(),
+      ended: () => this.#ending.endedLocally,
+      failure: async (error) => {
+        if (P2PError.is(error, 'connection-closed')) await this.closed
+        return this.#error ?? error
+      },
+    })
     this.#datagrams = new DatagramChannel({
       backend: options.backend,
       carrier,
@@ -171,7 +180,7 @@ export class Session {
   async openBi(kind: StreamKind, signal: AbortSignal | undefined): Promise<DuplexStream> {
     const open = (stream: CarrierStream): DuplexStream =>
       this.#streams.openBi(stream, (number) => this.#header(STREAM_KIND[kind], number))
-    return await this.#open(
+    return await this.#opener.open(
       () => this.carrier.openBi(),
       open,
       (late) => late.refuse(0),
@@ -185,7 +194,7 @@ export class Session {
     if (this.ours) this.#control.open()
     const open = (stream: CarrierSendStream): SendHalf =>
       this.#streams.openUni(stream, (number) => this.#header(STREAM_KIND.oneWay, number))
-    return await this.#open(
+    return await this.#opener.open(
       () => this.carrier.openUni(),
       open,
       (late) => late.reset(0),
@@ -316,35 +325,6 @@ export class Session {
 
   #header(kind: number, number: number): Uint8Array | undefined {
     return this.ours ? encodeStreamHeader(kind, number) : undefined
-  }
-
-  /** Opens a stream; one that the transport brings when nobody wants it any more goes to `discard`. */
-  async #open<Carried, Opened>(
-    ask: () => Promise<Carried>,
-    open: (stream: Carried) => Opened,
-    discard: (stream: Opened) => void,
-    signal: AbortSignal | undefined,
-    what: string,
-  ): Promise<Opened> {
-    this.checkOpen()
-    const late = (stream: Carried): void => {
-      // Numbered even so, for the peer may see it. Not so after END: a stream that says nothing is never seen.
-      if (!this.#ending.endedLocally) discard(open(stream))
-    }
-    let stream
-    try {
-      stream = await (signal ? abortable(ask(), signal, what, late) : ask())
-    } catch (error) {
-      if (P2PError.is(error, 'connection-closed')) await this.closed
-      throw this.#error ?? error
-    }
-    try {
-      this.checkOpen()
-    } catch (error) {
-      late(stream)
-      throw error
-    }
-    return open(stream)
   }
 
   /** Accepts streams until the connection is over, and what had arrived by then has been taken off the carrier. */
