@@ -5,17 +5,18 @@
  */
 import { invalidConfiguration } from '../../core/config.ts'
 import type { Kernel } from '../kernel.ts'
-import { AddressBook, AddressPool, parsePrefix } from './addresses.ts'
+import { AddressBook, AddressPool, type IpAddress, parsePrefix, type Prefix } from './addresses.ts'
 import { Forwarder, type PacketCounters } from './forwarder.ts'
 import { NetworkGraph } from './graph.ts'
 import type { GraphNode } from './graph-node.ts'
 import { NetworkInterface } from './interface.ts'
 import { type DropCounts, NetworkKind } from './kinds.ts'
 import { Lan } from './lan.ts'
+import { Firewall, type FirewallOptions } from './firewall.ts'
 import { type LinkOptions, resolveLinkOptions } from './link-options.ts'
 import { Nat } from './nat.ts'
 import { type NatOptions, resolveNatOptions } from './nat-options.ts'
-import { Attachment, Realm } from './realm.ts'
+import { Attachment, type LanRouter, Realm } from './realm.ts'
 import { LinkRules } from './rules.ts'
 
 /** The node that everything public hangs on. */
@@ -23,6 +24,11 @@ export const INTERNET = 'internet'
 
 /** Where public addresses come from: the range set aside for benchmarks (RFC 2544), 131,070 of them. */
 export const DEFAULT_PUBLIC_PREFIX = '198.18.0.0/15'
+/**
+ * Where public IPv6 addresses come from, and the /64s of LANs: the range set aside for documentation (RFC 3849). The
+ * first /64 is that of public hosts.
+ */
+export const PUBLIC_PREFIX_6 = '2001:db8::/32'
 /** What most home routers use; nobody's is special. */
 export const DEFAULT_LAN_PREFIX = '192.168.1.0/24'
 
@@ -36,8 +42,13 @@ export interface FabricOptions {
 export interface PlugOptions {
   /** The LAN; on the public internet when left out. */
   readonly lan?: Lan | undefined
-  /** Its address; the next free one when left out. */
+  /** Its address, IPv4 or IPv6; the next free one when left out. */
   readonly ip?: string | undefined
+  /**
+   * An IPv6 address besides an IPv4 one; `true` is the next free one. @default the next free one in a LAN with IPv6,
+   * none elsewhere
+   */
+  readonly ip6?: string | boolean | undefined
   /** The link from it to the network. @default a perfect one */
   readonly up?: LinkOptions | undefined
   /** The link from the network to it. @default a perfect one */
@@ -51,11 +62,15 @@ export interface AttachOptions extends PlugOptions {
 }
 
 /** Options of {@link Fabric.addLan}; `lan` is the one it is behind, `ip` the outside address of its NAT. */
-export interface LanOptions extends PlugOptions {
+export interface LanOptions extends Omit<PlugOptions, 'ip6'> {
   /** The NAT at its edge. Without one its hosts have addresses of the network around. */
   readonly nat?: NatOptions | undefined
   /** Its addresses, with a NAT. @default '192.168.1.0/24' */
   readonly prefix?: string | undefined
+  /** Gives it public IPv6 addresses of its own, without a NAT: behind a firewall, or `open`. Without one it has none. */
+  readonly ipv6?: FirewallOptions | 'open' | undefined
+  /** Its IPv6 addresses. @default the next /64 of 2001:db8::/32 */
+  readonly prefix6?: string | undefined
 }
 
 /** The fabric; see the module's comment. */
@@ -71,6 +86,7 @@ export class Fabric {
   readonly #lans = new Map<string, Lan>()
   readonly #forwarder: Forwarder
   #hosts = 0
+  #lans6 = 0
 
   constructor(kernel: Kernel, options: FabricOptions = {}) {
     this.#kernel = kernel
@@ -78,7 +94,11 @@ export class Fabric {
     this.book = new AddressBook()
     this.rules = new LinkRules()
     const prefix = parsePrefix(options.publicPrefix ?? DEFAULT_PUBLIC_PREFIX, 'publicPrefix')
-    this.#public = new Realm('the public internet', this.book, new AddressPool(this.book, prefix))
+    const first64 = { ...parsePrefix(PUBLIC_PREFIX_6, 'prefix'), bits: 64, text: '2001:db8::/64' }
+    this.#public = new Realm('the public internet', this.book, [
+      new AddressPool(this.book, prefix),
+      new AddressPool(this.book, first64),
+    ])
     this.graph.addNode(INTERNET)
     this.#forwarder = new Forwarder(kernel, this.graph, this.rules)
   }
@@ -94,12 +114,13 @@ export class Fabric {
     this.#checkPlug(name, options)
     const { lan } = options
     const realm = lan?.realm ?? this.#public
-    const ip = realm.choose(options.ip)
+    const [ip, ip6] = chooseAddresses(realm, options)
     const node = this.graph.addNode(name, { kind: 'host', lan: lan?.name })
     const iface = new NetworkInterface(this.#forwarder, this.book, options.host ?? this.#hosts, node, realm, ip)
+    if (ip6) iface.attachment6 = new Attachment(node, realm, ip6, iface)
     this.#hosts++
     this.#interfaces.set(name, iface)
-    this.#plug(iface.attachment, lan, options)
+    this.#plug(iface, lan, options)
     return iface
   }
 
@@ -114,20 +135,21 @@ export class Fabric {
     }
     this.#checkPlug(iface.name, options)
     const realm = options.lan?.realm ?? this.#public
-    const ip = realm.choose(options.ip)
+    const [ip, ip6] = chooseAddresses(realm, options)
     const { attachment } = iface
-    this.#unplug(attachment)
+    this.#unplug(iface)
     this.graph.moveNode(iface.node, options.lan?.hub)
     attachment.realm = realm
     attachment.ip = ip
-    this.#plug(attachment, options.lan, options)
+    iface.attachment6 = ip6 && new Attachment(iface.node, realm, ip6, iface)
+    this.#plug(iface, options.lan, options)
   }
 
   /** Unplugs an interface for good and closes its sockets; does nothing when that has happened. */
   detach(iface: NetworkInterface): void {
     if (this.#interfaces.get(iface.name) !== iface) return
     iface.closeSockets()
-    this.#unplug(iface.attachment)
+    this.#unplug(iface)
     this.#interfaces.delete(iface.name)
     this.graph.removeNode(iface.name)
   }
@@ -140,29 +162,32 @@ export class Fabric {
   addLan(name: string, options: LanOptions = {}): Lan {
     this.#checkPlug(name, options)
     const around = options.lan?.realm ?? this.#public
-    if (!options.nat) {
+    if (!options.nat && !options.ipv6) {
       const hub = this.graph.addNode(name, { kind: 'router', lan: options.lan?.name })
       return this.#addLan(new Lan(name, hub, around, undefined), hub, options)
     }
-    resolveNatOptions(options.nat, `the NAT of ${name}`)
-    const prefix = parsePrefix(options.prefix ?? DEFAULT_LAN_PREFIX, 'prefix')
-    const realm = new Realm(name, this.book, new AddressPool(this.book, prefix))
+    const prefixes = this.#lanPrefixes(options)
+    const nat = options.nat && resolveNatOptions(options.nat, `the NAT of ${name}`) && options.nat
+    const ipv6 =
+      typeof options.ipv6 === 'object' ? new Firewall(this.#kernel, this.book, name, options.ipv6) : options.ipv6
+    if (ipv6 && !around.has(6)) throw invalidConfiguration('ipv6', options.ipv6, `${around.name} has no IPv6`)
+    const pools = prefixes.map((prefix) => new AddressPool(this.book, prefix))
+    const realm = new Realm(name, this.book, pools)
     const insideIp = realm.choose(undefined)
-    const outsideIp = around.choose(options.ip)
-    if (insideIp.version !== outsideIp.version) {
-      throw invalidConfiguration('prefix', prefix.text, `is not of IPv${outsideIp.version}, as the network around is`)
-    }
+    const outsideIp = around.choose(options.ip, insideIp.version)
     const [hub, outside] = this.#addRouter(name, options.lan)
-    const router = {
-      nat: new Nat(this.#kernel, this.book, name, options.nat, outsideIp),
+    if (prefixes.some(({ version }) => version === 6) && options.ipv6) this.#lans6++
+    const router: LanRouter = {
+      nat: nat && new Nat(this.#kernel, this.book, name, nat, outsideIp),
+      ipv6,
       inside: new Attachment(hub, realm, insideIp, undefined),
       outside: new Attachment(outside, around, outsideIp, undefined),
     }
     router.inside.router = router
     router.outside.router = router
-    realm.router = router
     realm.add(router.inside)
     around.add(router.outside)
+    realm.router = router
     return this.#addLan(new Lan(name, hub, realm, router), outside, options)
   }
 
@@ -206,18 +231,41 @@ export class Fabric {
     return lan
   }
 
-  #plug(attachment: Attachment, lan: Lan | undefined, options: PlugOptions): void {
-    const { node, ip, realm } = attachment
-    realm.add(attachment)
-    this.graph.connectNodes(node.name, lan?.name ?? INTERNET, options.up ?? {}, options.down ?? {})
-    this.#kernel.audit.record(NetworkKind.attach, attachment.iface?.host ?? -1, ip.index, node.index)
+  /** The prefixes of a LAN behind a router, IPv4 first. */
+  #lanPrefixes({ nat, prefix, ipv6, prefix6 }: LanOptions): readonly Prefix[] {
+    const prefixes: Prefix[] = []
+    if (nat) prefixes.push(parsePrefix(prefix ?? DEFAULT_LAN_PREFIX, 'prefix'))
+    if (ipv6) {
+      const all = parsePrefix(PUBLIC_PREFIX_6, 'prefix6')
+      const next = { ...all, bits: 64, base: all.base + (BigInt(this.#lans6 + 1) << 64n) }
+      prefixes.push(
+        prefix6 === undefined
+          ? { ...next, text: `${this.book.ipOf(6, next.base).text}/64` }
+          : parsePrefix(prefix6, 'prefix6'),
+      )
+      if (prefixes.some(({ version }, i) => i === prefixes.length - 1 && version !== 6)) {
+        throw invalidConfiguration('prefix6', prefix6, 'is no prefix of IPv6')
+      }
+    }
+    return prefixes
   }
 
-  #unplug(attachment: Attachment): void {
-    const { node, ip, realm } = attachment
-    realm.remove(attachment)
+  #plug(iface: NetworkInterface, lan: Lan | undefined, options: PlugOptions): void {
+    const { node, host } = iface
+    this.graph.connectNodes(node.name, lan?.name ?? INTERNET, options.up ?? {}, options.down ?? {})
+    for (const attachment of iface.attachments()) {
+      attachment.realm.add(attachment)
+      this.#kernel.audit.record(NetworkKind.attach, host, attachment.ip.index, node.index)
+    }
+  }
+
+  #unplug(iface: NetworkInterface): void {
+    const { node, host } = iface
     this.graph.isolateNode(node)
-    this.#kernel.audit.record(NetworkKind.detach, attachment.iface?.host ?? -1, ip.index, node.index)
+    for (const attachment of iface.attachments()) {
+      attachment.realm.remove(attachment)
+      this.#kernel.audit.record(NetworkKind.detach, host, attachment.ip.index, node.index)
+    }
   }
 
   #checkPlug(name: string, options: PlugOptions): void {
@@ -227,4 +275,13 @@ export class Fabric {
     if (lan && this.#lans.get(lan.name) !== lan)
       throw invalidConfiguration('lan', lan.name, 'is no LAN of this internet')
   }
+}
+
+/** The first address of an interface, and the IPv6 one besides. */
+function chooseAddresses(realm: Realm, { ip, ip6 }: PlugOptions): [IpAddress, IpAddress | undefined] {
+  const first = realm.choose(ip)
+  const wantsSecond = ip6 ?? (first.version === 4 && realm.router !== undefined && realm.has(6))
+  if (wantsSecond === false) return [first, undefined]
+  if (first.version === 6) throw invalidConfiguration('ip6', ip6, 'there is an IPv6 address in ip already')
+  return [first, realm.choose(wantsSecond === true ? undefined : wantsSecond, 6)]
 }

@@ -12,7 +12,7 @@ import type { GraphNode } from './graph-node.ts'
 import type { NetworkInterface, PacketProtocol } from './interface.ts'
 import { Drop, type DropCode, DropCounter, NetworkKind } from './kinds.ts'
 import type { Link, TransitPacket } from './link.ts'
-import type { Attachment, NatRouter, Realm } from './realm.ts'
+import type { Attachment, LanRouter, Realm } from './realm.ts'
 import type { LinkRules } from './rules.ts'
 
 /** More than any sensible path; only a loop made by changing links under way gets there. */
@@ -127,6 +127,7 @@ export class Forwarder {
     this.#kernel.audit.record(kind, origin.host, source.index, destination.index, sizeBytes, number)
     const flight = this.#take(new PacketUnderWay(protocol, source, destination, sizeBytes, payload), origin, number)
     if (!origin.isUp) this.#drop(flight, Drop['interface-down'])
+    else if (source.ip.version !== destination.ip.version) this.#drop(flight, Drop['no-route'])
     else if (this.#enter(flight, origin.node, origin.attachment.realm)) this.advance(flight)
   }
 
@@ -194,10 +195,11 @@ export class Forwarder {
   }
 
   /** At one side of a NAT: changes an address and goes on from the other; false when it is dropped. */
-  #translate(flight: Flight, at: Attachment, router: NatRouter): boolean {
+  #translate(flight: Flight, at: Attachment, router: LanRouter): boolean {
     const { packet } = flight
     const { protocol } = packet
     const { nat, inside, outside } = router
+    if (!nat || packet.source.ip.version !== outside.ip.version) return this.#passFirewall(flight, at, router)
     if (at === outside) {
       const host = nat.inbound(protocol, packet.source, packet.destination)
       if (typeof host === 'number') return this.#refuse(flight, host)
@@ -219,6 +221,24 @@ export class Forwarder {
     return this.#enter(flight, inside.node, inside.realm)
   }
 
+  /** As `#translate`, for IPv6 that keeps its addresses. */
+  #passFirewall(flight: Flight, at: Attachment, { ipv6, inside, outside }: LanRouter): boolean {
+    if (!ipv6) return this.#refuse(flight, Drop['no-route'])
+    const { protocol, source, destination } = flight.packet
+    const isInbound = at === outside
+    if (destination.ip === at.ip) return this.#refuse(flight, Drop['no-port'])
+    if (ipv6 !== 'open') {
+      const passed = isInbound
+        ? ipv6.at(destination.ip).inbound(protocol, source, destination)
+        : ipv6.at(source.ip).outbound(protocol, source, destination)
+      if (typeof passed === 'number') {
+        return this.#refuse(flight, passed === Drop['udp-blocked'] ? passed : Drop.firewall)
+      }
+    }
+    const to = isInbound ? inside : outside
+    return this.#enter(flight, to.node, to.realm)
+  }
+
   #deliver(flight: Flight, iface: NetworkInterface): void {
     if (!flight.isEvent) {
       // Everything so far took no time: the receiver must still not run inside the sender's call.
@@ -228,7 +248,8 @@ export class Forwarder {
     const { packet, origin, number } = flight
     const { protocol, source, destination } = packet
     // It may have moved, or been cut off, since the packet set out.
-    if (destination.ip !== iface.ip) return this.#drop(flight, Drop['no-host'])
+    if (destination.ip !== iface.ip && destination.ip !== iface.attachment6?.ip)
+      return this.#drop(flight, Drop['no-host'])
     if (!iface.isUp) return this.#drop(flight, Drop['interface-down'])
     if (this.#graph.isPartitioned && this.#graph.separates(origin.node, iface.node)) {
       return this.#drop(flight, Drop.partition)

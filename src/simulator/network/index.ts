@@ -4,6 +4,7 @@
  * - `topology.ts` builds one in few words; `fabric.ts` is what it builds
  * - `graph.ts`, `graph-node.ts`, `routes.ts`, `partitions.ts`: nodes, links, the way through, and what cuts it
  * - `link.ts`, `jitter.ts`, `link-options.ts`, `link-presets.ts`: what happens to a packet on a link
+ * - `firewall.ts`: what IPv6 meets instead
  * - `nat.ts`, `nat-table.ts`, `nat-options.ts`, `nat-presets.ts`, `lan.ts`, `realm.ts`: address translation and private networks
  * - `interface.ts`, `forwarder.ts`, `rules.ts`: sockets, packets under way, and rules that meddle with them
  * - `names.ts`: look-ups; `addresses.ts`: addresses; `kinds.ts`: events and reasons for drops; `netstat.ts`: the state
@@ -29,6 +30,7 @@ export {
   type LanOptions,
   type PlugOptions,
 } from './fabric.ts'
+export type { Firewall, FirewallOptions } from './firewall.ts'
 export type { PacketCounters } from './forwarder.ts'
 export type { GraphNode, GraphNodeKind } from './graph-node.ts'
 export { type GraphPath, NetworkGraph, type NodeOptions } from './graph.ts'
@@ -42,7 +44,7 @@ export {
   type Socket,
 } from './interface.ts'
 export { Drop, DROP_REASONS, type DropCode, type DropCounts, type DropReason, NetworkKind } from './kinds.ts'
-export type { Lan } from './lan.ts'
+export type { Lan, PortMappingOptions } from './lan.ts'
 export {
   burstyLoss,
   type GilbertElliott,

@@ -91,6 +91,11 @@ export class Socket implements Disposable {
     this.#localAddress = book.socket(iface.ip, port)
   }
 
+  /** Where it is bound, all addresses of its interface, IPv4 before IPv6. */
+  get localAddresses(): readonly SocketAddress[] {
+    return this.#iface.ips.map((ip) => this.#book.socket(ip, this.port))
+  }
+
   /** Where it is bound; the IP address changes when the interface gets another. */
   get localAddress(): SocketAddress {
     const { ip } = this.#iface
@@ -118,7 +123,7 @@ export class Socket implements Disposable {
     }
     const to = typeof destination === 'string' ? this.#book.parse(destination) : destination
     this.sentPackets++
-    this.#sink.send(this.#iface, this.protocol, this.localAddress, to, payload, sizeBytes)
+    this.#sink.send(this.#iface, this.protocol, this.#sourceFor(to), to, payload, sizeBytes)
   }
 
   /** Gives up the port; nothing is received any more. Packets under way still arrive elsewhere. */
@@ -132,6 +137,14 @@ export class Socket implements Disposable {
     this.close()
   }
 
+  /** Its address of the destination's version, if it has one. */
+  #sourceFor(destination: SocketAddress): SocketAddress {
+    const { localAddress } = this
+    if (destination.ip.version === localAddress.ip.version) return localAddress
+    const second = this.#iface.attachment6
+    return second ? this.#book.socket(second.ip, this.port) : localAddress
+  }
+
   /** @internal */
   receive(packet: Packet): void {
     this.receivedPackets++
@@ -139,7 +152,7 @@ export class Socket implements Disposable {
   }
 }
 
-/** An interface of a host: one node of the graph, one IP address at a time. */
+/** An interface of a host: one node of the graph, one IP address at a time, or one of each version. */
 export class NetworkInterface {
   /** The index of its host, under which its events are recorded. */
   readonly host: number
@@ -157,6 +170,8 @@ export class NetworkInterface {
 
   /** @internal Its place in a realm. */
   readonly attachment: Attachment
+  /** @internal Its second address, of IPv6. */
+  attachment6: Attachment | undefined
 
   /** @internal */
   constructor(sink: PacketSink, book: AddressBook, host: number, node: GraphNode, realm: Realm, ip: IpAddress) {
@@ -172,9 +187,19 @@ export class NetworkInterface {
     return this.node.name
   }
 
-  /** Its address, in the network it is in. */
+  /** Its address, in the network it is in: the IPv4 one where it has two. */
   get ip(): IpAddress {
     return this.attachment.ip
+  }
+
+  /** All its addresses, IPv4 before IPv6. */
+  get ips(): readonly IpAddress[] {
+    return this.attachments().map(({ ip }) => ip)
+  }
+
+  /** @internal */
+  attachments(): readonly Attachment[] {
+    return this.attachment6 ? [this.attachment, this.attachment6] : [this.attachment]
   }
 
   /**

@@ -72,7 +72,7 @@ export const NetworkKind: Readonly<Record<NetworkKindName, number>> = Object.fre
  * - `rule`: a rule said so
  * - `nat-unmapped`, `nat-filtered`, `nat-full`, `nat-hairpin`: no such mapping, the sender is not let in, no room for a
  *   mapping, no hairpinning
- * - `udp-blocked`: a firewall
+ * - `udp-blocked`, `firewall`: a firewall lets no UDP through, or nothing that was not asked for from inside
  */
 export type DropReason =
   | 'interface-down'
@@ -92,6 +92,7 @@ export type DropReason =
   | 'nat-hairpin'
   | 'udp-blocked'
   | 'corrupted'
+  | 'firewall'
 
 /** The reasons; the index of each is its {@link DropCode}. */
 export const DROP_REASONS: readonly ('none' | DropReason)[] = Object.freeze([
@@ -113,6 +114,7 @@ export const DROP_REASONS: readonly ('none' | DropReason)[] = Object.freeze([
   'nat-hairpin',
   'udp-blocked',
   'corrupted',
+  'firewall',
 ])
 
 /** A {@link DropReason} as a number above 0, its index in {@link DROP_REASONS}. */

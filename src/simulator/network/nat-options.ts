@@ -40,6 +40,8 @@ export interface NatOptions {
   readonly refreshOnInbound?: boolean | undefined
   /** The most peers it tracks, over all hosts inside; past it new ones are dropped. @default 65536 */
   readonly maxSessions?: number | undefined
+  /** Whether hosts inside can have ports forwarded when they ask (UPnP, NAT-PMP, PCP). @default false */
+  readonly portMapping?: boolean | undefined
   /** Whether a firewall drops all UDP, both ways; TCP passes. @default false */
   readonly blocksUdp?: boolean | undefined
 }
@@ -56,6 +58,7 @@ export interface NatSettings {
   readonly tcpTransitoryTimeoutUs: number
   readonly refreshOnInbound: boolean
   readonly maxSessions: number
+  readonly portMapping: boolean
   readonly blocksUdp: boolean
 }
 
@@ -79,6 +82,7 @@ const NAT_FIELDS: readonly string[] = [
   'tcpTransitoryTimeoutMs',
   'refreshOnInbound',
   'maxSessions',
+  'portMapping',
   'blocksUdp',
 ]
 
@@ -138,6 +142,7 @@ export function resolveNatOptions(options: NatOptions, where: string): NatSettin
     tcpTransitoryTimeoutUs: timeoutUs(options.tcpTransitoryTimeoutMs ?? 240_000, `${where}: tcpTransitoryTimeoutMs`),
     refreshOnInbound: flag(options.refreshOnInbound ?? true, `${where}: refreshOnInbound`),
     maxSessions,
+    portMapping: flag(options.portMapping ?? false, `${where}: portMapping`),
     blocksUdp: flag(options.blocksUdp ?? false, `${where}: blocksUdp`),
   }
 }

@@ -151,9 +151,24 @@ export class NatTable {
     return outside
   }
 
-  /** Forgets everything, but forwarded ports if they are to be kept; how many mappings. */
+  /** As `forward`, from the port that it has been lent already, the same one or the next free one. */
+  lease(inside: SocketAddress, untilUs: number): SocketAddress | undefined {
+    const now = this.#kernel.nowUs()
+    const lent = this.#byInside.get(inside)?.get(FORWARDED)
+    if (lent && lent.expiresUs > now) {
+      if (untilUs > lent.expiresUs) lent.expiresUs = untilUs
+      return lent.outside
+    }
+    const own = this.#byPort.get(inside.port)
+    const port = own?.inside === inside ? inside.port : this.#search(Math.max(inside.port, FIRST_PORT), now)
+    return port === undefined ? undefined : this.forward(inside, port, untilUs)
+  }
+
+  /** Forgets everything, but ports forwarded for good if they are to be kept; how many mappings. */
   flush(keepForwarded: boolean): number {
-    const mappings = [...this.#byPort.values()].filter((mapping) => !keepForwarded || mapping.key !== FORWARDED)
+    const mappings = [...this.#byPort.values()].filter(
+      ({ expiresUs }) => !keepForwarded || expiresUs !== Number.POSITIVE_INFINITY,
+    )
     for (const mapping of mappings) this.#close(mapping)
     return mappings.length
   }
@@ -235,11 +250,16 @@ export class NatTable {
     if (portAllocation === 'random') {
       first = FIRST_PORT + this.#kernel.random(this.#options.stream).nextBelow(PORTS)
     }
+    const port = this.#search(Math.max(first, FIRST_PORT), now)
+    if (portAllocation === 'sequential' && port) this.#nextPort = port === 65_535 ? FIRST_PORT : port + 1
+    return port
+  }
+
+  /** The first free port from there on, round and round. */
+  #search(first: number, now: number): number | undefined {
     for (let i = 0; i < PORTS; i++) {
-      const port = FIRST_PORT + ((Math.max(first, FIRST_PORT) - FIRST_PORT + i) % PORTS)
-      if (this.#isTaken(port, now)) continue
-      if (portAllocation === 'sequential') this.#nextPort = port === 65_535 ? FIRST_PORT : port + 1
-      return port
+      const port = FIRST_PORT + ((first - FIRST_PORT + i) % PORTS)
+      if (!this.#isTaken(port, now)) return port
     }
     return undefined
   }

@@ -85,7 +85,26 @@ export class Nat {
     throw invalidConfiguration('outsidePort', outsidePort, `is in use on the NAT of ${this.name}`)
   }
 
-  /** Forgets everything but forwarded ports, as a restart does: hosts inside come out of other ports afterwards. */
+  /**
+   * A host asks for a port to be forwarded for a while, as UPnP, NAT-PMP (RFC 6886) and PCP (RFC 6887) do; asking again
+   * in time extends it.
+   *
+   * @param lifetimeUs - at most a day
+   * @returns the outside address, on the same port where it is free, else the next free one; undefined when the router
+   *   does not do so, or has no port left
+   */
+  mapPort(
+    insideIp: IpAddress,
+    insidePort: number,
+    protocol: PacketProtocol,
+    lifetimeUs: number,
+  ): SocketAddress | undefined {
+    if (!this.settings.portMapping) return undefined
+    const inside = this.#book.socket(insideIp, insidePort)
+    return this.#table(protocol).lease(inside, this.#kernel.nowUs() + lifetimeUs)
+  }
+
+  /** Forgets everything but ports forwarded for good, as a restart does: hosts inside come out of other ports afterwards. */
   flush(): void {
     const count = this.#udp.flush(true) + (this.#tcp?.flush(true) ?? 0)
     this.#kernel.audit.record(NetworkKind.natFlush, -1, this.#outsideIp.index, count)

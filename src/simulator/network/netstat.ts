@@ -16,6 +16,8 @@ export interface InterfaceSnapshot {
   readonly name: string
   readonly host: number
   readonly ip: string
+  /** Its IPv6 address besides, if it has one. */
+  readonly ip6: string | undefined
   /** The LAN it is in; undefined on the public internet. */
   readonly lan: string | undefined
   readonly isUp: boolean
@@ -39,12 +41,19 @@ export interface NatSnapshot {
   readonly mappings: readonly NatMappingSnapshot[]
 }
 
+/** A firewall with what it remembers. */
+export interface FirewallSnapshot {
+  readonly lan: string
+  readonly exchanges: readonly NatMappingSnapshot[]
+}
+
 /** Everything. */
 export interface NetworkSnapshot {
   readonly packets: PacketCounters
   readonly dropped: DropCounts
   readonly interfaces: readonly InterfaceSnapshot[]
   readonly nats: readonly NatSnapshot[]
+  readonly firewalls: readonly FirewallSnapshot[]
   readonly links: readonly LinkSnapshot[]
   /** The numbers of the partitions that are on. */
   readonly partitions: readonly number[]
@@ -59,6 +68,7 @@ export function netstat(fabric: Fabric): NetworkSnapshot {
       name: iface.name,
       host: iface.host,
       ip: iface.ip.text,
+      ip6: iface.attachment6?.ip.text,
       lan: iface.node.lan?.name,
       isUp: iface.isUp,
       sockets: iface.sockets().map((socket) => ({
@@ -72,6 +82,9 @@ export function netstat(fabric: Fabric): NetworkSnapshot {
       if (!nat) return []
       const { mapping, filtering } = nat.settings
       return [{ lan: name, outsideIp: nat.outsideIp.text, mapping, filtering, mappings: nat.snapshot() }]
+    }),
+    firewalls: fabric.lans().flatMap(({ name, firewall }) => {
+      return firewall ? [{ lan: name, exchanges: firewall.snapshot() }] : []
     }),
     links: fabric.graph.links().map((link) => link.snapshot()),
     partitions: fabric.graph.partitions().map((partition) => partition.id),

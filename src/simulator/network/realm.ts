@@ -1,16 +1,17 @@
 /**
- * A realm: a network in which an address means one node. The public internet is one, and each LAN behind a NAT, so that
- * private addresses may occur in many.
+ * A realm: a network in which an address means one node. The public internet is one, and each LAN behind a router, so
+ * that private addresses may occur in many. IPv6 addresses of a LAN are public ones: every realm around knows the way.
  *
  * @module
  */
 import { invalidConfiguration } from '../../core/config.ts'
 import type { AddressBook, AddressPool, IpAddress } from './addresses.ts'
+import type { Firewall } from './firewall.ts'
 import type { GraphNode } from './graph-node.ts'
 import type { NetworkInterface } from './interface.ts'
 import type { Nat } from './nat.ts'
 
-/** Somebody with an address in a realm: a host's interface, or one of the two sides of a NAT. */
+/** Somebody with an address in a realm: a host's interface, or one of the two sides of a router. */
 export class Attachment {
   readonly node: GraphNode
   realm: Realm
@@ -18,7 +19,7 @@ export class Attachment {
   /** The host's interface, where it is one. */
   readonly iface: NetworkInterface | undefined
   /** The router, where it is a side of one. */
-  router: NatRouter | undefined
+  router: LanRouter | undefined
 
   constructor(node: GraphNode, realm: Realm, ip: IpAddress, iface: NetworkInterface | undefined) {
     this.node = node
@@ -28,9 +29,12 @@ export class Attachment {
   }
 }
 
-/** A router with a NAT between two realms. */
-export interface NatRouter {
-  readonly nat: Nat
+/** A router between two realms. */
+export interface LanRouter {
+  /** Translates addresses of the version of its outside address; undefined in a LAN that has only IPv6. */
+  readonly nat: Nat | undefined
+  /** Lets IPv6 through untranslated; `open` is without a firewall, undefined without IPv6. */
+  readonly ipv6: Firewall | 'open' | undefined
   /** Its side in the LAN, which packets for other realms go to. */
   readonly inside: Attachment
   /** Its side in the realm around, which has the outside address. */
@@ -41,16 +45,17 @@ export interface NatRouter {
 export class Realm {
   readonly name: string
   /** The way out; undefined for the public internet. */
-  router: NatRouter | undefined
+  router: LanRouter | undefined
   readonly #book: AddressBook
-  readonly #pool: AddressPool
+  /** The first is where addresses come from unless it is said otherwise. */
+  readonly #pools: readonly AddressPool[]
   /** By the index of the address; the quickest table there is, and as short as the addresses are few. */
   readonly #attachments: (Attachment | undefined)[] = []
 
-  constructor(name: string, book: AddressBook, pool: AddressPool) {
+  constructor(name: string, book: AddressBook, pools: readonly AddressPool[]) {
     this.name = name
     this.#book = book
-    this.#pool = pool
+    this.#pools = pools
   }
 
   /** Who has the address here. */
@@ -63,28 +68,53 @@ export class Realm {
     return this.#attachments[ip.index] ?? this.router?.inside
   }
 
+  /** Whether it has addresses of that version. */
+  has(version: 4 | 6): boolean {
+    return this.#pools.some(({ prefix }) => prefix.version === version)
+  }
+
   /**
-   * The address `text` if it is free, else the next free one.
+   * The address `text` if it is free, else the next free one of that version.
    *
-   * @throws P2PError `invalid-configuration` when it is in use, or is none of this LAN's
+   * @throws P2PError `invalid-configuration` when it is in use, or is none of this LAN's; when it has none of the version
    */
-  choose(text: string | undefined): IpAddress {
-    if (text === undefined) return this.#pool.take((ip) => this.owner(ip) !== undefined)
+  choose(text: string | undefined, version?: 4 | 6): IpAddress {
+    if (text === undefined) {
+      const pool = version === undefined ? this.#pools[0] : this.#pools.find(({ prefix }) => prefix.version === version)
+      if (!pool) throw invalidConfiguration('ip', undefined, `${this.name} has no addresses of IPv${version}`)
+      return pool.take((ip) => this.owner(ip) !== undefined)
+    }
     const ip = this.#book.ip(text)
     const owner = this.owner(ip)
     if (owner) throw invalidConfiguration('ip', text, `belongs to ${owner.node.name} already`)
-    const isInside = this.#pool.contains(ip)
-    if (this.router && !isInside) {
-      throw invalidConfiguration('ip', text, `is not in ${this.#pool.prefix.text}, the network of ${this.name}`)
+    if (version !== undefined && ip.version !== version)
+      throw invalidConfiguration('ip', text, `is not of IPv${version}`)
+    if (this.router && !this.#pools.some((pool) => pool.contains(ip))) {
+      const prefixes = this.#pools.map(({ prefix }) => prefix.text).join(' or ')
+      throw invalidConfiguration('ip', text, `is not in ${prefixes}, the network of ${this.name}`)
     }
     return ip
   }
 
   add(attachment: Attachment): void {
-    this.#attachments[attachment.ip.index] = attachment
+    const { ip } = attachment
+    this.#attachments[ip.index] = attachment
+    if (ip.version === 6) this.#tellAround((realm, router) => (realm.#attachments[ip.index] = router.outside))
   }
 
   remove(attachment: Attachment): void {
-    if (this.owner(attachment.ip) === attachment) this.#attachments[attachment.ip.index] = undefined
+    const { ip } = attachment
+    if (this.owner(ip) !== attachment) return
+    this.#attachments[ip.index] = undefined
+    if (ip.version !== 6) return
+    this.#tellAround((realm, router) => {
+      realm.#attachments[ip.index] = undefined
+      if (typeof router.ipv6 === 'object') router.ipv6.forget(ip)
+    })
+  }
+
+  /** Every realm around as far as IPv6 goes, and the router that leads in from there. */
+  #tellAround(tell: (around: Realm, router: LanRouter) => void): void {
+    for (let { router } = this; router?.ipv6; router = router.outside.realm.router) tell(router.outside.realm, router)
   }
 }

@@ -6,6 +6,7 @@
 import { invalidConfiguration } from '../../core/config.ts'
 import type { Kernel } from '../kernel.ts'
 import { Fabric } from './fabric.ts'
+import type { FirewallOptions } from './firewall.ts'
 import type { NetworkInterface } from './interface.ts'
 import type { Lan } from './lan.ts'
 import { type LinePair, type LinkInput, resolveLine } from './link-presets.ts'
@@ -36,6 +37,15 @@ export interface TopologyLanOptions {
   readonly prefix?: string | undefined
   /** The outside address of its NAT. @default the next free one */
   readonly ip?: string | undefined
+  /**
+   * Gives its hosts public IPv6 addresses besides: behind a stateful firewall (`true`, or its options), or `open`. With
+   * `nat: 'none'` they have no others. @default false
+   */
+  readonly ipv6?: boolean | 'open' | FirewallOptions | undefined
+  /** Its IPv6 addresses. @default the next /64 of 2001:db8::/32 */
+  readonly prefix6?: string | undefined
+  /** Whether its router forwards ports when hosts ask (UPnP, NAT-PMP, PCP). @default what the NAT's options say: false */
+  readonly portMapping?: boolean | undefined
 }
 
 /** Options of {@link Topology.host}. */
@@ -44,8 +54,10 @@ export interface TopologyHostOptions {
   readonly lan?: Lan | undefined
   /** Its line. @default half of the default link when public, a quick wire in a LAN */
   readonly link?: LinkInput | undefined
-  /** @default the next free one */
+  /** IPv4 or IPv6. @default the next free one */
   readonly ip?: string | undefined
+  /** An IPv6 address besides; `true` is the next free one. @default the next free one in a LAN with IPv6, none elsewhere */
+  readonly ip6?: string | boolean | undefined
   /** Its index in the history. @default counted from 0 in the order of adding */
   readonly host?: number | undefined
 }
@@ -88,18 +100,22 @@ export class Topology {
    * @throws P2PError `invalid-configuration`
    */
   lan(options: TopologyLanOptions = {}): Lan {
-    const { nat = 'home', link, behind, ip } = options
+    const { nat = 'home', link, behind, ip, portMapping, prefix6 } = options
     const name = options.name ?? this.#nextLanName()
     const { up, down } = link === undefined ? this.defaultLine : resolveLine(link)
+    const ipv6 = options.ipv6 === true ? {} : options.ipv6 || undefined
+    if (prefix6 !== undefined && !ipv6) throw invalidConfiguration('prefix6', prefix6, `has no meaning without ipv6`)
     if (nat === 'none') {
-      for (const [field, value] of Object.entries({ prefix: options.prefix, ip })) {
+      const pointless = { prefix: options.prefix, ip: ipv6 ? undefined : ip, portMapping }
+      for (const [field, value] of Object.entries(pointless)) {
         if (value !== undefined) throw invalidConfiguration(field, value, `has no meaning for ${name}, without a NAT`)
       }
-      return this.fabric.addLan(name, { lan: behind, up, down })
+      return this.fabric.addLan(name, { lan: behind, ip, ipv6, prefix6, up, down })
     }
     const prefix = options.prefix ?? (nat === 'cgnat' ? CGNAT_PREFIX : undefined)
-    const natOptions = typeof nat === 'string' ? natPreset(nat) : nat
-    return this.fabric.addLan(name, { lan: behind, nat: natOptions, prefix, ip, up, down })
+    const preset = typeof nat === 'string' ? natPreset(nat) : nat
+    const natOptions = portMapping === undefined ? preset : { ...preset, portMapping }
+    return this.fabric.addLan(name, { lan: behind, nat: natOptions, prefix, ip, ipv6, prefix6, up, down })
   }
 
   /**
@@ -108,8 +124,8 @@ export class Topology {
    * @throws P2PError `invalid-configuration`
    */
   host(name: string, options: TopologyHostOptions = {}): NetworkInterface {
-    const { lan, ip, host } = options
-    return this.fabric.attach(name, { lan, ip, host, ...this.#hostLine(options) })
+    const { lan, ip, ip6, host } = options
+    return this.fabric.attach(name, { lan, ip, ip6, host, ...this.#hostLine(options) })
   }
 
   /**
@@ -118,8 +134,8 @@ export class Topology {
    * @throws P2PError `invalid-configuration`
    */
   move(iface: NetworkInterface, options: Omit<TopologyHostOptions, 'host'>): void {
-    const { lan, ip } = options
-    this.fabric.move(iface, { lan, ip, ...this.#hostLine(options) })
+    const { lan, ip, ip6 } = options
+    this.fabric.move(iface, { lan, ip, ip6, ...this.#hostLine(options) })
   }
 
   #hostLine(options: TopologyHostOptions): LinePair {

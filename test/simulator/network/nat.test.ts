@@ -478,6 +478,81 @@ describe('forwarded ports', () => {
   })
 })
 
+describe('ports that hosts ask for', () => {
+  const asking = (nat: NatOptions = symmetric) => {
+    const it = world({ ...nat, portMapping: true })
+    const iface = it.fabric.interfaces()[0]
+    if (!iface) throw new Error('a host')
+    return { ...it, iface }
+  }
+
+  test('are forwarded to it, for anybody, and it leaves by them', () => {
+    const it = asking()
+    const outside = it.lan.mapPort(it.iface, 7000)
+    expect(outside).toBe('198.18.0.1:7000')
+    expect(comesIn(it, it.other, outside)).toBe(true)
+    expect(sendTo(it, it.host, it.server)).toBe(outside)
+  })
+
+  test('only where the router does so', () => {
+    const it = world(symmetric)
+    const [iface] = it.fabric.interfaces()
+    expect(iface && it.lan.mapPort(iface, 7000)).toBe(undefined)
+  })
+
+  test('are the next free ones where others have them', () => {
+    const it = asking(home)
+    const second = it.fabric.attach('second', { lan: it.lan })
+    expect(it.lan.mapPort(it.iface, 7000)).toBe('198.18.0.1:7000')
+    expect(it.lan.mapPort(second, 7000)).toBe('198.18.0.1:7001')
+    expect(it.lan.mapPort(second, 80)).toBe('198.18.0.1:1024')
+    expect(it.lan.mapPort(it.iface, 7000, { protocol: 'tcp' })).toBe('198.18.0.1:7000')
+  })
+
+  test('are lent for a time, which asking again extends, and gone after a restart', () => {
+    const it = asking()
+    const outside = it.lan.mapPort(it.iface, 7000, { lifetimeMs: 1000 })
+    it.kernel.runFor(600_000)
+    expect(it.lan.mapPort(it.iface, 7000, { lifetimeMs: 1000 })).toBe(outside)
+    it.kernel.runFor(600_000)
+    expect(comesIn(it, it.other, outside)).toBe(true)
+    it.kernel.runFor(400_001)
+    expect(comesIn(it, it.other, outside)).toBe(false)
+    expect(sendTo(it, it.host, it.server)).not.toBe(outside)
+    const anew = it.lan.mapPort(it.iface, 7000)
+    expect(comesIn(it, it.other, anew)).toBe(true)
+    it.lan.nat?.flush()
+    expect(comesIn(it, it.other, anew)).toBe(false)
+  })
+
+  test('are of no use behind a second NAT', () => {
+    const { kernel, fabric } = asking()
+    const provider = fabric.addLan('provider', { nat: natPreset('cgnat'), prefix: '100.64.0.0/10' })
+    const flat = fabric.addLan('flat', { lan: provider, nat: { ...home, portMapping: true } })
+    const phone = fabric.attach('phone', { lan: flat })
+    const box = mailbox(kernel, phone)
+    const outside = flat.mapPort(phone, 7000)
+    expect(outside).toBe('100.64.0.2:7000')
+    fabric
+      .attach('stranger')
+      .bind(1, () => {})
+      .send(outside ?? '', 1, 1)
+    kernel.run()
+    expect(box.arrivals).toEqual([])
+    expect(fabric.dropped).toEqual({ 'no-host': 1 })
+  })
+
+  test('mistakes', () => {
+    const it = asking()
+    const foreign = it.fabric.attach('foreign')
+    expect(failure(() => it.lan.mapPort(foreign, 7000))).toContain('unsupported')
+    expect(failure(() => it.lan.mapPort(it.iface, 0))).toBe('invalid-configuration: port')
+    expect(failure(() => it.lan.mapPort(it.iface, 1, { lifetimeMs: Number.NaN }))).toBe(
+      'invalid-configuration: lifetimeMs',
+    )
+  })
+})
+
 describe('validation', () => {
   test.each([
     ['mapping', { mapping: 'none' }],
@@ -516,7 +591,9 @@ describe('validation', () => {
     fabric.graph.addNode('x/wan')
     expect(failure(() => fabric.addLan('x', { nat: home }))).toBe('invalid-configuration: node')
     expect(failure(() => fabric.addLan('y', { nat: home, prefix: '10.0.0.0/31' }))).toBe('limit-exceeded: addresses')
-    expect(failure(() => fabric.addLan('z', { nat: home, prefix: 'fd00::/64' }))).toBe('invalid-configuration: prefix')
+    expect(failure(() => fabric.addLan('z', { nat: home, prefix: 'fd00::/64', ip: '203.0.113.1' }))).toBe(
+      'invalid-configuration: ip',
+    )
     expect(names()).toEqual([...before, 'x/wan'])
   })
 
