@@ -5,6 +5,8 @@
  * @module
  */
 
+import type { WaitLog } from './wait-log.ts'
+
 /** A timer that was set with {@link Runtime.setTimer}. Disposing of it cancels it. */
 export interface RuntimeTimer extends Disposable {
   /** Cancels the timer; does nothing when it has fired. */
@@ -69,4 +71,6 @@ export interface Runtime {
   bridge<T>(what: string, work: () => Promise<T>): Promise<T>
   /** The files this node can read. */
   readonly files: RuntimeFileSystem
+  /** Where the library notes what its callers wait for; undefined where nobody asks, as on a real machine. */
+  readonly waits?: WaitLog | undefined
 }

@@ -50,12 +50,15 @@ export class SimulatorDiscovery implements P2PDiscovery {
     const host = this.#host
     const runtime = this.#runtime
     return new Promise((resolve, reject) => {
+      const wait = runtime.waits.begin(`looking up ${name}`)
       const abort = (): void => {
+        wait.end()
         lookup.cancel()
         if (signal) reject(P2PError.aborted(signal, `looking up ${name}`))
       }
       const lookup = names.lookup(host.index, name, (error, address) => {
         signal?.removeEventListener('abort', abort)
+        wait.end()
         // What a host asked for before it crashed is nobody's any more.
         if (!runtime.isOn) return
         host.world.scheduler.woke(host.index)

@@ -20,6 +20,7 @@ import type { Settle } from '../runtime/settle.ts'
 import { digestBytes, EventKind } from './audit.ts'
 import { Bridge } from './bridge.ts'
 import type { BridgeJob } from './bridge.ts'
+import { MAX_EVENTS_PER_INSTANT, NO_HOST } from './scheduler.ts'
 import type { Scheduler } from './scheduler.ts'
 
 /** Why a run ended: its condition was met, its time was over, or nothing is left that could ever happen. */
@@ -47,12 +48,16 @@ export interface DriverOptions {
   readonly onTurn?: (driving: boolean) => void
   /** Turns an error thrown by an event, or by code of `host`, into the one that ends the run. */
   readonly onError?: (error: unknown, host: number) => unknown
+  /** What everybody is doing, for the message when a run hangs. */
+  readonly report?: () => string
   /** Whether unhandled rejections end the run. @default true */
   readonly catchRejections?: boolean
   /** Real time that one turn may take before the code in it counts as hanging. @default 20000 */
   readonly hangLimitMs?: number
   /** Real time that one piece of real work may take. @default 60000 */
   readonly bridgeLimitMs?: number
+  /** Real time that a run may take. @default Infinity */
+  readonly runLimitMs?: number
   /** `immediates` uses documented functions of Node only and is about twice as slow. @default 'tick' when it works */
   readonly settle?: 'tick' | 'immediates'
 }
@@ -68,6 +73,8 @@ const SETTLE_WEIGHT = 8
 const IMMEDIATES_PER_TURN = 1024
 
 type Active = Required<DriveOptions> & {
+  /** Real time at which the run counts as hanging. */
+  readonly deadlineMs: number
   readonly sinceUs: number
   readonly resolve: (end: RunEnd) => void
   readonly reject: (error: unknown) => void
@@ -118,8 +125,9 @@ export class Driver {
     const never = (): boolean => false
     const { untilUs = Number.POSITIVE_INFINITY, stop = never, isQuiet = never } = options
     const sinceUs = this.#scheduler.nowUs()
+    const deadlineMs = realNowMs() + (this.#options.runLimitMs ?? Number.POSITIVE_INFINITY)
     return new Promise((resolve, reject) => {
-      this.#active = { untilUs, stop, isQuiet, sinceUs, resolve, reject }
+      this.#active = { untilUs, stop, isQuiet, sinceUs, deadlineMs, resolve, reject }
       macrotask(() => {
         if (this.#options.settle !== 'immediates') this.#settle ??= findSettle()
         this.#turn()
@@ -204,6 +212,9 @@ export class Driver {
       this.#failure = undefined
       this.#end()
       active.reject(error)
+    } else if (turn === 'more' && realNowMs() > active.deadlineMs) {
+      this.fail(this.#runIsLate(), NO_HOST)
+      this.#conclude('stopped')
     } else if (turn === 'more') {
       this.#resume()
     } else if (turn === 'wait') {
@@ -239,6 +250,7 @@ export class Driver {
     if (stop()) return 'stopped'
     for (;;) {
       if (this.#failure) return 'stopped'
+      if (scheduler.standsStill) throw this.#instantError()
       if (this.bridge.pending > 0) {
         const job = this.bridge.takeFinished()
         if (!job) return 'wait'
@@ -302,7 +314,7 @@ export class Driver {
     const job = this.bridge.next
     if (!this.#active || !job || job.outcome) return
     const afterMs = this.#options.bridgeLimitMs ?? 60_000
-    const message = `${job.what} is not done after ${afterMs / 1000} s of real time, and virtual time stands still`
+    const message = `${job.what} is not done after ${afterMs / 1000} s of real time, and virtual time stands still${this.#report()}`
     this.fail(P2PError.of('timeout', message, { afterMs }), job.host)
     this.#conclude('stopped')
   }
@@ -313,8 +325,31 @@ export class Driver {
       'limit-exceeded',
       `code ran for ${max / 1000} s without a break at ${this.#scheduler.nowUs() / 1000} ms of virtual time: an ` +
         'endless loop, or promises that wake each other for ever. It was broken off; end this process, as its state ' +
-        'cannot be trusted any more',
+        `cannot be trusted any more${this.#report()}`,
       { limit: 'hangLimitMs', max },
     )
+  }
+
+  #runIsLate(): P2PError {
+    const max = this.#options.runLimitMs ?? 0
+    const message =
+      `the run is not over after ${max / 1000} s of real time, at ${this.#scheduler.nowUs() / 1000} ms of virtual ` +
+      `time${this.#report()}`
+    return P2PError.of('limit-exceeded', message, { limit: 'runLimitMs', max })
+  }
+
+  #instantError(): P2PError {
+    return P2PError.of(
+      'limit-exceeded',
+      `more than ${MAX_EVENTS_PER_INSTANT} events at ${this.#scheduler.nowUs() / 1000} ms of virtual time, which no ` +
+        `longer moves: something schedules itself, or reads, in a loop without ever waiting${this.#report()}`,
+      { limit: 'events at one instant', max: MAX_EVENTS_PER_INSTANT },
+    )
+  }
+
+  /** The state of everybody, on lines of their own. */
+  #report(): string {
+    const text = this.#options.report?.()
+    return text === undefined ? '' : `\n${text}`
   }
 }

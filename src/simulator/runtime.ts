@@ -6,6 +6,7 @@
  */
 import type { Runtime, RuntimeFile, RuntimeFileEntry, RuntimeFileSystem, RuntimeTimer } from '../core/runtime.ts'
 import { sleepOn } from '../core/sleep.ts'
+import { WaitLog } from '../core/wait-log.ts'
 import { EventKind } from './audit.ts'
 import type { Bridge } from './bridge.ts'
 import type { HostClock } from './host-clock.ts'
@@ -97,13 +98,30 @@ class BridgedFile implements RuntimeFile {
 export class SimRuntime implements Runtime {
   readonly kind = 'simulated'
   readonly files: RuntimeFileSystem
+  readonly waits: WaitLog
   readonly #options: SimRuntimeOptions
   readonly #random: RandomStream
   readonly #openFiles = new Set<RuntimeFile>()
   #on = true
+  /** Timers that count as waits. */
+  readonly #sleeper: Pick<Runtime, 'setTimer'> = {
+    setTimer: (delayMs, callback) => {
+      const timer = this.setTimer(delayMs, () => {
+        wait.end()
+        callback()
+      })
+      const wait = this.waits.begin('sleep')
+      const cancel = (): void => {
+        wait.end()
+        timer.cancel()
+      }
+      return { cancel, [Symbol.dispose]: cancel }
+    },
+  }
 
   constructor(options: SimRuntimeOptions) {
     this.#options = options
+    this.waits = new WaitLog(() => options.scheduler.nowUs() / 1000)
     this.#random = options.scheduler.random(`host/${options.name}/app`)
     this.files = {
       open: (path): Promise<RuntimeFile> => this.#open(path),
@@ -140,7 +158,7 @@ export class SimRuntime implements Runtime {
   }
 
   sleep(delayMs: number, options?: { readonly signal?: AbortSignal | undefined }): Promise<void> {
-    return sleepOn(this, delayMs, options?.signal)
+    return sleepOn(this.#sleeper, delayMs, options?.signal)
   }
 
   randomBytes(length: number): Uint8Array {
@@ -157,7 +175,12 @@ export class SimRuntime implements Runtime {
     const { bridge, scheduler, host, name } = this.#options
     // Outside of events there is no history to protect: so in a paced world, between runs, and within real work itself.
     if (!bridge || !scheduler.driving) return work()
-    return bridge.submit(host, `${what} on host ${name}`, work, () => this.#on)
+    const wait = this.waits.begin(what)
+    try {
+      return await bridge.submit(host, `${what} on host ${name}`, work, () => this.#on)
+    } finally {
+      wait.end()
+    }
   }
 
   /** Closes a file that was opened by this runtime. */

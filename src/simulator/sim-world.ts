@@ -48,7 +48,8 @@ export class SimWorld {
   readonly #options: SimWorldOptions
   readonly #hosts: SimHost[] = []
   readonly #byName = new Map<string, SimHost>()
-  readonly #liveIds = new Set<string>()
+  /** The host of each node that is alive, by id. */
+  readonly #liveIds = new Map<string, string>()
   #defaultRelay: RelayHost | undefined
   #alive = 0
   #crashed = 0
@@ -133,7 +134,7 @@ export class SimWorld {
    *
    * @throws P2PError `invalid-configuration` when a node of that id is alive: messages would reach either of them
    */
-  claimId(id: NodeId): () => void {
+  claimId(id: NodeId, host: string): () => void {
     const key = id.toString()
     if (this.#liveIds.has(key)) {
       throw invalidConfiguration(
@@ -142,10 +143,15 @@ export class SimWorld {
         'a node of this id is alive already: close it first',
       )
     }
-    this.#liveIds.add(key)
+    this.#liveIds.set(key, host)
     return () => {
       this.#liveIds.delete(key)
     }
+  }
+
+  /** The host of the node of that id; undefined when none is alive. */
+  hostNameOf(id: string): string | undefined {
+    return this.#liveIds.get(id)
   }
 
   /** Everything ends: hosts lose their power, and their real files are closed. */

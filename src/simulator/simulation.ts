@@ -14,6 +14,8 @@ import { EventKind } from './audit.ts'
 import type { AuditObserver } from './audit.ts'
 import { Driver } from './driver.ts'
 import type { DriverOptions, RunEnd } from './driver.ts'
+import { describeHosts, hostStates } from './host-state.ts'
+import type { HostState } from './host-state.ts'
 import type { HostOptions, HostProgramSource, SimHost } from './host.ts'
 import type { P2PAddress } from '../core/address.ts'
 import type { Lan, NameService, Topology, TopologyLanOptions } from './network/index.ts'
@@ -33,6 +35,11 @@ export interface SimulationOptions {
   readonly hangLimitMs?: number | undefined
   /** Real milliseconds that one piece of real work may take. @default 60000 */
   readonly bridgeLimitMs?: number | undefined
+  /**
+   * Real milliseconds that a run may take; over it, it fails and tells what each host waits for, which a test runner's
+   * own time limit cannot. @default Infinity
+   */
+  readonly runLimitMs?: number | undefined
   /** `immediates` uses only documented functions of Node to run microtasks, at half the speed. @default 'tick' */
   readonly settle?: 'tick' | 'immediates' | undefined
   /** Sees every record of the history. */
@@ -52,6 +59,10 @@ export interface SimulationResult {
   readonly seed: bigint
   /** Hosts whose programs have not ended. */
   readonly waiting: readonly string[]
+  /**
+   * What each host does, and which call it waits in since when, a line a host; empty when all programs have ended.
+   */
+  readonly report: string
 }
 
 /** A virtual time: milliseconds since the start, or a duration such as `30s`. */
@@ -114,8 +125,10 @@ export class Simulation implements AsyncDisposable {
         ambient().currentHost = driving ? (): SimHost | undefined => this.#world.currentHost : undefined
       },
       onError: (error, host) => this.#describe(error, host),
+      report: () => this.report(),
       ...(options.hangLimitMs !== undefined && { hangLimitMs: options.hangLimitMs }),
       ...(options.bridgeLimitMs !== undefined && { bridgeLimitMs: options.bridgeLimitMs }),
+      ...(options.runLimitMs !== undefined && { runLimitMs: options.runLimitMs }),
       ...(options.settle !== undefined && { settle: options.settle }),
     }
     this.#driver = new Driver(scheduler, driverOptions)
@@ -140,6 +153,16 @@ export class Simulation implements AsyncDisposable {
   /** The host whose code is running; undefined outside of hosts' code. */
   get currentHost(): SimHost | undefined {
     return this.#world.currentHost
+  }
+
+  /** What each host is doing: whether it is on, where its program stands, which calls it waits in since when. */
+  states(): HostState[] {
+    return hostStates(this.#world)
+  }
+
+  /** {@link states} in words, a line a host. */
+  report(): string {
+    return describeHosts(this.states())
   }
 
   /** The virtual internet: links, LANs, partitions, rules. */
@@ -281,6 +304,7 @@ export class Simulation implements AsyncDisposable {
         hash: this.hash,
         seed: this.seed,
         waiting: world.hosts.filter(({ program }) => program === 'running').map(({ name }) => name),
+        report: end === 'stopped' ? '' : this.report(),
       }
     } finally {
       shared.running--

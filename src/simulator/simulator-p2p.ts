@@ -83,7 +83,7 @@ export class SimulatorP2P extends EngineNode<SimulatorConnection> {
   constructor(init: SimulatorInit) {
     const { host, key, limits, relay, discovery, hold } = init
     const { world } = host
-    const releaseId = world.claimId(key.nodeId)
+    const releaseId = world.claimId(key.nodeId, host.name)
     const endpoint = new SimEndpoint({
       port: freePort(host, key),
       kernel: world.scheduler,

@@ -6,6 +6,7 @@
 import type { CarrierClose } from '../carrier.ts'
 import { P2PError } from '../errors.ts'
 import type { Runtime, RuntimeTimer } from '../runtime.ts'
+import type { WaitScope } from '../wait-log.ts'
 import { Waiter } from './waiting.ts'
 import { LIBRARY_CODE } from './wire.ts'
 
@@ -14,6 +15,8 @@ const LEAST_GRANT_BYTES = 4096
 
 /** What an end needs to know of its connection. */
 export interface EndingOptions {
+  /** Where to note who waits. */
+  readonly waits: WaitScope | undefined
   readonly runtime: Runtime
   readonly timeoutMs: number
   /** Bytes that may be read into memory after the peer's END. */
@@ -74,6 +77,7 @@ export class Ending {
   begin(finish: () => Promise<void>): Promise<boolean> {
     if (!this.#endedLocally) {
       this.#endedLocally = true
+      this.#confirmed.noteIn(this.#options.waits, 'end')
       this.#timer = this.#options.runtime.setTimer(this.#options.timeoutMs, () => this.#giveUp())
       finish().catch(() => this.#giveUp())
     }

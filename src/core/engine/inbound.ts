@@ -9,6 +9,7 @@ import type { StreamKind } from '../connection.ts'
 import type { P2PError } from '../errors.ts'
 import type { Runtime } from '../runtime.ts'
 import type { P2PReceiveStream, P2PStream } from '../stream.ts'
+import type { WaitScope } from '../wait-log.ts'
 import { readStreamHeader } from './header.ts'
 import type { StreamHeader } from './header.ts'
 import type { DuplexStream, StreamTable } from './streams.ts'
@@ -19,6 +20,8 @@ import { LIBRARY_CODE, STREAM_KIND } from './wire.ts'
 export interface InboundOptions {
   readonly carrier: CarrierConnection
   readonly runtime: Runtime
+  /** Where to note who waits. */
+  readonly waits: WaitScope | undefined
   readonly limits: P2PLimits
   /** Whether the protocol is ours; on others every stream is the application's. */
   readonly ours: boolean
@@ -37,11 +40,8 @@ export interface InboundOptions {
 export class Inbound {
   readonly #options: InboundOptions
   readonly #kinds = new Set<StreamKind>()
-  readonly #twoWay: Readonly<Record<StreamKind, AsyncQueue<DuplexStream>>> = {
-    stream: new AsyncQueue(),
-    request: new AsyncQueue(),
-  }
-  readonly #oneWay = new AsyncQueue<P2PReceiveStream>()
+  readonly #twoWay: Readonly<Record<StreamKind, AsyncQueue<DuplexStream>>>
+  readonly #oneWay: AsyncQueue<P2PReceiveStream>
   readonly #headers: DeadlineQueue
   /** Streams whose header is being read. */
   readonly #classifying = new Set<Promise<void>>()
@@ -50,6 +50,10 @@ export class Inbound {
 
   constructor(options: InboundOptions) {
     this.#options = options
+    const { waits } = options
+    // The library takes requests by itself: that is nothing to report.
+    this.#twoWay = { stream: new AsyncQueue(waits), request: new AsyncQueue() }
+    this.#oneWay = new AsyncQueue(waits)
     this.#headers = new DeadlineQueue(options.runtime, options.limits.streamHeaderTimeoutMs)
   }
 

@@ -7,6 +7,7 @@ import type { StreamKind } from '../connection.ts'
 import { P2PError } from '../errors.ts'
 import type { P2PListener, Authorize } from '../system.ts'
 import type { WaitOptions } from '../stream.ts'
+import type { WaitScope } from '../wait-log.ts'
 import type { EngineConnection } from './connection.ts'
 import { AsyncQueue } from './waiting.ts'
 
@@ -18,6 +19,8 @@ export interface ListenerOptions {
   readonly localAddr: string
   readonly acceptBacklog: number
   readonly maxConnections: number
+  /** Where to note who waits. */
+  readonly waits: WaitScope | undefined
   /** Takes the listener off its node. */
   readonly onClose: () => void
   /** Turns away a connection that was let in and never accepted. */
@@ -27,7 +30,7 @@ export interface ListenerOptions {
 /** Accepts connections of some protocols and kinds. */
 export class EngineListener<Connection extends EngineConnection> implements P2PListener<Connection> {
   readonly options: ListenerOptions
-  readonly #queue = new AsyncQueue<Connection>()
+  readonly #queue: AsyncQueue<Connection>
   /** Places taken: connections that are open, and those that are asked for by {@link enter}. */
   #open = 0
   #entering = 0
@@ -35,6 +38,7 @@ export class EngineListener<Connection extends EngineConnection> implements P2PL
   /** Listeners come from `listen`. */
   constructor(options: ListenerOptions) {
     this.options = options
+    this.#queue = new AsyncQueue(options.waits)
   }
 
   async accept(options?: WaitOptions): Promise<Connection> {

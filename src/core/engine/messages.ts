@@ -6,6 +6,7 @@
 import type { CarrierReceiveStream, CarrierSendStream } from '../carrier.ts'
 import { copyBytes, readVarint, varintLength, writeVarint } from '../encoding.ts'
 import { P2PError } from '../errors.ts'
+import type { WaitScope } from '../wait-log.ts'
 import { AsyncQueue, throwIfAborted, Waiter } from './waiting.ts'
 import { LIBRARY_CODE, STREAM_KIND } from './wire.ts'
 
@@ -37,6 +38,8 @@ function weight(message: Uint8Array): number {
 export interface MessageSenderOptions {
   readonly maxMessageBytes: number
   readonly queueBytes: number
+  /** Where to note who waits. */
+  readonly waits: WaitScope | undefined
   /** Opens the stream on the first message. */
   readonly open: () => Promise<CarrierSendStream>
 }
@@ -76,7 +79,7 @@ export class MessageSender {
     const { maxMessageBytes, queueBytes } = this.#options
     if (bytes.length > maxMessageBytes) throw tooLarge(bytes.length, maxMessageBytes, 'this side’s')
     if (this.#blocked.length > 0 || (this.#queuedBytes > 0 && this.#queuedBytes + weight(bytes) > queueBytes)) {
-      const entry = { bytes, waiter: new Waiter<void>() }
+      const entry = { bytes, waiter: new Waiter<void>().noteIn(this.#options.waits, 'send') }
       this.#blocked.push(entry)
       await entry.waiter.abortWith(signal, 'send', () => this.#blocked.splice(this.#blocked.indexOf(entry), 1)).promise
       return
@@ -177,6 +180,8 @@ export class MessageSender {
 export interface MessageReceiverOptions {
   readonly maxMessageBytes: number
   readonly queueBytes: number
+  /** Where to note who waits. */
+  readonly waits: WaitScope | undefined
   readonly grantDrainBytes: (bytes: number) => number
   readonly returnDrainBytes: (bytes: number) => void
   /** The stream has reached its end in memory, or failed. */
@@ -186,7 +191,7 @@ export interface MessageReceiverOptions {
 /** The receiving end. */
 export class MessageReceiver {
   readonly #options: MessageReceiverOptions
-  readonly #queue = new AsyncQueue<Uint8Array>()
+  readonly #queue: AsyncQueue<Uint8Array>
   #queuedBytes = 0
   #grantedBytes = 0
   #draining = false
@@ -197,6 +202,7 @@ export class MessageReceiver {
 
   constructor(options: MessageReceiverOptions) {
     this.#options = options
+    this.#queue = new AsyncQueue(options.waits)
   }
 
   /** Whether the end of the stream is in memory, or it failed. */

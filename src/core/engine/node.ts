@@ -206,7 +206,7 @@ export abstract class EngineNode<Connection extends EngineConnection> implements
     signal: AbortSignal | undefined,
   ): Promise<CarrierConnection> {
     const giveUp = new AbortController()
-    const waiter = new Waiter<CarrierConnection>()
+    const waiter = new Waiter<CarrierConnection>().noteIn(this.runtime.waits?.of(address.id), 'connect')
     waiter.abortWith(signal, 'connect', () => giveUp.abort(signal?.reason))
     const timer = this.runtime.setTimer(timeoutMs, () => {
       const remote = address.id.fmtShort()
@@ -297,6 +297,7 @@ export abstract class EngineNode<Connection extends EngineConnection> implements
       localAddr: addr === '' ? (bound[0] ?? '') : addr,
       acceptBacklog: limits.acceptBacklog,
       maxConnections: limits.maxConnections,
+      waits: this.runtime.waits,
       onClose: () => {
         this.#listeners.splice(this.#listeners.indexOf(listener), 1)
         this.#announceAlpns()

@@ -9,11 +9,14 @@ import type { CarrierReceiveStream } from '../carrier.ts'
 import { invalidConfiguration } from '../config.ts'
 import { P2PError } from '../errors.ts'
 import type { P2PReceiveStream, WaitOptions } from '../stream.ts'
+import type { WaitScope } from '../wait-log.ts'
 import { throwIfAborted, Waiter } from './waiting.ts'
 import { describeCode } from './wire.ts'
 
 /** What a half needs to know of its connection. */
 export interface ReceiveHost {
+  /** Where to note who waits. */
+  readonly waits: WaitScope | undefined
   readonly abortsBlockedStreams: boolean
   /** Asks for `bytes` of the buffer that outlives the connection; returns how many are granted. */
   grantDrainBytes(bytes: number): number
@@ -87,7 +90,7 @@ export class ReceiveHalf implements P2PReceiveStream {
     const signal = options?.signal
     throwIfAborted(signal, 'read')
     while (this.#bufferedBytes === 0 && this.#end === 'open') {
-      const reader = new Waiter<void>()
+      const reader = new Waiter<void>().noteIn(this.#host.waits, 'read')
       this.#reader = reader
       this.#fetch(maxBytes)
       try {

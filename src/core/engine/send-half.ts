@@ -8,12 +8,15 @@ import type { CarrierSendStream } from '../carrier.ts'
 import { invalidConfiguration } from '../config.ts'
 import { P2PError } from '../errors.ts'
 import type { P2PSendStream, WaitOptions } from '../stream.ts'
+import type { WaitScope } from '../wait-log.ts'
 import { checkStreamCode } from './receive-half.ts'
 import { throwIfAborted, Waiter } from './waiting.ts'
 import { describeCode } from './wire.ts'
 
 /** What a half needs to know of its connection. */
 export interface SendHost {
+  /** Where to note who waits. */
+  readonly waits: WaitScope | undefined
   readonly abortsBlockedStreams: boolean
   /** The half was finished, or given up. */
   sendDone(finished: boolean): void
@@ -64,7 +67,7 @@ export class SendHalf implements P2PSendStream {
     if (bytes.length === 0) return
     // A plain view: what copies it with `slice` would copy nothing of a `Buffer`.
     const plain = new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-    const write: PendingWrite = { bytes: plain, waiter: new Waiter() }
+    const write: PendingWrite = { bytes: plain, waiter: new Waiter<void>().noteIn(this.#host.waits, 'write') }
     if (this.#writing) this.#queue.push(write)
     else this.#start(write)
     // A write that is given up half-way leaves a stream with a hole, so the stream goes with it.

@@ -69,6 +69,7 @@ export class Session {
     this.carrier = carrier
     this.ours = options.ours
     this.#startedMs = runtime.now()
+    const waits = runtime.waits?.of(carrier.remoteId)
     const openUni = async (): Promise<CarrierSendStream> => {
       const stream = await carrier.openUni()
       this.#streams.announceAll()
@@ -78,10 +79,12 @@ export class Session {
     this.#sender = new MessageSender({
       maxMessageBytes: limits.maxMessageBytes,
       queueBytes: limits.sendQueueBytes,
+      waits,
       open: openUni,
     })
     this.#ending = new Ending({
       runtime,
+      waits,
       timeoutMs: limits.endTimeoutMs,
       drainBytes: limits.drainBufferBytes,
       remote: () => carrier.remoteId.fmtShort(),
@@ -90,11 +93,13 @@ export class Session {
     this.#receiver = new MessageReceiver({
       maxMessageBytes: limits.maxMessageBytes,
       queueBytes: limits.receiveQueueBytes,
+      waits,
       grantDrainBytes: (bytes) => this.#ending.grant(bytes),
       returnDrainBytes: (bytes) => this.#returnDrainBytes(bytes),
       done: () => this.#checkDrained(),
     })
     this.#streams = new StreamTable({
+      waits,
       abortsBlockedStreams: options.abortsBlockedStreams,
       // On our own protocol the peer says what has arrived.
       tracksDelivery: options.confirmsDelivery && !options.ours,
@@ -109,6 +114,7 @@ export class Session {
     this.#inbound = new Inbound({
       carrier,
       runtime,
+      waits,
       limits,
       ours: options.ours,
       streams: this.#streams,

@@ -6,6 +6,7 @@
 import type { CarrierReceiveStream, CarrierSendStream, CarrierStream } from '../carrier.ts'
 import { P2PError } from '../errors.ts'
 import type { P2PStream, WaitOptions } from '../stream.ts'
+import type { WaitScope } from '../wait-log.ts'
 import { ReceiveHalf } from './receive-half.ts'
 import { SendHalf } from './send-half.ts'
 import type { ControlFrame } from './wire.ts'
@@ -83,6 +84,8 @@ export class DuplexStream implements P2PStream {
 
 /** What the table needs to know of its connection. */
 export interface StreamTableOptions {
+  /** Where to note who waits. */
+  readonly waits: WaitScope | undefined
   readonly abortsBlockedStreams: boolean
   /** The code that streams are reset with when they come after this side has ended. */
   readonly endedCode: number
@@ -294,6 +297,7 @@ export class StreamTable {
     const half: SendHalf = new SendHalf(
       carrier,
       {
+        waits: this.#options.waits,
         abortsBlockedStreams: this.#options.abortsBlockedStreams,
         sendDone: (finished) => {
           if (openedBySender) this.#unannounced.delete(number)
@@ -349,6 +353,7 @@ export class StreamTable {
     const half: ReceiveHalf = new ReceiveHalf(
       carrier,
       {
+        waits: this.#options.waits,
         abortsBlockedStreams: this.#options.abortsBlockedStreams,
         grantDrainBytes: this.#options.grantDrainBytes,
         returnDrainBytes: this.#options.returnDrainBytes,

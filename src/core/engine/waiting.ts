@@ -5,6 +5,7 @@
  */
 import { P2PError } from '../errors.ts'
 import type { Runtime, RuntimeTimer } from '../runtime.ts'
+import type { Wait, WaitScope } from '../wait-log.ts'
 
 /** One wait. Settling it twice does nothing. */
 export class Waiter<T> {
@@ -13,6 +14,7 @@ export class Waiter<T> {
   #reject!: (error: unknown) => void
   #settled = false
   #forget: (() => void) | undefined
+  #wait: Wait | undefined
 
   constructor() {
     this.promise = new Promise((resolve, reject) => {
@@ -23,6 +25,12 @@ export class Waiter<T> {
 
   get settled(): boolean {
     return this.#settled
+  }
+
+  /** Notes in `waits` that a caller waits for this in `what`. */
+  noteIn(waits: WaitScope | undefined, what: string): this {
+    if (waits && !this.#settled) this.#wait ??= waits.begin(what)
+    return this
   }
 
   /** Rejects with `aborted` when `signal` fires; `onAbort` then cleans up. */
@@ -47,6 +55,7 @@ export class Waiter<T> {
     if (this.#settled) return
     this.#settled = true
     this.#forget?.()
+    this.#wait?.end()
     this.#resolve(value)
   }
 
@@ -54,6 +63,7 @@ export class Waiter<T> {
     if (this.#settled) return
     this.#settled = true
     this.#forget?.()
+    this.#wait?.end()
     this.#reject(error)
   }
 }
@@ -83,7 +93,13 @@ export class AsyncQueue<T> {
   readonly #values: T[] = []
   #head = 0
   readonly #waiters: Waiter<T>[] = []
+  readonly #waits: WaitScope | undefined
   #error: P2PError | undefined
+
+  /** @param waits where to note who waits */
+  constructor(waits?: WaitScope) {
+    this.#waits = waits
+  }
 
   /** Values that wait to be taken. */
   get length(): number {
@@ -126,7 +142,7 @@ export class AsyncQueue<T> {
     if (signal?.aborted) return Promise.reject(P2PError.aborted(signal, what))
     if (this.length > 0) return Promise.resolve(this.shift() as T)
     if (this.#error) return Promise.reject(this.#error)
-    const waiter = new Waiter<T>()
+    const waiter = new Waiter<T>().noteIn(this.#waits, what)
     this.#waiters.push(waiter)
     return waiter.abortWith(signal, what, () => this.#waiters.splice(this.#waiters.indexOf(waiter), 1)).promise
   }
