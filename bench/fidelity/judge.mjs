@@ -40,7 +40,7 @@ function compare(key, measured, simulated) {
 function within(key, measured, simulated, bar) {
   const figure = compare(key, measured, simulated)
   if (bar === undefined) return figure
-  return { ...figure, bar: `${100 * bar} %`, pass: Math.abs(figure.error) <= bar }
+  return { ...figure, bar: `${100 * bar} %`, limit: bar, pass: Math.abs(figure.error) <= bar }
 }
 
 /** A figure whose whole distribution has to be like the measured one. */
@@ -51,7 +51,7 @@ function alike(key, measured, simulated) {
   const ks = ksDistance(measured, simulated)
   const isInside = figure.simulated >= interval[0] && figure.simulated <= interval[1]
   const bar = `KS ${BARS.ksErratic}, ${interval.map((end) => end.toFixed(0)).join('..')}`
-  return { ...figure, ks, interval, bar, pass: ks <= BARS.ksErratic && isInside }
+  return { ...figure, ks, interval, bar, limit: BARS.ksErratic, pass: ks <= BARS.ksErratic && isInside }
 }
 
 /** The figures of a row, each measured, simulated, and judged by its bar. */

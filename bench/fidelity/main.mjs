@@ -3,6 +3,7 @@ import { parseArgs } from 'node:util'
 import { printTable } from '../lib/table.mjs'
 import { collect, judge, summarise } from './judge.mjs'
 import { pathGroups } from './paths.mjs'
+import { writePlots } from './plot.mjs'
 import { runSeeds } from './pool.mjs'
 import { DEFAULT_REFERENCE, loadReference } from './reference.mjs'
 import { conclusion, markdown, tableRows } from './report.mjs'
@@ -13,6 +14,7 @@ const USAGE = `npm run fidelity -- [options]
   --rows A,B         only these rows
   --reference FILE   other measured samples: a line of JSON a repetition, as in bench/fidelity/reference/direct.jsonl
   --json, --markdown print that instead of a table
+  --plots DIRECTORY  draw the pictures of docs/fidelity.md there
   --no-fail          exit with 0 although a bar is missed`
 
 const { values: options } = parseArgs({
@@ -23,6 +25,7 @@ const { values: options } = parseArgs({
     reference: { type: 'string' },
     json: { type: 'boolean', default: false },
     markdown: { type: 'boolean', default: false },
+    plots: { type: 'string' },
     'no-fail': { type: 'boolean', default: false },
     help: { type: 'boolean', default: false },
   },
@@ -47,12 +50,14 @@ const paths = groups.filter(({ name }) => names.includes(name))
 
 const exchanges = rows.map(({ name, up, down }) => ({ scenario: 'exchange', setting: { name, up, down }, seeds }))
 const results = await runSeeds([...exchanges, ...paths.flatMap(({ tasks }) => tasks)])
-const judgements = rows.map((row) => judge(row, collect(results.shift())))
+const simulated = rows.map(() => collect(results.shift()))
+const judgements = rows.map((row, i) => judge(row, simulated[i]))
 for (const group of paths) {
   judgements.push({ name: group.name, ...group.judge(results.splice(0, group.tasks.length)) })
 }
 const summary = summarise(judgements)
 
+if (options.plots !== undefined) writePlots(options.plots, rows, simulated, judgements)
 if (options.json) console.log(JSON.stringify({ seeds, summary, rows: judgements }, null, 2))
 else if (options.markdown) console.log(markdown(judgements, summary, seeds))
 else {
