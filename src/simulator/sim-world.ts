@@ -12,7 +12,7 @@ import type { Bridge } from './bridge.ts'
 import { SimHost } from './host.ts'
 import type { HostClock } from './host-clock.ts'
 import type { HostOptions, HostProgramSource, ProgramState } from './host.ts'
-import { NameService, Topology } from './network/index.ts'
+import { NameService, RandomPartitions, Topology } from './network/index.ts'
 import { DEFAULT_RELAY, relayUrl, runRelay } from './relay-host.ts'
 import type { RelayHost } from './relay-host.ts'
 import { SimRuntime } from './runtime.ts'
@@ -51,6 +51,7 @@ export class SimWorld {
   /** The host of each node that is alive, by id. */
   readonly #liveIds = new Map<string, string>()
   #defaultRelay: RelayHost | undefined
+  readonly #partitions: RandomPartitions | undefined
   #alive = 0
   #crashed = 0
 
@@ -63,6 +64,12 @@ export class SimWorld {
       defaultLatencyMs: config.defaultLatencyMs,
       defaultPacketLoss: config.defaultPacketLoss,
     })
+    if (config.partitionProbability > 0) {
+      this.#partitions = new RandomPartitions(this.scheduler, this.topology.fabric.graph, {
+        probability: config.partitionProbability,
+        stepMs: config.stepSizeMs,
+      })
+    }
     const { discoveryDelayMs: delayMs, dnsTtlSeconds: ttlSeconds } = config
     this.names = new NameService(this.scheduler, { delayMs, ttlSeconds })
     this.ids = new NameService(this.scheduler, { delayMs, ttlSeconds: Math.min(ttlSeconds, ID_TTL_SECONDS) })
@@ -113,7 +120,7 @@ export class SimWorld {
 
   /** @throws P2PError as `addHost` */
   addRelay(name: string, options: HostOptions): RelayHost {
-    const host = this.addHost(name, options, runRelay)
+    const host = this.addHost(name, { ...options, kind: 'relay' }, runRelay)
     return { host, url: relayUrl(host) }
   }
 
@@ -156,6 +163,7 @@ export class SimWorld {
 
   /** Everything ends: hosts lose their power, and their real files are closed. */
   async dispose(): Promise<void> {
+    this.#partitions?.stop()
     await Promise.all(this.#hosts.map((host) => host.dispose()))
     this.scheduler.clear()
   }

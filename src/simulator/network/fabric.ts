@@ -32,6 +32,8 @@ export const PUBLIC_PREFIX_6 = '2001:db8::/32'
 /** What most home routers use; nobody's is special. */
 export const DEFAULT_LAN_PREFIX = '192.168.1.0/24'
 
+const END_KINDS: readonly string[] = ['host', 'relay', 'name-server']
+
 /** Options of a {@link Fabric}. */
 export interface FabricOptions {
   /** @default '198.18.0.0/15' */
@@ -49,6 +51,8 @@ export interface PlugOptions {
    * none elsewhere
    */
   readonly ip6?: string | boolean | undefined
+  /** The node of the public internet that it hangs on, when it is in no LAN. @default 'internet' */
+  readonly core?: string | undefined
   /** The link from it to the network. @default a perfect one */
   readonly up?: LinkOptions | undefined
   /** The link from the network to it. @default a perfect one */
@@ -59,6 +63,8 @@ export interface PlugOptions {
 export interface AttachOptions extends PlugOptions {
   /** The index of the host, for the history. @default counted from 0 in the order of attaching */
   readonly host?: number | undefined
+  /** What it is. @default 'host' */
+  readonly kind?: 'host' | 'relay' | 'name-server' | undefined
 }
 
 /** Options of {@link Fabric.addLan}; `lan` is the one it is behind, `ip` the outside address of its NAT. */
@@ -115,7 +121,7 @@ export class Fabric {
     const { lan } = options
     const realm = lan?.realm ?? this.#public
     const [ip, ip6] = chooseAddresses(realm, options)
-    const node = this.graph.addNode(name, { kind: 'host', lan: lan?.name })
+    const node = this.graph.addNode(name, { kind: options.kind ?? 'host', lan: lan?.name })
     const iface = new NetworkInterface(this.#forwarder, this.book, options.host ?? this.#hosts, node, realm, ip)
     if (ip6) iface.attachment6 = new Attachment(node, realm, ip6, iface)
     this.#hosts++
@@ -226,7 +232,7 @@ export class Fabric {
 
   #addLan(lan: Lan, edge: GraphNode, options: LanOptions): Lan {
     this.#lans.set(lan.name, lan)
-    const around = options.lan?.hub.name ?? INTERNET
+    const around = options.lan?.hub.name ?? options.core ?? INTERNET
     this.graph.connectNodes(edge.name, around, options.up ?? {}, options.down ?? {})
     return lan
   }
@@ -252,7 +258,7 @@ export class Fabric {
 
   #plug(iface: NetworkInterface, lan: Lan | undefined, options: PlugOptions): void {
     const { node, host } = iface
-    this.graph.connectNodes(node.name, lan?.name ?? INTERNET, options.up ?? {}, options.down ?? {})
+    this.graph.connectNodes(node.name, lan?.name ?? options.core ?? INTERNET, options.up ?? {}, options.down ?? {})
     for (const attachment of iface.attachments()) {
       attachment.realm.add(attachment)
       this.#kernel.audit.record(NetworkKind.attach, host, attachment.ip.index, node.index)
@@ -268,10 +274,19 @@ export class Fabric {
     }
   }
 
-  #checkPlug(name: string, options: PlugOptions): void {
+  #checkCore(core: string, lan: Lan | undefined): void {
+    const node = this.graph.node(core)
+    if (lan) throw invalidConfiguration('core', core, `has no meaning in ${lan.name}`)
+    if (node.kind !== 'core' || node.network)
+      throw invalidConfiguration('core', core, 'is no node of the public internet')
+  }
+
+  #checkPlug(name: string, options: PlugOptions & Pick<AttachOptions, 'kind'>): void {
     resolveLinkOptions(options.up ?? {}, `link ${name} up`)
     resolveLinkOptions(options.down ?? {}, `link ${name} down`)
-    const { lan } = options
+    const { lan, core, kind = 'host' } = options
+    if (!END_KINDS.includes(kind)) throw invalidConfiguration('kind', kind, `must be ${END_KINDS.join(', ')}`)
+    if (core !== undefined) this.#checkCore(core, lan)
     if (lan && this.#lans.get(lan.name) !== lan)
       throw invalidConfiguration('lan', lan.name, 'is no LAN of this internet')
   }

@@ -7,10 +7,11 @@ import type { Link } from './link.ts'
 
 /**
  * - `host`: an interface of a host; where datagrams come from and go to
+ * - `relay`, `name-server`: hosts with that task
  * - `router`: what a LAN's hosts are plugged into, and its outside
  * - `core`: the public internet, or a part of it
  */
-export type GraphNodeKind = 'host' | 'router' | 'core'
+export type GraphNodeKind = 'host' | 'relay' | 'name-server' | 'router' | 'core'
 
 /** A node. The fields are the graph's to change. */
 export class GraphNode {
@@ -41,6 +42,11 @@ export class GraphNode {
     this.name = name
     this.kind = kind
     this.lan = lan
+  }
+
+  /** Whether datagrams come from it and go to it: it is a host, with whatever task. */
+  get isEnd(): boolean {
+    return this.kind !== 'router' && this.kind !== 'core'
   }
 
   /** @internal Adds a link that begins or ends here. */

@@ -1,7 +1,7 @@
 /**
  * The graph of the virtual internet: nodes, directed links, routing, partitions.
  *
- * Every node forwards. A packet goes from node to node along the path of the least latency (then the fewest links, then
+ * Every node forwards. A packet goes from node to node along the path of the least metric, which is the latency where nothing else is said (then the fewest links, then
  * the names in order), decided anew at each node, so that a link that goes down is routed around at once where there is
  * another way. A LAN behind a NAT is a network of its own; its router has an inside and an outside node, and packets
  * cross between them in the fabric.
@@ -196,10 +196,10 @@ export class NetworkGraph {
    */
   updateLink(from: string, to: string, changes: LinkOptions): void {
     const link = this.link(from, to)
-    const { latencyUs, isActive } = link.settings
+    const { metricUs, isActive } = link.settings
     link.configure(changes)
     this.#changes++
-    if (latencyUs !== link.settings.latencyUs || isActive !== link.isActive) this.#forgetRoutes(link.from, link.to)
+    if (metricUs !== link.settings.metricUs || isActive !== link.isActive) this.#forgetRoutes(link.from, link.to)
     this.#recordChange(link)
   }
 

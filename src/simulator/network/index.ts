@@ -2,7 +2,8 @@
  * The virtual internet that carries datagrams: the door of this room for the rest of the simulator.
  *
  * - `topology.ts` builds one in few words; `fabric.ts` is what it builds
- * - `graph.ts`, `graph-node.ts`, `routes.ts`, `partitions.ts`: nodes, links, the way through, and what cuts it
+ * - `regions.ts`: how far parts of the world are from each other
+ * - `graph.ts`, `graph-node.ts`, `routes.ts`, `partitions.ts`, `random-partitions.ts`: nodes, links, the way through, and what cuts it
  * - `link.ts`, `jitter.ts`, `link-options.ts`, `link-presets.ts`: what happens to a packet on a link
  * - `firewall.ts`: what IPv6 meets instead
  * - `nat.ts`, `nat-table.ts`, `nat-options.ts`, `nat-presets.ts`, `lan.ts`, `realm.ts`: address translation and private networks
@@ -81,6 +82,8 @@ export {
   type SocketSnapshot,
 } from './netstat.ts'
 export type { Partition, PartitionDirection } from './partitions.ts'
+export { type RandomPartitionOptions, RandomPartitions } from './random-partitions.ts'
+export { regionRoundTripMs, type RegionName, REGIONS } from './regions.ts'
 export type { LinkCrossing, LinkRule, LinkRuleGuard, LinkRules, LinkVerdict } from './rules.ts'
 export { Topology, type TopologyHostOptions, type TopologyLanOptions, type TopologyOptions } from './topology.ts'
 export { IPV4_OVERHEAD_BYTES, IPV6_OVERHEAD_BYTES } from './wire-size.ts'

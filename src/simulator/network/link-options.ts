@@ -34,6 +34,11 @@ export type JitterDistribution = 'uniform' | 'normal' | 'long-tail'
 export interface LinkOptions {
   /** One-way propagation delay in milliseconds, 0..3600000, rounded to a microsecond. @default 0 */
   readonly latencyMs?: number | undefined
+  /**
+   * What routing counts for this link instead of its latency, in milliseconds: a larger one keeps traffic away from it,
+   * in one direction only if only one has it. @default `latencyMs`
+   */
+  readonly metricMs?: number | undefined
   /** Spread of the delay in milliseconds, as `jitterDistribution` says; a delay is never below 0. @default 0 */
   readonly jitterMs?: number | undefined
   /** @default 'uniform' */
@@ -82,6 +87,7 @@ export interface BurstSettings {
 /** {@link LinkOptions} with everything filled in, checked, and in microseconds. */
 export interface LinkSettings {
   readonly latencyUs: number
+  readonly metricUs: number
   readonly jitterUs: number
   readonly jitterDistribution: JitterDistribution
   readonly keepOrder: boolean
@@ -111,6 +117,7 @@ const MIN_DEFAULT_QUEUE_BYTES = 45_000
 
 const LINK_FIELDS: readonly string[] = [
   'latencyMs',
+  'metricMs',
   'jitterMs',
   'jitterDistribution',
   'keepOrder',
@@ -233,6 +240,7 @@ export function resolveLinkOptions(options: LinkOptions, where: string): LinkSet
   )
   return {
     latencyUs: delayUs(options.latencyMs ?? 0, `${where}: latencyMs`),
+    metricUs: delayUs(options.metricMs ?? options.latencyMs ?? 0, `${where}: metricMs`),
     jitterUs: delayUs(options.jitterMs ?? 0, `${where}: jitterMs`),
     jitterDistribution: distribution,
     keepOrder: flag(options.keepOrder ?? true, `${where}: keepOrder`),

@@ -51,7 +51,7 @@ export class Partition implements Disposable {
   #cuts(a: GraphNode, b: GraphNode): boolean {
     if (!isMember(a, this.#groupA)) return false
     if (this.#groupB) return isMember(b, this.#groupB)
-    return a.kind === 'host' && b.kind === 'host' && !isMember(b, this.#groupA)
+    return a.isEnd && b.isEnd && !isMember(b, this.#groupA)
   }
 }
 

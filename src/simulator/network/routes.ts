@@ -1,5 +1,5 @@
 /**
- * Shortest paths: Dijkstra's algorithm by latency, then number of links, then names.
+ * Shortest paths: Dijkstra's algorithm by metric, which is the latency unless a link says otherwise, then number of links, then names.
  *
  * @module
  */
@@ -9,7 +9,7 @@ import type { Link } from './link.ts'
 /** The best way found to a node so far. */
 interface Candidate {
   readonly node: GraphNode
-  readonly latencyUs: number
+  readonly metricUs: number
   readonly hops: number
   /** The first link of the way. */
   readonly first: Link | undefined
@@ -19,7 +19,7 @@ interface Candidate {
  * The first link of the best path from `source` to each node that more than one link leads to, or through which paths
  * may lead; the others are found through their only neighbour.
  *
- * Counting links after latency makes the cost grow at each step even over links without latency, so that following the
+ * Counting links after the metric makes the cost grow at each step even over links without latency, so that following the
  * first link of each node in turn always arrives.
  */
 export function computeRoutes(source: GraphNode, isUsable: (link: Link) => boolean): Map<GraphNode, Link> {
@@ -27,7 +27,7 @@ export function computeRoutes(source: GraphNode, isUsable: (link: Link) => boole
   const best = new Map<GraphNode, Candidate>()
   const settled = new Set<GraphNode>()
   const queue: Candidate[] = []
-  const start: Candidate = { node: source, latencyUs: 0, hops: 0, first: undefined }
+  const start: Candidate = { node: source, metricUs: 0, hops: 0, first: undefined }
   push(queue, start)
   for (let current = pop(queue); current; current = pop(queue)) {
     if (settled.has(current.node)) continue
@@ -38,7 +38,7 @@ export function computeRoutes(source: GraphNode, isUsable: (link: Link) => boole
       if (settled.has(to) || to.isLeaf || !isUsable(link)) continue
       const candidate: Candidate = {
         node: to,
-        latencyUs: current.latencyUs + link.settings.latencyUs,
+        metricUs: current.metricUs + link.settings.metricUs,
         hops: current.hops + 1,
         first: current.first ?? link,
       }
@@ -53,7 +53,7 @@ export function computeRoutes(source: GraphNode, isUsable: (link: Link) => boole
 
 /** Total order; the way whose first step has the smaller name wins among equals. */
 function compare(a: Candidate, b: Candidate): number {
-  if (a.latencyUs !== b.latencyUs) return a.latencyUs - b.latencyUs
+  if (a.metricUs !== b.metricUs) return a.metricUs - b.metricUs
   if (a.hops !== b.hops) return a.hops - b.hops
   const nameA = a.first?.to.name ?? ''
   const nameB = b.first?.to.name ?? ''

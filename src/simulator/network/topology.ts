@@ -5,13 +5,14 @@
  */
 import { invalidConfiguration } from '../../core/config.ts'
 import type { Kernel } from '../kernel.ts'
-import { Fabric } from './fabric.ts'
+import { type AttachOptions, Fabric } from './fabric.ts'
 import type { FirewallOptions } from './firewall.ts'
 import type { NetworkInterface } from './interface.ts'
 import type { Lan } from './lan.ts'
 import { type LinePair, type LinkInput, resolveLine } from './link-presets.ts'
 import type { NatOptions } from './nat-options.ts'
 import { type NatPresetName, natPreset } from './nat-presets.ts'
+import { addRegion, type RegionName } from './regions.ts'
 
 /** Options of a {@link Topology}. */
 export interface TopologyOptions {
@@ -31,6 +32,8 @@ export interface TopologyLanOptions {
   readonly nat?: NatPresetName | 'none' | NatOptions | undefined
   /** The line from its router to the network around. @default half of the default link */
   readonly link?: LinkInput | undefined
+  /** Where in the world it is; nowhere in particular when left out. Not together with `behind`. */
+  readonly region?: RegionName | undefined
   /** The LAN it is behind, such as a provider's (`nat: 'cgnat'`). On the public internet when left out. */
   readonly behind?: Lan | undefined
   /** Its addresses. @default '192.168.1.0/24', or '100.64.0.0/10' (RFC 6598) for `cgnat` */
@@ -52,7 +55,9 @@ export interface TopologyLanOptions {
 export interface TopologyHostOptions {
   /** The LAN it is in. Public when left out. */
   readonly lan?: Lan | undefined
-  /** Its line. @default half of the default link when public, a quick wire in a LAN */
+  /** Where in the world it is when it is public; nowhere in particular when left out. */
+  readonly region?: RegionName | undefined
+  /** Its line. @default half of the default link when public, a data centre's wire in a region, a quick one in a LAN */
   readonly link?: LinkInput | undefined
   /** IPv4 or IPv6. @default the next free one */
   readonly ip?: string | undefined
@@ -60,6 +65,8 @@ export interface TopologyHostOptions {
   readonly ip6?: string | boolean | undefined
   /** Its index in the history. @default counted from 0 in the order of adding */
   readonly host?: number | undefined
+  /** What it is. @default 'host' */
+  readonly kind?: AttachOptions['kind']
 }
 
 /**
@@ -67,6 +74,11 @@ export interface TopologyHostOptions {
  * saves an event a packet and changes nothing that can be measured from outside.
  */
 const LAN_WIRE: LinePair = Object.freeze({ up: Object.freeze({}), down: Object.freeze({ latencyMs: 0.2 }) })
+/** From a server to the backbone of its region, each way, in a data centre with several buildings. */
+const REGION_WIRE: LinePair = Object.freeze({
+  up: Object.freeze({ latencyMs: 0.25 }),
+  down: Object.freeze({ latencyMs: 0.25 }),
+})
 /** Shared address space between a provider's NAT and its customers' (RFC 6598). */
 const CGNAT_PREFIX = '100.64.0.0/10'
 
@@ -103,6 +115,7 @@ export class Topology {
     const { nat = 'home', link, behind, ip, portMapping, prefix6 } = options
     const name = options.name ?? this.#nextLanName()
     const { up, down } = link === undefined ? this.defaultLine : resolveLine(link)
+    const core = this.#coreOf(options.region, behind)
     const ipv6 = options.ipv6 === true ? {} : options.ipv6 || undefined
     if (prefix6 !== undefined && !ipv6) throw invalidConfiguration('prefix6', prefix6, `has no meaning without ipv6`)
     if (nat === 'none') {
@@ -110,12 +123,12 @@ export class Topology {
       for (const [field, value] of Object.entries(pointless)) {
         if (value !== undefined) throw invalidConfiguration(field, value, `has no meaning for ${name}, without a NAT`)
       }
-      return this.fabric.addLan(name, { lan: behind, ip, ipv6, prefix6, up, down })
+      return this.fabric.addLan(name, { lan: behind, core, ip, ipv6, prefix6, up, down })
     }
     const prefix = options.prefix ?? (nat === 'cgnat' ? CGNAT_PREFIX : undefined)
     const preset = typeof nat === 'string' ? natPreset(nat) : nat
     const natOptions = portMapping === undefined ? preset : { ...preset, portMapping }
-    return this.fabric.addLan(name, { lan: behind, nat: natOptions, prefix, ip, ipv6, prefix6, up, down })
+    return this.fabric.addLan(name, { lan: behind, core, nat: natOptions, prefix, ip, ipv6, prefix6, up, down })
   }
 
   /**
@@ -124,8 +137,9 @@ export class Topology {
    * @throws P2PError `invalid-configuration`
    */
   host(name: string, options: TopologyHostOptions = {}): NetworkInterface {
-    const { lan, ip, ip6, host } = options
-    return this.fabric.attach(name, { lan, ip, ip6, host, ...this.#hostLine(options) })
+    const { lan, ip, ip6, host, kind } = options
+    const core = this.#coreOf(options.region, lan)
+    return this.fabric.attach(name, { lan, core, ip, ip6, host, kind, ...this.#hostLine(options) })
   }
 
   /**
@@ -133,9 +147,9 @@ export class Topology {
    *
    * @throws P2PError `invalid-configuration`
    */
-  move(iface: NetworkInterface, options: Omit<TopologyHostOptions, 'host'>): void {
+  move(iface: NetworkInterface, options: Omit<TopologyHostOptions, 'host' | 'kind'>): void {
     const { lan, ip, ip6 } = options
-    this.fabric.move(iface, { lan, ip, ip6, ...this.#hostLine(options) })
+    this.fabric.move(iface, { lan, core: this.#coreOf(options.region, lan), ip, ip6, ...this.#hostLine(options) })
   }
 
   #hostLine(options: TopologyHostOptions): LinePair {
@@ -143,7 +157,14 @@ export class Topology {
       const { up, down } = resolveLine(options.link)
       return { up, down }
     }
-    return options.lan ? LAN_WIRE : this.defaultLine
+    if (options.lan) return LAN_WIRE
+    return options.region ? REGION_WIRE : this.defaultLine
+  }
+
+  #coreOf(region: RegionName | undefined, lan: Lan | undefined): string | undefined {
+    if (region === undefined) return undefined
+    if (lan) throw invalidConfiguration('region', region, `has no meaning in ${lan.name}, which is where that is`)
+    return addRegion(this.fabric.graph, region)
   }
 
   #nextLanName(): string {
