@@ -6,6 +6,7 @@
  * @module
  */
 export { P2PAddress } from './core/address.ts'
+export { buggify } from './core/buggify.ts'
 export { DEFAULT_LIMITS, parseDuration, parseSeed, parseSimulatorConfig } from './core/config.ts'
 export type { P2PLimits, SimulatorConfig } from './core/config.ts'
 export type {

@@ -35,6 +35,10 @@ export const EventKind = {
   hostAdded: 10,
   /** A host's clock was set: its offset in milliseconds, its drift in parts per million. */
   clockChanged: 11,
+  /** A host's disk changed: 1 write, 2 rename, 3 remove, 4 wiped; digest of the path; digest of the bytes. */
+  disk: 20,
+  /** A fault began or ended: its number, 1 or 0. */
+  fault: 21,
 
   /** A connection's handshake was done: digest of the peer, digest of the protocol. */
   connectionOpened: 64,

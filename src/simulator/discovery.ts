@@ -58,12 +58,16 @@ export class SimulatorDiscovery implements P2PDiscovery {
       }
       const lookup = names.lookup(host.index, name, (error, address) => {
         signal?.removeEventListener('abort', abort)
-        wait.end()
-        // What a host asked for before it crashed is nobody's any more.
-        if (!runtime.isOn) return
-        host.world.scheduler.woke(host.index)
-        if (!error || P2PError.is(error, 'node-not-found')) resolve(address)
-        else reject(error)
+        const answer = (): void => {
+          wait.end()
+          // What a host asked for before it crashed is nobody's any more.
+          if (!runtime.isOn) return
+          host.world.scheduler.woke(host.index)
+          if (!error || P2PError.is(error, 'node-not-found')) resolve(address)
+          else reject(error)
+        }
+        if (host.gate.isOpen) answer()
+        else host.gate.hold(answer)
       })
       if (signal?.aborted === true) abort()
       else signal?.addEventListener('abort', abort, { once: true })

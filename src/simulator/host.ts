@@ -9,9 +9,12 @@ import type { SigningKey } from '../core/keys.ts'
 import type { NodeId } from '../core/node-id.ts'
 import { ambient } from './ambient.ts'
 import { digestText, EventKind } from './audit.ts'
+import { DiskState } from './disk.ts'
+import type { SimDisk } from './disk.ts'
 import { HostClock } from './host-clock.ts'
 import type { HostClockOptions } from './host-clock.ts'
-import type { RandomStream } from './kernel.ts'
+import { HostGate, HostKernel } from './host-gate.ts'
+import type { Kernel, RandomStream } from './kernel.ts'
 import type { NetworkInterface, TopologyHostOptions } from './network/index.ts'
 import type { SimRuntime } from './runtime.ts'
 import type { SimWorld } from './sim-world.ts'
@@ -39,12 +42,18 @@ export interface HostOptions extends Omit<TopologyHostOptions, 'host'> {
   readonly clock?: HostClockOptions | undefined
 }
 
+/** Options of {@link SimHost.crash}. */
+export interface CrashOptions {
+  /** `kept`: what was not synced may be lost; `lost`: it comes back with an empty one. @default 'kept' */
+  readonly disk?: 'kept' | 'lost' | undefined
+}
+
 /** What a world gives to a host. */
 export interface HostContext {
   readonly world: SimWorld
   readonly network: NetworkInterface
   readonly options: HostOptions
-  makeRuntime(clock: HostClock): SimRuntime
+  makeRuntime(host: SimHost): SimRuntime
   /** The program's state has changed. */
   onProgram(before: ProgramState, after: ProgramState): void
   /** Code of the host has failed outside of anything that could report it. */
@@ -64,6 +73,12 @@ export class SimHost {
   readonly world: SimWorld
   /** @internal The port that each of its nodes had, by id: it survives a restart, as a port in a configuration does. */
   readonly ports: Map<string, number> = new Map()
+  /** @internal What its events have to pass. */
+  readonly gate: HostGate
+  /** @internal The scheduler, behind the gate: for its nodes. */
+  readonly kernel: Kernel
+  /** @internal What is on its disk. */
+  readonly diskState: DiskState
   readonly #context: HostContext
   readonly #program: HostProgramSource | undefined
   readonly #powerOff = new Set<() => void>()
@@ -86,7 +101,11 @@ export class SimHost {
     const onClock = (offsetMs: number, driftPpm: number): void =>
       scheduler.audit.record(EventKind.clockChanged, index, offsetMs, driftPpm)
     this.clock = new HostClock(() => scheduler.nowUs(), config.epochOffsetMs, context.options.clock, onClock)
-    this.#runtime = context.makeRuntime(this.clock)
+    this.gate = new HostGate(scheduler)
+    this.kernel = new HostKernel(scheduler, this.gate)
+    this.diskState = new DiskState(scheduler, index, name)
+    this.network.gate = this.gate
+    this.#runtime = context.makeRuntime(this)
     scheduler.audit.record(EventKind.hostAdded, index, digestText(name))
     if (context.options.clock) onClock(this.clock.offsetMs, this.clock.driftPpm)
   }
@@ -112,6 +131,29 @@ export class SimHost {
    */
   random(name: string): RandomStream {
     return this.world.scheduler.random(`host/${this.name}/stream/${name}`)
+  }
+
+  /** Its disk, which survives a crash but for what was not synced. */
+  get disk(): SimDisk {
+    return this.#runtime.disk as SimDisk
+  }
+
+  /** Whether it is paused. */
+  get isPaused(): boolean {
+    return this.gate.isPaused
+  }
+
+  /**
+   * Stops it, as a suspended laptop: its clock goes on, packets wait in its sockets as far as there is room, timers fire
+   * late. Goes on when the result is called.
+   */
+  pause(): () => void {
+    return this.gate.pause()
+  }
+
+  /** Makes every timer and packet take `eventMs` of its processor, one after the other, until the result is called. */
+  slow(eventMs: number): () => void {
+    return this.gate.slow(eventMs)
   }
 
   /** Where its program stands. */
@@ -161,10 +203,12 @@ export class SimHost {
    * The power fails: nothing that the host's code waits for ever happens, its sockets are gone, and no peer is told.
    * Does nothing when it is off.
    */
-  crash(): void {
+  crash(options: CrashOptions = {}): void {
     if (!this.#on) return
     this.world.scheduler.audit.record(EventKind.hostCrashed, this.index)
     this.#switchOff()
+    if (options.disk === 'lost') this.diskState.wipe()
+    else this.diskState.crash()
     if (this.#state === 'starting' || this.#state === 'running') this.#become('crashed')
   }
 
@@ -184,7 +228,7 @@ export class SimHost {
     this.network.isUp = true
     this.world.names.flushCache(this.index)
     this.world.ids.flushCache(this.index)
-    this.#runtime = this.#context.makeRuntime(this.clock)
+    this.#runtime = this.#context.makeRuntime(this)
     this.start()
   }
 
@@ -204,6 +248,7 @@ export class SimHost {
     for (const listener of listeners) listener()
     this.network.closeSockets()
     this.network.isUp = false
+    this.gate.reset()
   }
 
   #become(state: ProgramState): void {

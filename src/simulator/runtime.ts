@@ -9,7 +9,10 @@ import { sleepOn } from '../core/sleep.ts'
 import { WaitLog } from '../core/wait-log.ts'
 import { EventKind } from './audit.ts'
 import type { Bridge } from './bridge.ts'
+import { SimDisk } from './disk.ts'
+import type { DiskState } from './disk.ts'
 import type { HostClock } from './host-clock.ts'
+import type { HostGate } from './host-gate.ts'
 import type { KernelEvent, RandomStream } from './kernel.ts'
 import { drawBytes } from './random.ts'
 import type { Scheduler } from './scheduler.ts'
@@ -31,20 +34,24 @@ export interface SimRuntimeOptions {
    * Called when something that the application waits for has begun; the result is called when it is over.
    */
   readonly hold?: (() => () => void) | undefined
+  /** What timers have to pass. */
+  readonly gate?: HostGate | undefined
+  /** The host's disk, whose files are found before those of `files`. */
+  readonly disk?: DiskState | undefined
 }
 
 class SimTimer implements RuntimeTimer {
   readonly #event: KernelEvent
-  readonly #release: (() => void) | undefined
+  readonly #onCancel: () => void
 
-  constructor(event: KernelEvent, release: (() => void) | undefined) {
+  constructor(event: KernelEvent, onCancel: () => void) {
     this.#event = event
-    this.#release = release
+    this.#onCancel = onCancel
   }
 
   cancel(): void {
     this.#event.cancel()
-    this.#release?.()
+    this.#onCancel()
   }
 
   [Symbol.dispose](): void {
@@ -102,6 +109,7 @@ export class SimRuntime implements Runtime {
   readonly #options: SimRuntimeOptions
   readonly #random: RandomStream
   readonly #openFiles = new Set<RuntimeFile>()
+  readonly #disk: SimDisk | undefined
   #on = true
   /** Timers that count as waits. */
   readonly #sleeper: Pick<Runtime, 'setTimer'> = {
@@ -123,11 +131,17 @@ export class SimRuntime implements Runtime {
     this.#options = options
     this.waits = new WaitLog(() => options.scheduler.nowUs() / 1000)
     this.#random = options.scheduler.random(`host/${options.name}/app`)
+    this.#disk = options.disk && new SimDisk(options.disk, this)
     this.files = {
       open: (path): Promise<RuntimeFile> => this.#open(path),
       list: (path): Promise<readonly RuntimeFileEntry[]> =>
         this.bridge(`listing ${path}`, () => options.files.list(path)),
     }
+  }
+
+  /** The host's disk; undefined in the default world. */
+  get disk(): SimDisk | undefined {
+    return this.#disk
   }
 
   /** Whether its host has had power ever since this runtime was made. */
@@ -145,16 +159,25 @@ export class SimRuntime implements Runtime {
 
   /** @throws P2PError `invalid-configuration` when `delayMs` is not a number */
   setTimer(delayMs: number, callback: () => void): RuntimeTimer {
-    const { scheduler, host, clock, hold } = this.#options
+    const { scheduler, host, clock, hold, gate } = this.#options
     const release = once(hold?.())
-    const event = scheduler.schedule(clock.trueDelayUs(Math.round(delayMs * 1000)), () => {
+    let cancelHeld: (() => void) | undefined
+    const fire = (): void => {
       release?.()
       if (!this.#on) return
       scheduler.woke(host)
       scheduler.audit.record(EventKind.timer, host)
       callback()
+    }
+    const event = scheduler.schedule(clock.trueDelayUs(Math.round(delayMs * 1000)), () => {
+      if (!gate || gate.isOpen) fire()
+      else cancelHeld = gate.hold(fire)
     })
-    return new SimTimer(event, release)
+    const cancel = (): void => {
+      cancelHeld?.()
+      release?.()
+    }
+    return new SimTimer(event, cancel)
   }
 
   sleep(delayMs: number, options?: { readonly signal?: AbortSignal | undefined }): Promise<void> {
@@ -199,6 +222,7 @@ export class SimRuntime implements Runtime {
 
   async #open(path: string): Promise<RuntimeFile> {
     const { files, epochOffsetMs } = this.#options
+    if (this.#disk?.exists(path) === true) return this.#disk.open(path, epochOffsetMs)
     const file = await this.bridge(`opening ${path}`, async () => {
       const opened = await files.open(path)
       if (this.#on) this.#openFiles.add(opened)

@@ -10,7 +10,6 @@ import type { NodeId } from '../core/node-id.ts'
 import type { RuntimeFileSystem } from '../core/runtime.ts'
 import type { Bridge } from './bridge.ts'
 import { SimHost } from './host.ts'
-import type { HostClock } from './host-clock.ts'
 import type { HostOptions, HostProgramSource, ProgramState } from './host.ts'
 import { NameService, RandomPartitions, Topology } from './network/index.ts'
 import { DEFAULT_RELAY, relayUrl, runRelay } from './relay-host.ts'
@@ -107,7 +106,7 @@ export class SimWorld {
       world: this,
       network,
       options,
-      makeRuntime: (clock: HostClock): SimRuntime => this.#makeRuntime(name, index, clock),
+      makeRuntime: (host: SimHost): SimRuntime => this.#makeRuntime(host),
       onProgram: (before: ProgramState, after: ProgramState): void => this.#onProgram(before, after),
       onFailure: this.#options.onFailure,
     }
@@ -168,7 +167,7 @@ export class SimWorld {
     this.scheduler.clear()
   }
 
-  #makeRuntime(name: string, index: number, clock: HostClock): SimRuntime {
+  #makeRuntime({ name, index, clock, gate, diskState }: SimHost): SimRuntime {
     return new SimRuntime({
       scheduler: this.scheduler,
       bridge: this.bridge,
@@ -178,6 +177,8 @@ export class SimWorld {
       clock,
       epochOffsetMs: this.config.epochOffsetMs,
       hold: this.#options.hold,
+      gate,
+      disk: diskState,
     })
   }
 

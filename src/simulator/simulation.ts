@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { setBuggifyHook } from '../core/buggify.ts'
 import { invalidConfiguration, parseDuration, parseSimulatorConfig } from '../core/config.ts'
 import type { SimulatorConfig } from '../core/config.ts'
 import { P2PError } from '../core/errors.ts'
@@ -14,9 +15,10 @@ import { EventKind } from './audit.ts'
 import type { AuditObserver } from './audit.ts'
 import { Driver } from './driver.ts'
 import type { DriverOptions, RunEnd } from './driver.ts'
+import { FaultInjector } from './faults/injector.ts'
 import { describeHosts, hostStates } from './host-state.ts'
 import type { HostState } from './host-state.ts'
-import type { HostOptions, HostProgramSource, SimHost } from './host.ts'
+import type { CrashOptions, HostOptions, HostProgramSource, SimHost } from './host.ts'
 import type { P2PAddress } from '../core/address.ts'
 import type { Lan, NameService, Topology, TopologyLanOptions } from './network/index.ts'
 import type { RelayHost } from './relay-host.ts'
@@ -42,14 +44,22 @@ export interface SimulationOptions {
   readonly runLimitMs?: number | undefined
   /** `immediates` uses only documented functions of Node to run microtasks, at half the speed. @default 'tick' */
   readonly settle?: 'tick' | 'immediates' | undefined
+  /**
+   * Whether the points marked with `buggify` in code do what is unlikely: all of them that the seed chooses, or those
+   * that are not in `without`. @default false
+   */
+  readonly buggify?: boolean | { readonly without: readonly string[] } | undefined
   /** Sees every record of the history. */
   readonly observer?: AuditObserver | undefined
 }
 
 /** What a run came to. */
 export interface SimulationResult {
-  /** All programs ended; the time was over; or nothing was left that could wake a program, and those left wait for ever. */
-  readonly ended: 'programs' | 'time' | 'idle'
+  /**
+   * All programs ended; the time was over; nothing was left that could wake a program, and those left wait for ever; or
+   * the condition of `until` was met.
+   */
+  readonly ended: 'programs' | 'time' | 'idle' | 'until'
   /** Virtual time at the end. */
   readonly virtualMs: number
   /** Events run since the simulation began. */
@@ -63,6 +73,19 @@ export interface SimulationResult {
    * What each host does, and which call it waits in since when, a line a host; empty when all programs have ended.
    */
   readonly report: string
+}
+
+/** Something that is to happen. Disposing of it, or `cancel`, keeps it from happening. */
+export interface PendingOperation extends Disposable {
+  cancel(): void
+}
+
+/** Options of {@link Simulation.run}. */
+export interface RunOptions {
+  /** How long, in virtual milliseconds. @default up to `config.durationMs`, or without limit */
+  readonly forMs?: number | undefined
+  /** Ends the run, asked whenever code of the application has run. With it the end of all programs does not. */
+  readonly until?: (() => boolean) | undefined
 }
 
 /** A virtual time: milliseconds since the start, or a duration such as `30s`. */
@@ -103,6 +126,10 @@ export class Simulation implements AsyncDisposable {
   #operationsPending = 0
   /** Timers of hosts' code. */
   #timers = 0
+  readonly #onSettled = new Set<() => void>()
+  readonly #buggified = new Map<string, number>()
+  readonly #activePoints = new Map<string, boolean>()
+  #faults: FaultInjector | undefined
   #closed = false
 
   constructor(options: SimulationOptions = {}) {
@@ -123,6 +150,7 @@ export class Simulation implements AsyncDisposable {
     const driverOptions: DriverOptions = {
       onTurn: (driving) => {
         ambient().currentHost = driving ? (): SimHost | undefined => this.#world.currentHost : undefined
+        if (options.buggify) setBuggifyHook(driving ? (name) => this.#buggify(name, options.buggify) : undefined)
       },
       onError: (error, host) => this.#describe(error, host),
       report: () => this.report(),
@@ -175,6 +203,19 @@ export class Simulation implements AsyncDisposable {
     return this.#world.names
   }
 
+  /** What goes wrong: faults to inject, and to heal. */
+  get faults(): FaultInjector {
+    return (this.#faults ??= new FaultInjector(this.#world, (atMs, operation) => {
+      const pending = this.at(atMs, operation)
+      return () => pending.cancel()
+    }))
+  }
+
+  /** How often each point marked with `buggify` said yes, in the order of the first time. */
+  get buggified(): ReadonlyMap<string, number> {
+    return this.#buggified
+  }
+
   /**
    * Adds a LAN, behind a NAT unless told otherwise, for hosts to be in.
    *
@@ -221,19 +262,56 @@ export class Simulation implements AsyncDisposable {
    *
    * @throws P2PError `invalid-configuration` when the time has passed
    */
-  at(time: VirtualTime, operation: () => void | Promise<void>): void {
+  at(time: VirtualTime, operation: () => void | Promise<void>): PendingOperation {
     this.#checkOpen()
     const atMs = typeof time === 'string' ? parseDuration(time, 'time') : time
     const delayMs = atMs - this.now
     if (!(delayMs >= 0)) throw invalidConfiguration('time', time, `it is ${this.now} ms already`)
     const number = this.#operations++
     this.#operationsPending++
-    this.#world.scheduler.schedule(Math.round(delayMs * 1000), () => {
+    let pending = true
+    const event = this.#world.scheduler.schedule(Math.round(delayMs * 1000), () => {
+      pending = false
       this.#operationsPending--
       this.#world.scheduler.woke(NO_HOST)
       this.#world.scheduler.audit.record(EventKind.operation, NO_HOST, number)
       Promise.resolve(operation()).catch((error: unknown) => this.#driver.fail(error, NO_HOST))
     })
+    const cancel = (): void => {
+      if (!pending) return
+      pending = false
+      this.#operationsPending--
+      event.cancel()
+    }
+    return { cancel, [Symbol.dispose]: cancel }
+  }
+
+  /**
+   * Runs code on behalf of a host, now: what it creates is the host's, and it can wait for whatever the host's program
+   * can. It goes on only while the simulation runs. Of a host that loses its power nobody hears any more.
+   *
+   * @returns a promise to await once the simulation has run, or in code that runs in it
+   */
+  perform<T>(host: SimHost, code: (host: SimHost) => Promise<T> | T): Promise<T> {
+    this.#checkOpen()
+    const { scheduler } = this.#world
+    return new Promise((resolve, reject) => {
+      scheduler.schedule(0, () => {
+        scheduler.woke(host.index)
+        new Promise<T>((settle) => settle(code(host))).then(resolve, reject)
+      })
+    })
+  }
+
+  /**
+   * Calls `listener` whenever code of the application has run, and all that follows from it at that instant, until the
+   * result is called. What it throws ends the run.
+   */
+  onSettled(listener: () => void): () => void {
+    this.#onSettled.add(listener)
+    return () => {
+      this.#onSettled.delete(listener)
+    }
   }
 
   /**
@@ -241,14 +319,14 @@ export class Simulation implements AsyncDisposable {
    * left to happen. Without `forMs` a run also ends, as idle, when hosts wait for each other: when nothing has woken any
    * code for ten minutes, and no timer will.
    *
-   * @param options.forMs default: up to `config.durationMs`, or without limit
    * @throws P2PError `program-failed` when a program, or an operation of the scenario, fails; it names the host
    */
-  async run(options: { readonly forMs?: number | undefined } = {}): Promise<SimulationResult> {
-    const { forMs } = options
+  async run(options: RunOptions = {}): Promise<SimulationResult> {
+    const { forMs, until } = options
     if (forMs !== undefined && !(forMs >= 0)) throw invalidConfiguration('forMs', forMs, 'must be 0 or more')
     const limitMs = this.config.durationMs ?? Number.POSITIVE_INFINITY
-    return this.#drive(Math.min(limitMs, this.now + (forMs ?? Number.POSITIVE_INFINITY)), this.#world.programsAlive > 0)
+    const untilMs = Math.min(limitMs, this.now + (forMs ?? Number.POSITIVE_INFINITY))
+    return this.#drive(untilMs, until === undefined && this.#world.programsAlive > 0, until)
   }
 
   /** Runs for `config.stepSizeMs`, whether programs end or not. Throws as `run`. */
@@ -257,8 +335,8 @@ export class Simulation implements AsyncDisposable {
   }
 
   /** As {@link SimHost.crash}. */
-  crash(name: string): void {
-    this.#world.hostOf(name).crash()
+  crash(name: string, options?: CrashOptions): void {
+    this.#world.hostOf(name).crash(options)
   }
 
   /** As {@link SimHost.restart}. */
@@ -280,7 +358,7 @@ export class Simulation implements AsyncDisposable {
     return this.close()
   }
 
-  async #drive(untilMs: number, untilPrograms: boolean): Promise<SimulationResult> {
+  async #drive(untilMs: number, untilPrograms: boolean, until?: () => boolean): Promise<SimulationResult> {
     this.#checkOpen()
     const shared = ambient()
     if (shared.currentHost) {
@@ -291,14 +369,25 @@ export class Simulation implements AsyncDisposable {
     }
     const world = this.#world
     // A host that has crashed may be restarted as long as the scenario goes on.
-    const stop = (): boolean =>
-      untilPrograms && world.programsAlive === 0 && (world.programsCrashed === 0 || this.#operationsPending === 0)
+    let isMet = false
+    const stop = (): boolean => {
+      try {
+        for (const listener of this.#onSettled) listener()
+        if (until?.() === true) return (isMet = true)
+      } catch (error) {
+        this.#driver.fail(error, NO_HOST)
+        return true
+      }
+      return (
+        untilPrograms && world.programsAlive === 0 && (world.programsCrashed === 0 || this.#operationsPending === 0)
+      )
+    }
     const isQuiet = (): boolean => untilMs === Number.POSITIVE_INFINITY && this.#timers + this.#operationsPending === 0
     shared.running++
     try {
       const end = await this.#driver.run({ untilUs: Math.round(untilMs * 1000), stop, isQuiet })
       return {
-        ended: ENDED[end],
+        ended: isMet ? 'until' : ENDED[end],
         virtualMs: this.now,
         events: world.scheduler.eventsRun,
         hash: this.hash,
@@ -309,6 +398,21 @@ export class Simulation implements AsyncDisposable {
     } finally {
       shared.running--
     }
+  }
+
+  #buggify(name: string, options: SimulationOptions['buggify']): boolean {
+    if (typeof options === 'object' && options.without.includes(name)) return false
+    const { scheduler } = this.#world
+    // Whether a point is active is drawn from a stream of its own: the calls of one point do not change another's.
+    let active = this.#activePoints.get(name)
+    const random = scheduler.random(`buggify/${name}`)
+    if (active === undefined) {
+      active = random.nextBelow(4) === 0
+      this.#activePoints.set(name, active)
+    }
+    if (!active || random.nextBelow(4) !== 0) return false
+    this.#buggified.set(name, (this.#buggified.get(name) ?? 0) + 1)
+    return true
   }
 
   /** Names the culprit, and how to see it again. */

@@ -86,7 +86,7 @@ export class SimulatorP2P extends EngineNode<SimulatorConnection> {
     const releaseId = world.claimId(key.nodeId, host.name)
     const endpoint = new SimEndpoint({
       port: freePort(host, key),
-      kernel: world.scheduler,
+      kernel: host.kernel,
       host: host.index,
       name: host.name,
       key,

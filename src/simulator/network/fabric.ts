@@ -197,6 +197,22 @@ export class Fabric {
     return this.#addLan(new Lan(name, hub, realm, router), outside, options)
   }
 
+  /**
+   * Gives the NAT of a LAN another outside address, as a provider does when a line dials in anew. All its mappings are
+   * gone.
+   *
+   * @throws P2PError `invalid-configuration` for a LAN without a NAT, `limit-exceeded` when there is no free address
+   */
+  renumber(lan: Lan): void {
+    const outside = lan.nat && lan.realm.router?.outside
+    if (!outside) throw invalidConfiguration('lan', lan.name, 'has no NAT, and so no address of its own')
+    const ip = outside.realm.choose(undefined)
+    outside.realm.remove(outside)
+    outside.ip = ip
+    outside.realm.add(outside)
+    lan.nat?.renumber(ip)
+  }
+
   /** The interfaces, in the order they were attached. */
   interfaces(): readonly NetworkInterface[] {
     return [...this.#interfaces.values()]

@@ -33,6 +33,12 @@ export interface Packet {
 /** Called, as an event of the receiving host, for each packet that arrives. */
 export type PacketHandler = (packet: Packet) => void
 
+/** @internal Where packets wait for a host that is paused or slow. */
+export interface PacketGate {
+  readonly isOpen: boolean
+  hold(callback: () => void, isPacket: boolean): unknown
+}
+
 /** @internal What takes an interface's packets. */
 export interface PacketSink {
   send(
@@ -147,6 +153,13 @@ export class Socket implements Disposable {
 
   /** @internal */
   receive(packet: Packet): void {
+    const { gate } = this.#iface
+    if (!gate || gate.isOpen) this.#take(packet)
+    else gate.hold(() => this.#take(packet), true)
+  }
+
+  #take(packet: Packet): void {
+    if (this.#isClosed) return
     this.receivedPackets++
     this.#handler(packet)
   }
@@ -167,6 +180,8 @@ export class NetworkInterface {
   #nextEphemeral = 0
   /** Whether it is up. A host whose interface is down, as in flight mode, sends and receives nothing. */
   isUp = true
+  /** @internal What its packets have to pass to be received. */
+  gate: PacketGate | undefined
 
   /** @internal Its place in a realm. */
   readonly attachment: Attachment

@@ -84,6 +84,8 @@ export class NatTable {
   #sweepAt = SMALLEST_SWEEP
   /** No session ends before this. */
   #earliestEndUs = 0
+  /** Ports that inside addresses had before a rebinding. */
+  readonly #avoided = new Map<SocketAddress, number>()
 
   constructor(kernel: Kernel, book: AddressBook, options: NatTableOptions) {
     this.#kernel = kernel
@@ -173,6 +175,15 @@ export class NatTable {
     return mappings.length
   }
 
+  /** Forgets everything but forwarded ports; whoever had a port gets another next time. How many mappings. */
+  rebind(): number {
+    this.#avoided.clear()
+    for (const { inside, outside, key } of this.#byPort.values()) {
+      if (key !== FORWARDED) this.#avoided.set(inside, outside.port)
+    }
+    return this.flush(true)
+  }
+
   /** Forgets everything, and maps to another address from now on. */
   renumber(outsideIp: IpAddress): void {
     this.flush(false)
@@ -216,8 +227,9 @@ export class NatTable {
   }
 
   #open(source: SocketAddress, destination: SocketAddress, now: number): Mapping | undefined {
-    const port = this.#allocate(source.port, now)
+    const port = this.#allocate(source.port, now, this.#avoided.get(source))
     if (port === undefined) return undefined
+    this.#avoided.delete(source)
     const mapping = this.#add(source, port, keyOf(this.#mapping, destination), now)
     this.#kernel.audit.record(NetworkKind.natMapping, -1, source.index, mapping.outside.index)
     return mapping
@@ -242,24 +254,26 @@ export class NatTable {
     if (this.#recent === mapping) this.#recent = undefined
   }
 
-  #allocate(insidePort: number, now: number): number | undefined {
+  #allocate(insidePort: number, now: number, avoided: number | undefined): number | undefined {
     const { portAllocation } = this.#options.settings
-    if (portAllocation === 'preserve' && insidePort > 0 && !this.#isTaken(insidePort, now)) return insidePort
+    if (portAllocation === 'preserve' && insidePort > 0 && insidePort !== avoided && !this.#isTaken(insidePort, now)) {
+      return insidePort
+    }
     let first = insidePort
     if (portAllocation === 'sequential') first = this.#nextPort
     if (portAllocation === 'random') {
       first = FIRST_PORT + this.#kernel.random(this.#options.stream).nextBelow(PORTS)
     }
-    const port = this.#search(Math.max(first, FIRST_PORT), now)
+    const port = this.#search(Math.max(first, FIRST_PORT), now, avoided)
     if (portAllocation === 'sequential' && port) this.#nextPort = port === 65_535 ? FIRST_PORT : port + 1
     return port
   }
 
   /** The first free port from there on, round and round. */
-  #search(first: number, now: number): number | undefined {
+  #search(first: number, now: number, avoided?: number): number | undefined {
     for (let i = 0; i < PORTS; i++) {
       const port = FIRST_PORT + ((first - FIRST_PORT + i) % PORTS)
-      if (!this.#isTaken(port, now)) return port
+      if (port !== avoided && !this.#isTaken(port, now)) return port
     }
     return undefined
   }

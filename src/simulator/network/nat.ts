@@ -110,6 +110,15 @@ export class Nat {
     this.#kernel.audit.record(NetworkKind.natFlush, -1, this.#outsideIp.index, count)
   }
 
+  /**
+   * Forgets everything but forwarded ports, and gives every inside address another port than it had: what a router does
+   * that rebinds as it likes.
+   */
+  rebind(): void {
+    const count = this.#udp.rebind() + (this.#tcp?.rebind() ?? 0)
+    this.#kernel.audit.record(NetworkKind.natFlush, -1, this.#outsideIp.index, count)
+  }
+
   /** Takes another outside address; forgets everything, forwarded ports included. */
   renumber(outsideIp: IpAddress): void {
     this.#udp.renumber(outsideIp)
