@@ -11,8 +11,9 @@ function percent(error) {
   return `${error < 0 ? '-' : '+'}${(100 * Math.abs(error)).toFixed(1)} %`
 }
 
-function cells({ label, measured, simulated, error, ks, bar, pass }) {
-  const verdict = pass === undefined ? '' : pass ? 'ok' : 'MISSED'
+function cells({ label, measured, simulated, error, ks, bar, pass, isUndecided, interval }) {
+  const missed = isUndecided ? `undecided: ${interval.map(number).join('..')}` : 'MISSED'
+  const verdict = pass === undefined ? '' : pass ? 'ok' : missed
   const distance = ks === undefined ? '' : ks.toFixed(2)
   return [label, number(measured), number(simulated), percent(error), distance, bar ?? '', verdict]
 }
@@ -23,12 +24,14 @@ export function tableRows(judgements) {
 }
 
 /** The end of it in a sentence. */
-export function conclusion({ figures, missed, medianError }) {
+export function conclusion({ figures, missed, undecided, medianError }) {
   const error = Number.isFinite(medianError) ? `; median error ${(100 * medianError).toFixed(1)} %` : ''
-  return `${figures - missed} of ${figures} figures within their bars${error}`
+  const open = undecided > 0 ? `, ${undecided} more within the measured 95 % interval` : ''
+  return `${figures - missed} of ${figures} figures within their bars${open}${error}`
 }
 
-/** The same as tables of Markdown: links side by side, then everything else; what was missed is bold. */
+/** The same as tables of Markdown: links side by side, then everything else; what was missed is bold, or
+ * slanted where the measurement cannot tell. */
 export function markdown(judgements, summary, seeds) {
   const links = judgements.filter(({ count }) => count !== undefined)
   const keys = [...new Set(links.flatMap(({ figures }) => figures.map(({ key }) => key)))]
@@ -52,7 +55,8 @@ export function markdown(judgements, summary, seeds) {
   return lines.join('\n')
 }
 
-function short({ measured, simulated, error, ks, pass }) {
+function short({ measured, simulated, error, ks, pass, isUndecided }) {
   const text = `${number(measured)} / ${number(simulated)}, ${ks === undefined ? percent(error) : `KS ${ks.toFixed(2)}`}`
-  return pass === false ? `**${text}**` : text
+  if (pass !== false) return text
+  return isUndecided ? `*${text}*` : `**${text}**`
 }
