@@ -5,6 +5,7 @@
  * @module
  */
 import type { Audit, Kernel, KernelEvent, RandomStream } from './kernel.ts'
+import type { Trace } from './trace/trace.ts'
 
 /** Packets that wait at a closed gate: the socket buffer of a host whose programs do not read. More are dropped. */
 export const MAX_HELD_PACKETS = 512
@@ -138,6 +139,10 @@ export class HostKernel implements Kernel {
 
   get audit(): Audit {
     return this.#kernel.audit
+  }
+
+  get trace(): Trace | undefined {
+    return this.#kernel.trace
   }
 
   nowUs(): number {

@@ -7,6 +7,7 @@ import { P2PError } from '../core/errors.ts'
 import { testSigningKey } from '../core/keys.ts'
 import type { SigningKey } from '../core/keys.ts'
 import type { NodeId } from '../core/node-id.ts'
+import type { TraceFields } from '../core/trace.ts'
 import { ambient } from './ambient.ts'
 import { digestText, EventKind } from './audit.ts'
 import { DiskState } from './disk.ts'
@@ -108,6 +109,9 @@ export class SimHost {
     this.#runtime = context.makeRuntime(this)
     scheduler.audit.record(EventKind.hostAdded, index, digestText(name))
     if (context.options.clock) onClock(this.clock.offsetMs, this.clock.driftPpm)
+    // A key takes a while to make.
+    const { trace } = scheduler
+    if (trace) trace.record('host', { host: index, node: this.network.node.index, name, id: this.id.toString() })
   }
 
   /** The key that its nodes use unless they are given another: `testSigningKey(name)`. */
@@ -174,6 +178,11 @@ export class SimHost {
     }
   }
 
+  /** Writes a line into the trace, if there is one; it changes nothing else. */
+  log(text: string): void {
+    this.world.scheduler.trace?.record('log', { host: this.index, text })
+  }
+
   /** Where it is plugged in. */
   get options(): HostOptions {
     return this.#options
@@ -206,6 +215,7 @@ export class SimHost {
   crash(options: CrashOptions = {}): void {
     if (!this.#on) return
     this.world.scheduler.audit.record(EventKind.hostCrashed, this.index)
+    this.#trace('crashed')
     this.#switchOff()
     if (options.disk === 'lost') this.diskState.wipe()
     else this.diskState.crash()
@@ -251,6 +261,10 @@ export class SimHost {
     this.gate.reset()
   }
 
+  #trace(state: TraceFields<'program'>['state']): void {
+    this.world.scheduler.trace?.record('program', { host: this.index, state })
+  }
+
   #become(state: ProgramState): void {
     const before = this.#state
     this.#state = state
@@ -268,6 +282,7 @@ export class SimHost {
       if (!this.#on || this.#starts !== start) return
       scheduler.woke(this.index)
       scheduler.audit.record(EventKind.programStarted, this.index, start)
+      this.#trace('started')
       this.#become('running')
       void this.#run(program, start)
     })
@@ -284,6 +299,7 @@ export class SimHost {
     // Of a host that has crashed in the meantime nobody hears any more.
     if (!this.#on || this.#starts !== start) return
     this.world.scheduler.audit.record(EventKind.programEnded, this.index, failure ? 1 : 0)
+    this.#trace(failure ? 'failed' : 'ended')
     this.#become('ended')
     if (failure) this.#context.onFailure(failure.error, this.index)
   }

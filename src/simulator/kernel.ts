@@ -4,6 +4,7 @@
  *
  * @module
  */
+import type { Trace } from './trace/trace.ts'
 
 /** A pending event. */
 export interface KernelEvent {
@@ -46,4 +47,6 @@ export interface Kernel {
   /** The random stream of that name; the same object for the same name. */
   random(name: string): RandomStream
   readonly audit: Audit
+  /** Told of what happens, where somebody wants to see it; it changes nothing. */
+  readonly trace?: Trace | undefined
 }

@@ -18,7 +18,7 @@ export interface RelayHost {
 
 /** The program of a relay. It serves until its host loses its power, and again after a restart. */
 export function runRelay(host: SimHost): void {
-  const relay = new SimRelay({ kernel: host.kernel, network: host.network })
+  const relay = new SimRelay({ kernel: host.kernel, network: host.network, host: host.index })
   host.onPowerOff(() => relay.close())
 }
 

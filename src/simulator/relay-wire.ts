@@ -5,8 +5,11 @@
  *
  * @module
  */
+import { TRACE_RELAY_MESSAGES, TraceItem } from '../core/trace.ts'
 import type { IdentityProof } from './transport/identity.ts'
 import type { Packet } from './transport/packet.ts'
+
+const RELAY = TraceItem['Relay'] as number
 
 /** Proves to a relay that it speaks to the node of an id. */
 export const RELAY_CONTEXT = 'relay'
@@ -47,6 +50,13 @@ export class RelayDatagram {
   /** The message in `value`; undefined when there is none. */
   static messageOf(value: unknown): RelayMessage | undefined {
     return typeof value === 'object' && value !== null && #message in value ? value.#message : undefined
+  }
+
+  /** Appends what it is, as `TRACE_ITEMS` says, for traces. */
+  describe(items: number[]): void {
+    const message = this.#message
+    items.push(RELAY, 1, Math.max(TRACE_RELAY_MESSAGES.indexOf(message.type), 0))
+    if (message.type === 'packet') message.packet.describe(items)
   }
 
   /** The UDP payload it stands for. */

@@ -16,6 +16,8 @@ import { IdentityProof } from './transport/identity.ts'
 export interface SimRelayOptions {
   readonly kernel: Kernel
   readonly network: DatagramInterface
+  /** The index of its host, for traces. @default -1 */
+  readonly host?: number | undefined
   /** @default 3340, as `iroh-relay --dev` */
   readonly port?: number | undefined
 }
@@ -38,6 +40,7 @@ interface Client {
 /** The relay; see the module's comment. */
 export class SimRelay {
   readonly #kernel: Kernel
+  readonly #host: number
   readonly #socket: DatagramSocket
   readonly #clients = new Map<string, Client>()
   readonly #sessions = new Map<RelaySession, Client>()
@@ -47,6 +50,7 @@ export class SimRelay {
   /** @throws P2PError `network` when the port is in use */
   constructor(options: SimRelayOptions) {
     this.#kernel = options.kernel
+    this.#host = options.host ?? -1
     this.#socket = options.network.bind(options.port ?? RELAY_PORT, (datagram) => this.#receive(datagram))
   }
 
@@ -139,6 +143,7 @@ export class SimRelay {
     const client: Client = { id, session, address: source, heardUs: this.#kernel.nowUs() }
     this.#clients.set(id, client)
     this.#sessions.set(client.session, client)
+    this.#trace(id, 'attached')
     this.#send(source, { type: 'accepted', session: client.session, observed: source.toString() })
   }
 
@@ -164,6 +169,11 @@ export class SimRelay {
   #forget(client: Client): void {
     this.#clients.delete(client.id)
     this.#sessions.delete(client.session)
+    this.#trace(client.id, 'detached')
+  }
+
+  #trace(id: string, what: 'attached' | 'detached'): void {
+    this.#kernel.trace?.record('relay', { host: this.#host, id, what })
   }
 
   #send(destination: DatagramAddress, message: RelayMessage): void {

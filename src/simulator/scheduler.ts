@@ -9,6 +9,7 @@ import { EventKind, HashAudit } from './audit.ts'
 import { EventQueue } from './event-queue.ts'
 import type { Kernel, KernelEvent, RandomStream } from './kernel.ts'
 import { randomStream } from './random.ts'
+import type { Trace } from './trace/trace.ts'
 
 /** No host: events of the network between hosts, or of the scenario. */
 export const NO_HOST = -1
@@ -23,6 +24,8 @@ export class Scheduler implements Kernel {
   /** Decides everything random. */
   readonly seed: bigint
   readonly audit: HashAudit = new HashAudit()
+  /** Told of what happens; none by default. To be set before anything happens. */
+  trace: Trace | undefined
   /**
    * The time when no event is running, for worlds paced by a real clock; virtual time stands still between events
    * where there is none.
@@ -71,6 +74,7 @@ export class Scheduler implements Kernel {
     if (host === this.#currentHost || host < 0) return
     this.#currentHost = this.#currentHost === NO_HOST ? host : SEVERAL_HOSTS
     this.audit.record(EventKind.wake, host)
+    this.trace?.wake(host)
   }
 
   random(name: string): RandomStream {

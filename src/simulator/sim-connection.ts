@@ -21,7 +21,9 @@ import { deferred, SimStream } from './sim-stream.ts'
 import type { Deferred, StreamHost } from './sim-stream.ts'
 import type { TransportConnection } from './transport/connection.ts'
 import type { TransportClose, TransportSink } from './transport/core.ts'
-import type { Packet } from './transport/packet.ts'
+import { ConnectionTrace } from './trace/connection-trace.ts'
+import type { StreamEnd } from './trace/connection-trace.ts'
+import type { Packet, PacketKind } from './transport/packet.ts'
 import type { Route } from './transport/path.ts'
 import { isBidi } from './transport/streams.ts'
 
@@ -82,6 +84,7 @@ export class SimConnection implements CarrierConnection, TransportSink, StreamHo
   readonly host: number
   readonly closed: Promise<CarrierClose>
   readonly #endpoint: ConnectionHost
+  readonly #trace: ConnectionTrace | undefined
   readonly #transport: TransportConnection
   readonly #closing = deferred<CarrierClose>()
   readonly #streams = new Map<number, SimStream>()
@@ -103,7 +106,9 @@ export class SimConnection implements CarrierConnection, TransportSink, StreamHo
     this.kernel = endpoint.kernel
     this.host = endpoint.host
     this.closed = this.#closing.promise
+    this.#trace = this.kernel.trace && new ConnectionTrace(this.kernel, this.kernel.trace)
     this.#transport = make(this)
+    this.#trace?.began(this.host, this.#transport)
     this.flush()
   }
 
@@ -207,6 +212,7 @@ export class SimConnection implements CarrierConnection, TransportSink, StreamHo
   flushNow(): void {
     if (this.#destroyed) return
     const nowUs = this.kernel.nowUs()
+    this.#trace?.window(this.#transport.selected)
     for (let packet = this.#transport.poll(nowUs); packet; packet = this.#transport.poll(nowUs)) {
       for (const route of this.#transport.outgoingRoutes) this.#endpoint.transmit(route, packet)
     }
@@ -218,6 +224,10 @@ export class SimConnection implements CarrierConnection, TransportSink, StreamHo
     this.#destroyed = true
     this.#timer?.cancel()
     this.#timer = undefined
+  }
+
+  traceStreamEnd(streamId: number, how: StreamEnd, code: number): void {
+    this.#trace?.streamEnded(streamId, how, 'local', code)
   }
 
   forget(stream: SimStream): void {
@@ -233,6 +243,7 @@ export class SimConnection implements CarrierConnection, TransportSink, StreamHo
       digestText(remoteNode?.toString() ?? ''),
       digestText(alpn),
     )
+    this.#trace?.connected(this.#transport)
     this.#endpoint.onConnected(this)
   }
 
@@ -244,6 +255,7 @@ export class SimConnection implements CarrierConnection, TransportSink, StreamHo
     const info = carrierClose(close)
     const peer = this.#transport.remoteNode
     this.kernel.audit.record(EventKind.connectionClosed, this.host, digestText(peer?.toString() ?? ''), close.code)
+    this.#trace?.closed(close)
     this.#error = closedError(info, peer)
     this.kernel.woke(this.host)
     for (const stream of this.#streams.values()) stream.onClosed(this.#error)
@@ -260,13 +272,23 @@ export class SimConnection implements CarrierConnection, TransportSink, StreamHo
     if (this.#datagrams.add(bytes)) this.kernel.woke(this.host)
   }
 
+  onPacketLost(pathId: number, kind: PacketKind, number: number, sizeBytes: number): void {
+    this.#trace?.lost(pathId, kind, number, sizeBytes)
+  }
+
+  onProbe(pathId: number, count: number): void {
+    this.#trace?.probe(pathId, count)
+  }
+
   onPathsChanged(): void {
+    this.#trace?.paths(this.#transport)
     if (this.#pathListeners.size === 0) return
     // From inside the transport's own call a listener must not come back to it.
     this.kernel.schedule(0, () => this.#tellPaths())
   }
 
   onStreamOpened(streamId: number): void {
+    this.#trace?.stream(streamId, 'remote')
     const bidi = isBidi(streamId)
     const stream = this.#stream(streamId, bidi, true)
     if ((bidi ? this.#bi : this.#uni).add(stream)) this.kernel.woke(this.host)
@@ -286,10 +308,12 @@ export class SimConnection implements CarrierConnection, TransportSink, StreamHo
   }
 
   onStreamReset(streamId: number, code: number): void {
+    this.#trace?.streamEnded(streamId, 'reset', 'remote', code)
     this.#streams.get(streamId)?.onReset(code)
   }
 
   onStreamStopped(streamId: number, code: number): void {
+    this.#trace?.streamEnded(streamId, 'stopped', 'remote', code)
     // A stream may be stopped before anything of it has arrived here, and nobody knows of it yet.
     this.#streams.get(streamId)?.onStopped(code)
   }
@@ -304,6 +328,7 @@ export class SimConnection implements CarrierConnection, TransportSink, StreamHo
       }
       this.#opening.splice(i, 1)
       this.kernel.woke(this.host)
+      this.#trace?.stream(streamId, 'local')
       opened.resolve(this.#stream(streamId, true, bidi))
     }
   }
@@ -311,7 +336,10 @@ export class SimConnection implements CarrierConnection, TransportSink, StreamHo
   #open(bidi: boolean): Promise<SimStream> {
     if (this.#error) return Promise.reject(this.#error)
     const streamId = this.#transport.openStream(bidi)
-    if (streamId !== undefined) return Promise.resolve(this.#stream(streamId, true, bidi))
+    if (streamId !== undefined) {
+      this.#trace?.stream(streamId, 'local')
+      return Promise.resolve(this.#stream(streamId, true, bidi))
+    }
     const opened = deferred<SimStream>()
     this.#opening.push({ bidi, opened })
     return opened.promise

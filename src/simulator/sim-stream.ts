@@ -8,6 +8,7 @@ import type { CarrierReceiveStream, CarrierSendStream, CarrierStream } from '../
 import { P2PError } from '../core/errors.ts'
 import { digestBytes, EventKind } from './audit.ts'
 import type { Kernel } from './kernel.ts'
+import type { StreamEnd } from './trace/connection-trace.ts'
 import type { TransportConnection } from './transport/connection.ts'
 
 /** What a stream needs of its connection. */
@@ -18,6 +19,8 @@ export interface StreamHost {
   readonly transport: TransportConnection
   /** Datagrams may be due. */
   flush(): void
+  /** For traces: this side has ended one of its halves. */
+  traceStreamEnd(streamId: number, how: StreamEnd, code: number): void
   /** Neither half will change any more. */
   forget(stream: SimStream): void
 }
@@ -96,6 +99,7 @@ export class SimStream implements CarrierStream, CarrierSendStream, CarrierRecei
     if (this.#sendEnd === 'finished') return DONE
     if (this.#sendEnd !== undefined) return Promise.reject(this.#sendEnd)
     this.#sendEnd = 'finished'
+    this.#host.traceStreamEnd(this.id, 'finished', 0)
     this.#host.transport.finish(this.id)
     this.#host.flush()
     return DONE
@@ -103,6 +107,7 @@ export class SimStream implements CarrierStream, CarrierSendStream, CarrierRecei
 
   reset(code: number): void {
     if (this.#sendDone) return
+    this.#host.traceStreamEnd(this.id, 'reset', code)
     this.#host.transport.reset(this.id, code)
     this.#host.flush()
     this.#endSend(P2PError.of('stream-reset', `this side abandoned the stream (code ${code})`, { streamCode: code }))
@@ -128,6 +133,7 @@ export class SimStream implements CarrierStream, CarrierSendStream, CarrierRecei
 
   stop(code: number): void {
     if (this.#receiveDone) return
+    this.#host.traceStreamEnd(this.id, 'stopped', code)
     this.#host.transport.stop(this.id, code)
     this.#host.flush()
     this.#endReceive(P2PError.of('stream-stopped', `this side stopped reading (code ${code})`, { streamCode: code }))

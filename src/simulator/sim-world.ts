@@ -16,6 +16,7 @@ import { DEFAULT_RELAY, relayUrl, runRelay } from './relay-host.ts'
 import type { RelayHost } from './relay-host.ts'
 import { SimRuntime } from './runtime.ts'
 import { Scheduler } from './scheduler.ts'
+import type { Trace } from './trace/trace.ts'
 
 /** How long addresses of ids are cached: what iroh's own DNS servers say. */
 const ID_TTL_SECONDS = 30
@@ -28,6 +29,8 @@ export interface SimWorldOptions {
   readonly files: RuntimeFileSystem
   /** Code of a host (an index) has failed outside of anything that could report it. */
   readonly onFailure: (error: unknown, host: number) => void
+  /** Makes the trace, where one is wanted. */
+  readonly trace?: ((nowUs: () => number) => Trace) | undefined
   /** As `SimRuntimeOptions.hold`. */
   readonly hold?: (() => () => void) | undefined
 }
@@ -59,6 +62,7 @@ export class SimWorld {
     this.#options = options
     this.config = config
     this.scheduler = new Scheduler(options.seed)
+    this.scheduler.trace = options.trace?.(() => this.scheduler.nowUs())
     this.topology = new Topology(this.scheduler, {
       defaultLatencyMs: config.defaultLatencyMs,
       defaultPacketLoss: config.defaultPacketLoss,

@@ -20,10 +20,14 @@ import { describeHosts, hostStates } from './host-state.ts'
 import type { HostState } from './host-state.ts'
 import type { CrashOptions, HostOptions, HostProgramSource, SimHost } from './host.ts'
 import type { P2PAddress } from '../core/address.ts'
+import type { TraceFields } from '../core/trace.ts'
 import type { Lan, NameService, Topology, TopologyLanOptions } from './network/index.ts'
 import type { RelayHost } from './relay-host.ts'
 import { NO_HOST } from './scheduler.ts'
 import { SimWorld } from './sim-world.ts'
+import { observers, openTrace, resolveTrace } from './trace/open.ts'
+import type { TraceOptions, TraceSink } from './trace/trace.ts'
+import type { TraceWriter } from './trace/writer.ts'
 
 /** Options of a {@link Simulation}. */
 export interface SimulationOptions {
@@ -51,6 +55,11 @@ export interface SimulationOptions {
   readonly buggify?: boolean | { readonly without: readonly string[] } | undefined
   /** Sees every record of the history. */
   readonly observer?: AuditObserver | undefined
+  /**
+   * Records the run for people and viewers: into a file, something that takes the bytes, or as the options say. It is
+   * whole once the simulation was closed. @default none
+   */
+  readonly trace?: string | TraceSink | TraceOptions | undefined
 }
 
 /** What a run came to. */
@@ -122,6 +131,7 @@ export class Simulation implements AsyncDisposable {
   readonly config: SimulatorConfig
   readonly #world: SimWorld
   readonly #driver: Driver
+  readonly #trace: TraceWriter | undefined
   #operations = 0
   #operationsPending = 0
   /** Timers of hosts' code. */
@@ -135,18 +145,28 @@ export class Simulation implements AsyncDisposable {
   constructor(options: SimulationOptions = {}) {
     this.config = options.config ?? parseSimulatorConfig(process.env)
     this.seed = checkSeed(options.seed ?? this.config.seed ?? randomSeed())
+    let writer: TraceWriter | undefined
+    const trace = resolveTrace(options.trace)
     this.#world = new SimWorld({
       seed: this.seed,
       config: this.config,
       files: options.files ?? new RealFileSystem(),
       onFailure: (error, host) => this.#driver.fail(error, host),
+      trace:
+        trace &&
+        ((nowUs) => {
+          const { epochOffsetMs: epochMs } = this.config
+          const onFailure = (error: unknown): void => this.#driver.fail(error, NO_HOST)
+          return (writer = openTrace(trace, { seed: this.seed, epochMs, nowUs, onFailure }))
+        }),
       hold: () => {
         this.#timers++
         return () => this.#timers--
       },
     })
     const { scheduler } = this.#world
-    scheduler.audit.observer = options.observer
+    this.#trace = writer
+    scheduler.audit.observer = observers(options.observer, trace?.events === true ? writer : undefined)
     const driverOptions: DriverOptions = {
       onTurn: (driving) => {
         ambient().currentHost = driving ? (): SimHost | undefined => this.#world.currentHost : undefined
@@ -275,6 +295,7 @@ export class Simulation implements AsyncDisposable {
       this.#operationsPending--
       this.#world.scheduler.woke(NO_HOST)
       this.#world.scheduler.audit.record(EventKind.operation, NO_HOST, number)
+      this.#trace?.record('operation', { operation: number, text: '' })
       Promise.resolve(operation()).catch((error: unknown) => this.#driver.fail(error, NO_HOST))
     })
     const cancel = (): void => {
@@ -329,6 +350,11 @@ export class Simulation implements AsyncDisposable {
     return this.#drive(untilMs, until === undefined && this.#world.programsAlive > 0, until)
   }
 
+  /** Writes a line of the scenario's own into the trace, if there is one; it changes nothing else. */
+  log(text: string): void {
+    this.#trace?.record('log', { host: NO_HOST, text })
+  }
+
   /** Runs for `config.stepSizeMs`, whether programs end or not. Throws as `run`. */
   async step(): Promise<SimulationResult> {
     return this.#drive(this.now + this.config.stepSizeMs, false)
@@ -352,6 +378,7 @@ export class Simulation implements AsyncDisposable {
       this.#driver.fail(P2PError.of('invalid-configuration', why, { name: 'close', value: 'while running' }), NO_HOST)
     }
     await this.#world.dispose()
+    this.#trace?.close()
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -384,10 +411,13 @@ export class Simulation implements AsyncDisposable {
     }
     const isQuiet = (): boolean => untilMs === Number.POSITIVE_INFINITY && this.#timers + this.#operationsPending === 0
     shared.running++
+    let outcome: TraceFields<'ran'>['outcome'] = 'failed'
+    let failure: string | undefined
     try {
       const end = await this.#driver.run({ untilUs: Math.round(untilMs * 1000), stop, isQuiet })
+      outcome = isMet ? 'until' : ENDED[end]
       return {
-        ended: isMet ? 'until' : ENDED[end],
+        ended: outcome,
         virtualMs: this.now,
         events: world.scheduler.eventsRun,
         hash: this.hash,
@@ -395,8 +425,12 @@ export class Simulation implements AsyncDisposable {
         waiting: world.hosts.filter(({ program }) => program === 'running').map(({ name }) => name),
         report: end === 'stopped' ? '' : this.report(),
       }
+    } catch (error) {
+      failure = error instanceof Error ? error.message : String(error)
+      throw error
     } finally {
       shared.running--
+      this.#trace?.ran({ outcome, hash: this.hash, events: world.scheduler.eventsRun }, failure)
     }
   }
 

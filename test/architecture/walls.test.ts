@@ -12,6 +12,8 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   discovery: ['core'],
   router: ['core'],
   testing: ['core'],
+  trace: ['core'],
+  cli: ['core', 'trace'],
   simulator: ['core', 'runtime'],
   iroh: ['core', 'runtime'],
   index: ['core', 'runtime', 'router', '#backend'],
@@ -26,6 +28,8 @@ const PACKAGES: Readonly<Record<string, readonly string[]>> = {
   router: ['rou3', 'mrmime', 'find-my-way'],
   testing: ['fast-check', 'node:assert', 'node:assert/strict'],
   simulator: [],
+  trace: [],
+  cli: ['node:fs', 'node:fs/promises', 'node:process', 'node:util', 'node:stream', 'node:stream/promises'],
   iroh: ['@number0/iroh'],
 }
 

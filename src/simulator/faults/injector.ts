@@ -150,7 +150,9 @@ export class FaultInjector {
   }
 
   #tell(fault: Fault, began: boolean): void {
-    this.#world.scheduler.audit.record(EventKind.fault, NO_HOST, began ? 1 : 0)
+    const { audit, trace } = this.#world.scheduler
+    audit.record(EventKind.fault, NO_HOST, began ? 1 : 0)
+    trace?.record('fault', { fault: fault.kind, began: began ? 1 : 0, details: JSON.stringify(fault) })
     for (const listener of this.#listeners) listener(fault, began)
   }
 

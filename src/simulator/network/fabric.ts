@@ -194,6 +194,7 @@ export class Fabric {
     realm.add(router.inside)
     around.add(router.outside)
     realm.router = router
+    this.#traceRouter(name, router)
     return this.#addLan(new Lan(name, hub, realm, router), outside, options)
   }
 
@@ -246,6 +247,16 @@ export class Fabric {
     }
   }
 
+  #traceRouter(name: string, { nat, ipv6, inside, outside }: LanRouter): void {
+    const { trace } = this.#kernel
+    if (!trace) return
+    const nodes = { inside: inside.node.index, outside: outside.node.index }
+    const { mapping = '', filtering = '', portAllocation: ports = '' } = nat?.settings ?? {}
+    const firewall = ipv6 === undefined || ipv6 === 'open' ? (ipv6 ?? '') : 'firewall'
+    trace.record('router', { ...nodes, name, mapping, filtering, ports, ipv6: firewall })
+    for (const { node, ip } of [inside, outside]) trace.record('attach', { host: -1, node: node.index, ip: ip.text })
+  }
+
   #addLan(lan: Lan, edge: GraphNode, options: LanOptions): Lan {
     this.#lans.set(lan.name, lan)
     const around = options.lan?.hub.name ?? options.core ?? INTERNET
@@ -278,6 +289,7 @@ export class Fabric {
     for (const attachment of iface.attachments()) {
       attachment.realm.add(attachment)
       this.#kernel.audit.record(NetworkKind.attach, host, attachment.ip.index, node.index)
+      this.#kernel.trace?.record('attach', { host, node: node.index, ip: attachment.ip.text })
     }
   }
 
@@ -287,6 +299,7 @@ export class Fabric {
     for (const attachment of iface.attachments()) {
       attachment.realm.remove(attachment)
       this.#kernel.audit.record(NetworkKind.detach, host, attachment.ip.index, node.index)
+      this.#kernel.trace?.record('detach', { host, node: node.index, ip: attachment.ip.text })
     }
   }
 

@@ -123,8 +123,10 @@ export class Forwarder {
     sizeBytes: number,
   ): void {
     const number = this.#sent++
+    const { audit, trace } = this.#kernel
     const kind = protocol === 'udp' ? NetworkKind.send : NetworkKind.sendTcp
-    this.#kernel.audit.record(kind, origin.host, source.index, destination.index, sizeBytes, number)
+    audit.record(kind, origin.host, source.index, destination.index, sizeBytes, number)
+    trace?.sent(number, origin.host, origin.node.index, protocol, source, destination, sizeBytes, payload)
     const flight = this.#take(new PacketUnderWay(protocol, source, destination, sizeBytes, payload), origin, number)
     if (!origin.isUp) this.#drop(flight, Drop['interface-down'])
     else if (source.ip.version !== destination.ip.version) this.#drop(flight, Drop['no-route'])
@@ -147,6 +149,7 @@ export class Forwarder {
       if (graph.isPartitioned && graph.separates(link.from, link.to)) return this.#dropOn(flight, link, Drop.partition)
       const delayUs = this.#rules.size === 0 ? this.#transmit(flight, link) : this.#transmitByRules(flight, link)
       if (delayUs < 0) return this.#drop(flight, -delayUs)
+      this.#kernel.trace?.hop(flight.number, link.from.index, link.to.index, 0, delayUs)
       flight.node = link.to
       if (delayUs > 0) return this.#wait(flight, delayUs)
     }
@@ -170,6 +173,7 @@ export class Forwarder {
       if (next?.isPlain) {
         const nextUs = next.transmit(packet, delayUs)
         if (nextUs < 0) return this.#drop(flight, -nextUs)
+        this.#kernel.trace?.hop(flight.number, next.from.index, next.to.index, delayUs, nextUs)
         flight.aheadLink = next
         flight.aheadUs = this.#kernel.nowUs() + delayUs
         flight.changes = graph.changes
@@ -200,10 +204,12 @@ export class Forwarder {
     const { protocol } = packet
     const { nat, inside, outside } = router
     if (!nat || packet.source.ip.version !== outside.ip.version) return this.#passFirewall(flight, at, router)
+    const { trace } = this.#kernel
     if (at === outside) {
       const host = nat.inbound(protocol, packet.source, packet.destination)
       if (typeof host === 'number') return this.#refuse(flight, host)
       packet.destination = host
+      trace?.translated(flight.number, inside.node.index, packet.source, host)
       return this.#enter(flight, inside.node, inside.realm)
     }
     // The router itself has no sockets.
@@ -213,11 +219,13 @@ export class Forwarder {
     const source = nat.outbound(protocol, packet.source, packet.destination)
     if (typeof source === 'number') return this.#refuse(flight, source)
     packet.source = source
+    trace?.translated(flight.number, inside.node.index, source, packet.destination)
     if (!isHairpin) return this.#enter(flight, outside.node, outside.realm)
     // With the outside source address, as RFC 4787, REQ-9 asks, so that the answer takes the same way.
     const host = nat.inbound(protocol, source, packet.destination)
     if (typeof host === 'number') return this.#refuse(flight, host)
     packet.destination = host
+    trace?.translated(flight.number, inside.node.index, source, host)
     return this.#enter(flight, inside.node, inside.realm)
   }
 
@@ -236,6 +244,7 @@ export class Forwarder {
       }
     }
     const to = isInbound ? inside : outside
+    this.#kernel.trace?.translated(flight.number, inside.node.index, source, destination)
     return this.#enter(flight, to.node, to.realm)
   }
 
@@ -266,6 +275,7 @@ export class Forwarder {
       packet.sizeBytes,
       number,
     )
+    this.#kernel.trace?.delivered(number, iface.host, source, destination, packet.isCorrupted)
     this.#release(flight)
     socket.receive(packet)
   }
@@ -284,9 +294,15 @@ export class Forwarder {
     copy.hops = flight.hops
     copy.target = flight.target
     copy.node = link.to
+    const { trace } = this.#kernel
+    trace?.record('copied', { packet: flight.number })
     const delayUs = link.transmit(packet)
-    if (delayUs < 0) this.#drop(copy, -delayUs)
-    else this.#kernel.schedule(delayUs + extraUs, copy.onArrival)
+    if (delayUs < 0) {
+      this.#drop(copy, -delayUs)
+      return
+    }
+    trace?.hop(flight.number, link.from.index, link.to.index, 0, delayUs + extraUs)
+    this.#kernel.schedule(delayUs + extraUs, copy.onArrival)
   }
 
   /** As `#transmit`, asking the rules first. */
@@ -333,7 +349,9 @@ export class Forwarder {
     const { source, destination } = flight.packet
     const { host } = flight.origin
     this.dropped.add(code)
-    this.#kernel.audit.record(NetworkKind.drop, host, source.index, destination.index, code, flight.number)
+    const { audit, trace } = this.#kernel
+    audit.record(NetworkKind.drop, host, source.index, destination.index, code, flight.number)
+    trace?.dropped(flight.number, code, flight.node.index)
     this.#release(flight)
   }
 }

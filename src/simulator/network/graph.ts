@@ -13,7 +13,7 @@ import type { Kernel } from '../kernel.ts'
 import { GraphNode, type GraphNodeKind } from './graph-node.ts'
 import { NetworkKind } from './kinds.ts'
 import { Link } from './link.ts'
-import type { LinkOptions } from './link-options.ts'
+import type { BurstSettings, LinkOptions } from './link-options.ts'
 import { Partition, type PartitionDirection } from './partitions.ts'
 import { computeRoutes } from './routes.ts'
 
@@ -68,6 +68,7 @@ export class NetworkGraph {
     if (lan && lan.kind !== 'router') throw invalidConfiguration('lan', options.lan, 'is no LAN')
     const node = new GraphNode(this.#nextNode++, name, options.kind ?? 'core', lan)
     this.#nodes.set(name, node)
+    this.#traceNode(node)
     return node
   }
 
@@ -85,6 +86,7 @@ export class NetworkGraph {
     this.isolateNode(node)
     this.#nodes.delete(name)
     this.#paths.clear()
+    this.#kernel.trace?.record('nodeRemoved', { node: node.index })
   }
 
   /**
@@ -129,6 +131,7 @@ export class NetworkGraph {
   moveNode(node: GraphNode, lan: GraphNode | undefined): void {
     node.lan = lan
     this.#paths.clear()
+    this.#traceNode(node)
   }
 
   /**
@@ -242,7 +245,15 @@ export class NetworkGraph {
     this.#changes++
     this.#routesVersion++
     this.#paths.clear()
-    this.#kernel.audit.record(NetworkKind.partition, -1, partition.id)
+    const { audit, trace } = this.#kernel
+    audit.record(NetworkKind.partition, -1, partition.id)
+    const indices = (group: ReadonlySet<GraphNode>): number[] => [...group].map((node) => node.index)
+    trace?.record('partition', {
+      partition: partition.id,
+      direction,
+      groupA: indices(a),
+      groupB: b ? indices(b) : [],
+    })
     return partition
   }
 
@@ -254,6 +265,7 @@ export class NetworkGraph {
     this.#routesVersion++
     this.#paths.clear()
     this.#kernel.audit.record(NetworkKind.heal, -1, partition.id)
+    this.#kernel.trace?.record('heal', { partition: partition.id })
   }
 
   /** The partitions that are on, oldest first. */
@@ -357,12 +369,27 @@ export class NetworkGraph {
     this.#forgetRoutes(link.from, link.to)
     this.#paths.clear()
     this.#kernel.audit.record(NetworkKind.unlink, -1, link.from.index, link.to.index)
+    this.#kernel.trace?.record('unlink', { from: link.from.index, to: link.to.index })
   }
 
   #recordChange(link: Link): void {
     this.#paths.clear()
     const { isActive, latencyUs } = link.settings
     this.#kernel.audit.record(NetworkKind.link, -1, link.from.index, link.to.index, isActive ? 1 : 0, latencyUs)
+    this.#kernel.trace?.record('link', {
+      from: link.from.index,
+      to: link.to.index,
+      active: isActive ? 1 : 0,
+      latencyUs,
+      jitterUs: link.settings.jitterUs,
+      loss: averageLoss(link.settings.packetLoss),
+      bitsPerSecond: link.settings.bandwidthLimitBitsPerSecond,
+    })
+  }
+
+  #traceNode(node: GraphNode): void {
+    const { index, name, kind, lan } = node
+    this.#kernel.trace?.record('node', { node: index, name, type: kind, lan: lan ? lan.index + 1 : 0 })
   }
 
   /**
@@ -372,6 +399,13 @@ export class NetworkGraph {
   #forgetRoutes(from: GraphNode, to: GraphNode): void {
     if (!from.isLeaf && !to.isLeaf) this.#routesVersion++
   }
+}
+
+function averageLoss(loss: number | BurstSettings): number {
+  if (typeof loss === 'number') return loss
+  const { goodToBad, badToGood, lossInGood, lossInBad } = loss
+  const changes = goodToBad + badToGood
+  return changes === 0 ? lossInGood : (goodToBad * lossInBad + badToGood * lossInGood) / changes
 }
 
 /** The networks a node is in, from the innermost to the public internet (undefined). */

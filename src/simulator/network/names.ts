@@ -6,6 +6,7 @@
  */
 import { invalidConfiguration } from '../../core/config.ts'
 import { P2PError } from '../../core/errors.ts'
+import type { TraceFields } from '../../core/trace.ts'
 import type { Kernel } from '../kernel.ts'
 import { NetworkKind } from './kinds.ts'
 
@@ -83,6 +84,7 @@ export class NameService<Value> {
     const ttlUs = Math.ceil(inRange(ttlSeconds, 'ttlSeconds', MAX_TTL_SECONDS) * 1_000_000)
     this.#records.set(key, { value, ttlUs })
     this.#kernel.audit.record(NetworkKind.nameRegister, -1, this.#indexOf(key), 1)
+    this.#trace(-1, key, 'registered')
   }
 
   /** Takes a name back; does nothing when it is unknown. */
@@ -90,6 +92,7 @@ export class NameService<Value> {
     const key = keyOf(name)
     if (!this.#records.delete(key)) return
     this.#kernel.audit.record(NetworkKind.nameRegister, -1, this.#indexOf(key), 0)
+    this.#trace(-1, key, 'withdrawn')
   }
 
   /**
@@ -105,10 +108,12 @@ export class NameService<Value> {
     const cached = this.#cached(client, key)
     const { audit } = this.#kernel
     audit.record(NetworkKind.nameLookup, client, this.#indexOf(key), cached ? 1 : 0)
+    this.#trace(client, key, 'asked')
     if (cached) {
       const { value } = cached
       return this.#kernel.schedule(0, () => {
         audit.record(NetworkKind.nameAnswer, client, this.#indexOf(key), 0)
+        this.#trace(client, key, 'found')
         callback(undefined, value)
       })
     }
@@ -116,6 +121,7 @@ export class NameService<Value> {
       const record = this.#isDown ? undefined : this.#records.get(key)
       const outcome = this.#isDown ? 2 : 1
       audit.record(NetworkKind.nameAnswer, client, this.#indexOf(key), record ? 0 : outcome)
+      this.#trace(client, key, record ? 'found' : this.#isDown ? 'unavailable' : 'unknown')
       if (record) {
         this.#store(client, key, record)
         callback(undefined, record.value)
@@ -159,6 +165,10 @@ export class NameService<Value> {
       cache.delete(oldest)
       return
     }
+  }
+
+  #trace(host: number, name: string, what: TraceFields<'name'>['what']): void {
+    this.#kernel.trace?.record('name', { host, name, what })
   }
 
   #indexOf(key: string): number {

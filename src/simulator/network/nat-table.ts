@@ -150,6 +150,7 @@ export class NatTable {
     for (const mapping of this.#byInside.get(inside)?.values() ?? []) this.#close(mapping)
     const { outside } = this.#add(inside, outsidePort, FORWARDED, untilUs)
     this.#kernel.audit.record(NetworkKind.natMapping, -1, inside.index, outside.index, 1)
+    this.#trace(inside, outside, 1)
     return outside
   }
 
@@ -226,12 +227,20 @@ export class NatTable {
     return preserved?.inside === source && preserved.expiresUs > now ? preserved : undefined
   }
 
+  #trace(inside: SocketAddress, outside: SocketAddress, forwarded: number): void {
+    const { trace } = this.#kernel
+    if (!trace) return
+    const ends = { inside: trace.address(inside), outside: trace.address(outside) }
+    trace.record('natMapping', { protocol: this.#options.protocol, ...ends, forwarded })
+  }
+
   #open(source: SocketAddress, destination: SocketAddress, now: number): Mapping | undefined {
     const port = this.#allocate(source.port, now, this.#avoided.get(source))
     if (port === undefined) return undefined
     this.#avoided.delete(source)
     const mapping = this.#add(source, port, keyOf(this.#mapping, destination), now)
     this.#kernel.audit.record(NetworkKind.natMapping, -1, source.index, mapping.outside.index)
+    this.#trace(source, mapping.outside, 0)
     return mapping
   }
 

@@ -108,6 +108,7 @@ export class Nat {
   flush(): void {
     const count = this.#udp.flush(true) + (this.#tcp?.flush(true) ?? 0)
     this.#kernel.audit.record(NetworkKind.natFlush, -1, this.#outsideIp.index, count)
+    this.#kernel.trace?.record('natFlush', { nat: this.name })
   }
 
   /**
@@ -125,6 +126,7 @@ export class Nat {
     this.#tcp?.renumber(outsideIp)
     this.#outsideIp = outsideIp
     this.#kernel.audit.record(NetworkKind.natFlush, -1, outsideIp.index)
+    this.#kernel.trace?.record('natFlush', { nat: this.name })
   }
 
   /** The mappings that are alive, oldest first, UDP before TCP. */

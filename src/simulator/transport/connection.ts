@@ -128,6 +128,11 @@ export class TransportConnection {
     return this.#core.state
   }
 
+  /** The path that data takes. */
+  get selected(): Path {
+    return this.#core.selected
+  }
+
   /** The agreed protocol; '' before. */
   get alpn(): string {
     return this.#core.alpn

@@ -56,6 +56,10 @@ export interface TransportSink extends StreamSink {
   onDatagram(bytes: Uint8Array): void
   /** The connection is over, with its streams. Told once. */
   onClosed(close: TransportClose): void
+  /** For traces: a packet was taken for lost. */
+  onPacketLost?(pathId: number, kind: PacketKind, number: number, sizeBytes: number): void
+  /** For traces: no answer came in time, and a probe is sent, the `count`th in a row. */
+  onProbe?(pathId: number, count: number): void
 }
 
 /** What happened to datagrams that brought nothing. */
@@ -372,6 +376,14 @@ export class ConnectionCore implements RecoveryHost {
     }
     if (streams) this.streams.onFramesAcked(streams)
     if (controls) for (const frame of controls) this.streams.onControlAcked(frame)
+  }
+
+  onLossFound(path: Path, kind: PacketKind, packet: SentPacket): void {
+    this.sink.onPacketLost?.(path.id, kind, packet.number, packet.sizeBytes)
+  }
+
+  onProbe(path: Path): void {
+    this.sink.onProbe?.(path.id, path.probeCount)
   }
 
   onPacketLost(kind: PacketKind, packet: SentPacket): void {

@@ -5,7 +5,9 @@
  *
  * @module
  */
+import { TraceItem } from '../../core/trace.ts'
 import type { DatagramFrame } from './datagrams.ts'
+import { describeBody } from './describe.ts'
 import type { AckFrame, ControlFrame, StreamFrame } from './frames.ts'
 
 /** The packet types, which are also the three number spaces (RFC 9000, 12.3). */
@@ -146,11 +148,23 @@ export class Packet {
     return this.#next
   }
 
+  /**
+   * Appends what is in the datagram that begins here, as `TRACE_ITEMS` says, for traces: numbers about it, and nothing of
+   * what is sealed.
+   */
+  describe(items: number[]): void {
+    items.push(TRACED[this.#kind], 3, this.#body.number, this.#body.pathId, this.#sizeBytes)
+    describeBody(this.#body, items)
+    this.#next?.describe(items)
+  }
+
   /** What is inside, undefined when it was not sealed with `key`. */
   open(key: PacketKey | undefined): PacketBody | undefined {
     return this.#key === key ? this.#body : undefined
   }
 }
+
+const TRACED = [TraceItem['Initial'] ?? 0, TraceItem['Handshake'] ?? 0, TraceItem['Data'] ?? 0] as const
 
 /** The bytes of a packet number when everything up to `largestAcked` is known to have arrived (RFC 9000, 17.1). */
 function packetNumberBytes(number: number, largestAcked: number): number {

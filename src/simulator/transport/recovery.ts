@@ -32,6 +32,10 @@ export interface RecoveryHost {
   onPacketAcked(kind: PacketKind, packet: SentPacket): void
   /** A packet was lost. */
   onPacketLost(kind: PacketKind, packet: SentPacket): void
+  /** For traces: before `onPacketLost`, where the loss was detected. */
+  onLossFound?(path: Path, kind: PacketKind, packet: SentPacket): void
+  /** For traces: a probe time-out. */
+  onProbe?(path: Path): void
 }
 
 /** Counters of a connection's loss detection. */
@@ -116,6 +120,7 @@ export class Recovery {
     space.probes += path.inFlightPackets === 0 ? 1 : 2
     path.probeCount++
     this.stats.probeTimeouts++
+    this.#host.onProbe?.(path)
     this.arm(path, nowUs)
   }
 
@@ -207,6 +212,7 @@ export class Recovery {
       path.inFlightBytes -= packet.sizeBytes
       lastSentUs = packet.sentUs
       space.lost.set(packet.number, packet.sentUs)
+      this.#host.onLossFound?.(path, kind, packet)
       this.#host.onPacketLost(kind, packet)
     }
     this.stats.lostPackets += lost.length
