@@ -177,7 +177,6 @@ export class SimEndpoint implements CarrierEndpoint, ConnectionHost {
         }),
     )
     this.#register(connection, [localId])
-    for (const text of direct) connection.transport.addRemoteCandidate(text, this.kernel.nowUs())
     const connected = deferred<CarrierConnection>()
     const onAbort = (): void => {
       // Whatever it answers now, nobody waits for it any more.

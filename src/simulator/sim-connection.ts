@@ -16,6 +16,7 @@ import { P2PError } from '../core/errors.ts'
 import type { NodeId } from '../core/node-id.ts'
 import { digestBytes, digestText, EventKind } from './audit.ts'
 import type { Kernel, KernelEvent } from './kernel.ts'
+import { News, Told } from './sim-news.ts'
 import { DatagramInbox } from './sim-datagrams.ts'
 import { deferred, SimStream } from './sim-stream.ts'
 import type { Deferred, StreamHost } from './sim-stream.ts'
@@ -98,6 +99,9 @@ export class SimConnection implements CarrierConnection, TransportSink, StreamHo
   #timer: KernelEvent | undefined
   #timerUs = Number.POSITIVE_INFINITY
   #flushing = false
+  /** Inside of `receive`, where what happens is told only after the answers have been sent. */
+  #receiving = false
+  readonly #news = new News()
   #destroyed = false
 
   /** `make` is given this connection to tell its events to. */
@@ -129,7 +133,9 @@ export class SimConnection implements CarrierConnection, TransportSink, StreamHo
   /** A datagram for this connection has arrived. */
   receive(payload: unknown, route: Route): void {
     if (this.#destroyed) return
+    this.#receiving = true
     this.#transport.handle(payload, route, this.kernel.nowUs())
+    this.#receiving = false
     this.flush()
   }
 
@@ -158,6 +164,8 @@ export class SimConnection implements CarrierConnection, TransportSink, StreamHo
   sendDatagram(bytes: Uint8Array): void {
     if (this.#error) throw this.#error
     if (!this.#transport.sendDatagram(bytes)) {
+      // Its end has come, and is about to be told.
+      if (this.#transport.state !== 'established') return
       const max = this.maxDatagramBytes()
       const message = `a datagram of ${bytes.length} bytes: this path carries at most ${max}, send less or use a stream`
       throw P2PError.of('message-too-large', message, { size: bytes.length, max })
@@ -213,9 +221,16 @@ export class SimConnection implements CarrierConnection, TransportSink, StreamHo
     if (this.#destroyed) return
     const nowUs = this.kernel.nowUs()
     this.#trace?.window(this.#transport.selected)
-    for (let packet = this.#transport.poll(nowUs); packet; packet = this.#transport.poll(nowUs)) {
-      for (const route of this.#transport.outgoingRoutes) this.#endpoint.transmit(route, packet)
+    const transport = this.#transport
+    for (;;) {
+      for (let packet = transport.poll(nowUs); packet; packet = transport.poll(nowUs)) {
+        for (const route of transport.outgoingRoutes) this.#endpoint.transmit(route, packet)
+      }
+      // Whoever is awake looks at the clock: what is due need not wait for the coarse timer.
+      if (transport.deadline() > nowUs) break
+      transport.handleTimeout(nowUs)
     }
+    if (!this.#news.isEmpty) this.#news.tell(this)
     this.#arm()
   }
 
@@ -235,6 +250,7 @@ export class SimConnection implements CarrierConnection, TransportSink, StreamHo
   }
 
   onConnected(): void {
+    if (this.#receiving) return this.#news.add(Told.connected)
     this.#connected = true
     const { remoteNode, alpn } = this.#transport
     this.kernel.audit.record(
@@ -248,10 +264,12 @@ export class SimConnection implements CarrierConnection, TransportSink, StreamHo
   }
 
   onImpostor(): void {
+    if (this.#receiving) return this.#news.add(Told.impostor)
     this.#endpoint.onImpostor(this)
   }
 
   onClosed(close: TransportClose): void {
+    if (this.#receiving) return this.#news.add(Told.closed, 0, 0, close)
     const info = carrierClose(close)
     const peer = this.#transport.remoteNode
     this.kernel.audit.record(EventKind.connectionClosed, this.host, digestText(peer?.toString() ?? ''), close.code)
@@ -268,6 +286,7 @@ export class SimConnection implements CarrierConnection, TransportSink, StreamHo
   }
 
   onDatagram(bytes: Uint8Array): void {
+    if (this.#receiving) return this.#news.add(Told.datagram, 0, 0, bytes)
     this.kernel.audit.record(EventKind.datagramDelivered, this.host, digestBytes(bytes), bytes.length)
     if (this.#datagrams.add(bytes)) this.kernel.woke(this.host)
   }
@@ -288,6 +307,7 @@ export class SimConnection implements CarrierConnection, TransportSink, StreamHo
   }
 
   onStreamOpened(streamId: number): void {
+    if (this.#receiving) return this.#news.add(Told.opened, streamId)
     this.#trace?.stream(streamId, 'remote')
     const bidi = isBidi(streamId)
     const stream = this.#stream(streamId, bidi, true)
@@ -295,30 +315,36 @@ export class SimConnection implements CarrierConnection, TransportSink, StreamHo
   }
 
   onStreamReadable(streamId: number): void {
+    if (this.#receiving) return this.#news.add(Told.readable, streamId)
     this.#streams.get(streamId)?.onReadable()
   }
 
   onStreamWritable(streamId: number): void {
+    if (this.#receiving) return this.#news.add(Told.writable, streamId)
     this.#streams.get(streamId)?.onWritable()
     this.flush()
   }
 
   onStreamDelivered(streamId: number): void {
+    if (this.#receiving) return this.#news.add(Told.delivered, streamId)
     this.#streams.get(streamId)?.onDelivered()
   }
 
   onStreamReset(streamId: number, code: number): void {
+    if (this.#receiving) return this.#news.add(Told.reset, streamId, code)
     this.#trace?.streamEnded(streamId, 'reset', 'remote', code)
     this.#streams.get(streamId)?.onReset(code)
   }
 
   onStreamStopped(streamId: number, code: number): void {
+    if (this.#receiving) return this.#news.add(Told.stopped, streamId, code)
     this.#trace?.streamEnded(streamId, 'stopped', 'remote', code)
     // A stream may be stopped before anything of it has arrived here, and nobody knows of it yet.
     this.#streams.get(streamId)?.onStopped(code)
   }
 
   onStreamsAvailable(): void {
+    if (this.#receiving) return this.#news.add(Told.available)
     for (let i = 0; i < this.#opening.length;) {
       const { bidi, opened } = this.#opening[i] as PendingOpen
       const streamId = this.#transport.openStream(bidi)
@@ -373,9 +399,9 @@ export class SimConnection implements CarrierConnection, TransportSink, StreamHo
     this.#timer = this.kernel.schedule(atUs - this.kernel.nowUs(), () => {
       this.#timer = undefined
       this.#timerUs = Number.POSITIVE_INFINITY
-      const nowUs = this.kernel.nowUs()
-      if (this.#transport.nextTimeout() <= nowUs) this.#transport.handleTimeout(nowUs)
-      this.flushNow()
+      if (this.#destroyed) return
+      if (this.#transport.nextTimeout() <= this.kernel.nowUs()) this.flushNow()
+      else this.#arm()
     })
   }
 }

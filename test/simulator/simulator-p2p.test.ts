@@ -410,7 +410,7 @@ describe('a crash', () => {
     sim.at('10s', () => sim.crash('server'))
     sim.at('20s', () => sim.restart('server'))
     await sim.run({ forMs: 60_000 })
-    expect(log).toEqual(['closed by transport after 14 s', 'again: 2'])
+    expect(log).toEqual(['closed by transport after 15 s', 'again: 2'])
   })
 })
 

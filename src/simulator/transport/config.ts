@@ -12,8 +12,14 @@ export interface TransportConfig {
   readonly initialRttUs: number
   /** The congestion window of a new path. @default 12000 */
   readonly initialWindowBytes: number
-  /** The largest datagram sent. @default 1200 */
+  /** The largest datagram sent before a larger one has been shown to arrive. @default 1200 */
   readonly mtuBytes: number
+  /** The largest datagram that the search for the path's MTU tries; `mtuBytes` for no search. @default 1452 */
+  readonly maxMtuBytes: number
+  /** How long after a search the next one begins. @default 600000000 */
+  readonly mtuSearchIntervalUs: number
+  /** How long no larger datagram is tried on a path that has become narrower. @default 60000000 */
+  readonly blackHoleCooldownUs: number
   /** How long an acknowledgement may wait for more packets (RFC 9000, 13.2). @default 25000 */
   readonly maxAckDelayUs: number
   /** A connection that hears nothing for this long is over; the lower of both sides counts. @default 30000000 */
@@ -44,7 +50,11 @@ export interface TransportConfig {
   readonly pacing: boolean
   /** Whether packet numbers are skipped at random, against optimistic acknowledgements. @default true */
   readonly skipPacketNumbers: boolean
-  /** Timers fire at whole multiples of this. @default 1 */
+  /**
+   * What a host's timers count in: they fire at the first whole multiple after they are due, and as much later as the
+   * host's last activity was after one, as tokio's do when it waits in `epoll`. On average that is one unit late; 1 for
+   * exact timers. @default 1000
+   */
   readonly timerGranularityUs: number
 }
 
@@ -53,6 +63,9 @@ export const DEFAULT_TRANSPORT_CONFIG: TransportConfig = Object.freeze({
   initialRttUs: 333_000,
   initialWindowBytes: 12_000,
   mtuBytes: 1_200,
+  maxMtuBytes: 1_452,
+  mtuSearchIntervalUs: 600_000_000,
+  blackHoleCooldownUs: 60_000_000,
   maxAckDelayUs: 25_000,
   idleTimeoutUs: 30_000_000,
   keepAliveUs: 5_000_000,
@@ -68,7 +81,7 @@ export const DEFAULT_TRANSPORT_CONFIG: TransportConfig = Object.freeze({
   maxProbeStepUs: 1_000_000,
   pacing: true,
   skipPacketNumbers: true,
-  timerGranularityUs: 1,
+  timerGranularityUs: 1_000,
 })
 
 /** The smallest datagram every path carries (RFC 9000, 14). */
@@ -88,7 +101,7 @@ export function resolveTransportConfig(overrides: Partial<TransportConfig> = {})
   for (const [name, value] of Object.entries(config)) {
     if (typeof value === 'boolean') continue
     const infinite = value === Number.POSITIVE_INFINITY && (name === 'keepAliveUs' || name === 'idleTimeoutUs')
-    const smallest = name === 'mtuBytes' ? MIN_MTU_BYTES : name.endsWith('Streams') ? 0 : 1
+    const smallest = name === 'mtuBytes' || name === 'maxMtuBytes' ? MIN_MTU_BYTES : name.endsWith('Streams') ? 0 : 1
     if (!infinite && !(Number.isSafeInteger(value) && value >= smallest)) {
       throw P2PError.of(
         'invalid-configuration',

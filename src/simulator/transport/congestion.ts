@@ -91,7 +91,8 @@ export class Cubic implements CongestionController {
 
   onAck(nowUs: number, sentUs: number, bytes: number, appLimited: boolean, rtt: RttEstimator): void {
     const state = this.#state
-    if (appLimited || sentUs <= state.recoveryStartUs) return
+    // What is sent in the very moment of the reduction is sent after it.
+    if (appLimited || sentUs < state.recoveryStartUs) return
     if (state.windowBytes < state.thresholdBytes) {
       state.windowBytes += bytes
       return
@@ -124,7 +125,7 @@ export class Cubic implements CongestionController {
 
   onCongestion(nowUs: number, sentUs: number, persistent: boolean): void {
     const state = this.#state
-    if (sentUs <= state.recoveryStartUs) return
+    if (sentUs < state.recoveryStartUs) return
     this.#before = { ...state }
     const window = state.windowBytes
     state.recoveryStartUs = nowUs

@@ -103,6 +103,10 @@ export class TransportConnection {
   readonly #transmitter: Transmitter
   readonly #receiver: Receiver
   readonly #granularityUs: number
+  /** How far the host's own millisecond is from the world's. */
+  readonly #phaseUs: number
+  /** How far into a millisecond of the host's it was last active. */
+  #parkedUs = 0
 
   constructor(options: ClientOptions | ServerOptions) {
     const config = options.config ?? DEFAULT_TRANSPORT_CONFIG
@@ -118,6 +122,7 @@ export class TransportConnection {
     this.#transmitter = new Transmitter(core)
     this.#receiver = new Receiver(core, identity, alpns)
     this.#granularityUs = config.timerGranularityUs
+    this.#phaseUs = config.timerGranularityUs === 1 ? 0 : random.nextBelow(config.timerGranularityUs)
   }
 
   get role(): 'client' | 'server' {
@@ -150,7 +155,9 @@ export class TransportConnection {
 
   /** The next datagram to send along {@link outgoingRoutes}; undefined when there is none now. */
   poll(nowUs: number): Packet | undefined {
-    return this.#transmitter.poll(nowUs)
+    const packet = this.#transmitter.poll(nowUs)
+    if (!packet && this.#granularityUs > 1) this.#parkedUs = (nowUs + this.#phaseUs) % this.#granularityUs
+    return packet
   }
 
   /** Where the datagram that `poll` has just returned goes: more than one route only while shaking hands. */
@@ -158,8 +165,19 @@ export class TransportConnection {
     return this.#transmitter.routes
   }
 
-  /** When `handleTimeout` is due, in microseconds; Infinity for never. */
+  /**
+   * When to call `handleTimeout`, in microseconds; Infinity for never. The host's timers are coarse, so that this is later
+   * than {@link deadline}; whoever is active anyway when that has passed calls at once.
+   */
   nextTimeout(): number {
+    const deadlineUs = this.deadline()
+    const unitUs = this.#granularityUs
+    if (unitUs === 1 || deadlineUs === NEVER) return deadlineUs
+    return Math.ceil((deadlineUs + this.#phaseUs) / unitUs) * unitUs - this.#phaseUs + this.#parkedUs
+  }
+
+  /** When something is due, to the microsecond; Infinity for never. */
+  deadline(): number {
     const core = this.#core
     let atUs = Math.min(core.idleTimerUs, core.closeTimerUs, core.nat?.timerUs ?? NEVER)
     for (const path of core.paths) {
@@ -167,8 +185,7 @@ export class TransportConnection {
       atUs = Math.min(atUs, path.challengeTimerUs)
       if (core.paths.length > 1) atUs = Math.min(atUs, path.idleTimerUs)
     }
-    const granularityUs = this.#granularityUs
-    return granularityUs === 1 || atUs === NEVER ? atUs : Math.ceil(atUs / granularityUs) * granularityUs
+    return atUs
   }
 
   /** Does what has become due. */
@@ -202,11 +219,6 @@ export class TransportConnection {
   /** Adds `ip:port`s at which the peer may find this side, for a better path than one over a relay. */
   addCandidates(addresses: readonly string[], nowUs: number): void {
     this.#core.addCandidates(addresses, nowUs)
-  }
-
-  /** Adds an `ip:port` at which the peer may be. */
-  addRemoteCandidate(address: string, nowUs: number): void {
-    this.#core.nat?.addRemote(address, nowUs)
   }
 
   /** Opens a stream without a round trip; undefined while the peer allows no more of them. */

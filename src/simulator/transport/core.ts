@@ -108,6 +108,8 @@ export class ConnectionCore implements RecoveryHost {
   isConfirmed = false
   /** Frames about the connection and its paths that wait to be sent. */
   readonly controls: ControlFrame[] = []
+  /** More of them that other parts of a node bring a moment later, so that they miss the datagrams sent at once. */
+  readonly laterControls: ControlFrame[] = []
   /** The search for better paths; undefined where there is none. */
   readonly nat: NatTraversal | undefined
   readonly #candidates: string[] = []
@@ -316,12 +318,11 @@ export class ConnectionCore implements RecoveryHost {
     this.#search(nowUs)
   }
 
-  /** Looks for a direct path while there is none. */
+  /** Tells the peer where else this side may be found, and looks for a direct path while there is none. */
   #search(nowUs: number): void {
     if (!this.nat) return
-    const wanted = this.selected.kind === 'relay'
-    this.nat.want(wanted, nowUs)
-    if (wanted) this.controls.push(...this.nat.addLocal(this.#candidates, nowUs))
+    this.nat.want(this.selected.kind === 'relay', nowUs)
+    this.laterControls.push(...this.nat.addLocal(this.#candidates, nowUs))
   }
 
   /** The longest probe time-out of any path. */
@@ -386,6 +387,11 @@ export class ConnectionCore implements RecoveryHost {
     this.sink.onProbe?.(path.id, path.probeCount)
   }
 
+  onMtuChange(path: Path, _nowUs: number): void {
+    path.congestion.onMtu(path.mtuBytes)
+    if (path === this.selected) this.datagrams.dropLargerThan(maxDatagramBytes(path.mtuBytes))
+  }
+
   onPacketLost(kind: PacketKind, packet: SentPacket): void {
     const { streams, controls } = packet.body
     if (streams) this.streams.onFramesLost(streams)
@@ -402,6 +408,9 @@ export class ConnectionCore implements RecoveryHost {
       case 'path-abandon':
       case 'add-address':
       case 'reach-out':
+      case 'new-ids':
+      case 'new-tokens':
+      case 'observed-address':
         this.controls.push(frame)
         return true
       case 'reset-stream':

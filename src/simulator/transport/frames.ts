@@ -112,11 +112,24 @@ export type ControlFrame =
   | { readonly type: 'path-response'; readonly token: number }
   | { readonly type: 'path-abandon'; readonly pathId: number }
   | { readonly type: 'add-address'; readonly sequence: number; readonly address: string }
+  /** Connection ids for the peer to use, several frames in one. */
+  | { readonly type: 'new-ids'; readonly count: number; readonly bytesEach: number }
+  /** Address tokens for later connections, which nobody uses here: they cost bytes. */
+  | { readonly type: 'new-tokens'; readonly count: number }
+  /** The address that the peer's packets come from. */
+  | { readonly type: 'observed-address' }
   | { readonly type: 'reach-out'; readonly round: number; readonly address: string }
   | CloseFrame
 
 /** The frames of extensions have long types. */
 const EXTENSION_TYPE_BYTES = 4
+
+/** NEW_CONNECTION_ID with an id of 8 bytes and a reset token of 16, and with the number of its path. */
+export const NEW_ID_BYTES = 28
+/** As {@link NEW_ID_BYTES}. */
+export const NEW_PATH_ID_BYTES = 32
+/** NEW_TOKEN, as large as the measured packets leave room for. */
+const NEW_TOKEN_BYTES = 83
 
 /** The bytes of an `ip:port`. */
 function addressBytes(address: string): number {
@@ -151,6 +164,12 @@ export function controlBytes(frame: ControlFrame): number {
       return EXTENSION_TYPE_BYTES + varintLength(frame.sequence) + addressBytes(frame.address)
     case 'reach-out':
       return EXTENSION_TYPE_BYTES + varintLength(frame.round) + addressBytes(frame.address)
+    case 'new-ids':
+      return frame.count * frame.bytesEach
+    case 'new-tokens':
+      return frame.count * NEW_TOKEN_BYTES
+    case 'observed-address':
+      return EXTENSION_TYPE_BYTES + 1 + 6
     case 'close': {
       const reasonBytes = utf8Length(frame.reason)
       return 1 + varintLength(frame.code) + (frame.application ? 0 : 1) + varintLength(reasonBytes) + reasonBytes

@@ -80,16 +80,16 @@ export class NatTraversal {
     if (this.#role === 'client') this.#startSoon(nowUs)
   }
 
-  /** Whether a better path is wanted. While it is, round follows round. */
+  /** Whether a better path is wanted. While it is, round follows round; otherwise only news begin one. */
   want(wanted: boolean, nowUs: number): void {
     if (this.#wanted === wanted) return
     this.#wanted = wanted
-    if (!wanted) {
-      this.#attempt = MAX_ATTEMPTS
-      this.timerUs = NEVER
-    } else if (this.#role === 'client') {
-      this.#startSoon(nowUs)
-    }
+    if (wanted && this.#role === 'client') this.#startSoon(nowUs)
+  }
+
+  /** Whether a better path is wanted. */
+  get isWanted(): boolean {
+    return this.#wanted
   }
 
   /** The client asks the server to probe an address of its own. */
@@ -150,10 +150,11 @@ export class NatTraversal {
 
   /** After attempt k, 33.3 ms times 1, 1, 2, 4, … and at most 2 s; after the last one, the next round. */
   #nextTime(nowUs: number): number {
-    if (this.#attempt + 1 < MAX_ATTEMPTS) {
+    if (this.#attempt + 1 < MAX_ATTEMPTS && this.#remote.some((route) => !this.#reached.has(route))) {
       const doubledUs = this.#baseUs * powerOfTwo(Math.max(0, this.#attempt - 1))
       return nowUs + Math.ceil(Math.min(doubledUs, MAX_INTERVAL_US))
     }
+    this.#attempt = MAX_ATTEMPTS
     return this.#role === 'client' && this.#wanted ? Math.max(nowUs, this.#roundStartUs + ROUND_INTERVAL_US) : NEVER
   }
 
@@ -164,7 +165,7 @@ export class NatTraversal {
   }
 
   #startSoon(nowUs: number): void {
-    if (!this.#wanted || this.#local.length === 0 || this.#remote.length === 0) return
+    if (this.#local.length === 0) return
     this.#attempt = MAX_ATTEMPTS
     this.timerUs = nowUs
   }

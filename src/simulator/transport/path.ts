@@ -10,6 +10,7 @@ import type { TransportConfig } from './config.ts'
 import { Cubic } from './congestion.ts'
 import type { CongestionController } from './congestion.ts'
 import { Pacer } from './pacer.ts'
+import { MtuDiscovery } from './mtu-discovery.ts'
 import { DATA, HANDSHAKE, INITIAL } from './packet.ts'
 import type { PacketKind } from './packet.ts'
 import { PacketSpace } from './packet-space.ts'
@@ -30,12 +31,17 @@ export class Path {
   rtt: RttEstimator
   congestion: CongestionController
   pacer: Pacer
-  readonly mtuBytes: number
+  readonly mtu: MtuDiscovery
   readonly #pacing: boolean
   /** The number spaces; that of data alone on all paths but the first. */
   readonly #spaces: [PacketSpace | undefined, PacketSpace | undefined, PacketSpace]
   inFlightBytes = 0
+  /** Probe time-outs since the last acknowledgement, and all. */
   probeCount = 0
+  probeTimeouts = 0
+  lostPackets = 0
+  /** How often losses turned out to have been none. */
+  spuriousLosses = 0
   /** The last attempt to send found nothing to send. */
   appLimited = true
   /** Whether the peer is known to be where its packets come from. */
@@ -44,15 +50,15 @@ export class Path {
   proven = false
   receivedBytes = 0
   sentBytes = 0
-  /** The number of the data space's first packet after the first round-trip sample; -1 before. */
-  firstAfterSample = -1
+  /** Packets of the data space with higher numbers were sent after the first round-trip sample; Infinity before it. */
+  firstAfterSample: number = Number.POSITIVE_INFINITY
   lossTimerUs: number = Number.POSITIVE_INFINITY
   pacingTimerUs: number = Number.POSITIVE_INFINITY
   /** Silence after which a PING is due, and after which the path counts as gone when there are others. */
   keepAliveTimerUs: number = Number.POSITIVE_INFINITY
   idleTimerUs: number = Number.POSITIVE_INFINITY
-  /** Tokens of challenges to answer on this path. */
-  readonly responses: number[] = []
+  /** The token of the peer's last challenge on this path that is not answered yet, -1 for none. */
+  responseToken = -1
   /** Whether a challenge is to be sent, the token of the last one, and when to send another. */
   challengePending = false
   challengeToken = -1
@@ -63,7 +69,7 @@ export class Path {
     this.id = id
     this.routes = route
     this.rtt = new RttEstimator(config.initialRttUs)
-    this.mtuBytes = config.mtuBytes
+    this.mtu = new MtuDiscovery(config)
     this.congestion = new Cubic(config.initialWindowBytes, config.mtuBytes)
     this.pacer = new Pacer(config.initialRttUs, config.initialWindowBytes, config.mtuBytes, nowUs)
     this.#pacing = config.pacing
@@ -75,6 +81,16 @@ export class Path {
   /** Whether data may take it. The first path was proven by the handshake. */
   get isOpen(): boolean {
     return this.proven || this.id === 0
+  }
+
+  /** The largest datagram that may be sent. */
+  get mtuBytes(): number {
+    return this.mtu.currentBytes
+  }
+
+  /** Whether a challenge of this side's own waits for its answer. */
+  get isValidating(): boolean {
+    return this.challengePending || this.challengeToken >= 0
   }
 
   /** `direct` or `relay`. */
@@ -119,7 +135,7 @@ export class Path {
     this.congestion = new Cubic(config.initialWindowBytes, config.mtuBytes)
     this.pacer = new Pacer(config.initialRttUs, config.initialWindowBytes, config.mtuBytes, nowUs)
     this.probeCount = 0
-    this.firstAfterSample = -1
+    this.firstAfterSample = Number.POSITIVE_INFINITY
 
     for (const kind of [INITIAL, HANDSHAKE] as const) {
       const before = this.#spaces[kind]

@@ -4,7 +4,7 @@
  * @module
  */
 import type { ConnectionCore } from './core.ts'
-import { TransportErrorCode } from './frames.ts'
+import { NEW_ID_BYTES, NEW_PATH_ID_BYTES, TransportErrorCode } from './frames.ts'
 import type { AckFrame, ControlFrame } from './frames.ts'
 import {
   ClientFlight,
@@ -30,8 +30,11 @@ function isProbing(body: PacketBody): boolean {
   return body.controls?.every(({ type }) => type === 'path-challenge' || type === 'path-response') ?? true
 }
 
-/** Challenges that wait for an answer on a path; more are ignored. */
-const MAX_RESPONSES = 32
+// Connection ids that a side gives the other after the handshake: four for the first path, five for each of seven more.
+// How many of them there are follows from the sizes of the packets that were measured.
+const IDS_OF_FIRST_PATH = 4
+const CLIENT_IDS: ControlFrame = Object.freeze({ type: 'new-ids', count: 36, bytesEach: NEW_PATH_ID_BYTES })
+const SERVER_IDS: ControlFrame = Object.freeze({ type: 'new-ids', count: 33, bytesEach: NEW_PATH_ID_BYTES })
 
 /** Handles what one connection receives. */
 export class Receiver {
@@ -191,6 +194,7 @@ export class Receiver {
     core.keys = core.server.keys
     core.alpn = alpn
     core.setPeerParameters(message.parameters)
+    core.laterControls.push({ type: 'new-ids', count: IDS_OF_FIRST_PATH, bytesEach: NEW_ID_BYTES })
     core.crypto[INITIAL].push(core.server.hello)
     core.crypto[HANDSHAKE].push(core.server.flight)
   }
@@ -208,6 +212,7 @@ export class Receiver {
     core.remoteNode = client.expected
     core.setPeerParameters(message.parameters)
     core.crypto[HANDSHAKE].push(answer)
+    core.laterControls.push({ type: 'observed-address' }, CLIENT_IDS)
     path.routes = [route]
     core.establish(nowUs)
   }
@@ -239,7 +244,8 @@ export class Receiver {
     }
     core.remoteNode = id
     core.isConfirmed = true
-    core.controls.push({ type: 'handshake-done' })
+    core.controls.push({ type: 'handshake-done' }, { type: 'observed-address' }, { type: 'new-tokens', count: 2 })
+    core.laterControls.push(SERVER_IDS)
     path.discardSpace(HANDSHAKE)
     core.recovery.arm(path, nowUs)
     core.establish(nowUs)
@@ -290,7 +296,7 @@ export class Receiver {
   #onPathResponse(path: Path, token: number, route: Route, nowUs: number): void {
     const core = this.#core
     if (core.nat?.onResponse(token, route)) {
-      if (core.role === 'client') core.openPath(core.nextPathId, route, nowUs)
+      if (core.role === 'client' && core.nat.isWanted) core.openPath(core.nextPathId, route, nowUs)
     } else if (token === path.challengeToken && path.routes.includes(route)) {
       core.onPathProven(path, nowUs)
     }
@@ -326,8 +332,13 @@ export class Receiver {
         streams.onMaxStreams(frame.bidi, frame.max)
         return 0
       case 'path-challenge':
-        if (!path.routes.includes(route)) core.nat?.onChallenge(route, frame.token)
-        else if (path.responses.length < MAX_RESPONSES) path.responses.push(frame.token)
+        if (!path.routes.includes(route)) {
+          core.nat?.onChallenge(route, frame.token)
+          return 0
+        }
+        // Only the last one is answered. With it goes something that is no mere probe (RFC 9000, 9.3.3).
+        path.responseToken = frame.token
+        path.data.immediateAckPending = true
         return 0
       case 'path-response':
         this.#onPathResponse(path, frame.token, route, nowUs)
@@ -350,6 +361,9 @@ export class Receiver {
         return 0
       case 'crypto':
       case 'ping':
+      case 'new-ids':
+      case 'new-tokens':
+      case 'observed-address':
         return 0
     }
   }

@@ -32,6 +32,8 @@ export interface RecoveryHost {
   onPacketAcked(kind: PacketKind, packet: SentPacket): void
   /** A packet was lost. */
   onPacketLost(kind: PacketKind, packet: SentPacket): void
+  /** A path carries larger or only smaller datagrams. */
+  onMtuChange(path: Path, nowUs: number): void
   /** For traces: before `onPacketLost`, where the loss was detected. */
   onLossFound?(path: Path, kind: PacketKind, packet: SentPacket): void
   /** For traces: a probe time-out. */
@@ -81,6 +83,7 @@ export class Recovery {
         if (!packet) continue
         acked = true
         path.inFlightBytes -= packet.sizeBytes
+        if (kind === DATA && path.mtu.onAcked(number, packet.sizeBytes)) this.#host.onMtuChange(path, nowUs)
         if (packet.body.eliciting) {
           eliciting = true
           path.congestion.onAck(nowUs, packet.sentUs, packet.sizeBytes, path.appLimited, path.rtt)
@@ -91,9 +94,10 @@ export class Recovery {
     if (!acked) return true
 
     if (raised && eliciting) {
-      const delayUs = kind === DATA ? Math.min(frame.delayUs, this.#host.peerMaxAckDelayUs) : 0
+      // On the wire it counts in units of 8 us (RFC 9000, 18.2).
+      const delayUs = kind === DATA ? Math.min(frame.delayUs - (frame.delayUs % 8), this.#host.peerMaxAckDelayUs) : 0
       path.rtt.update(nowUs - space.largestAckedSentUs, delayUs)
-      if (path.firstAfterSample < 0) path.firstAfterSample = path.data.nextNumber
+      if (path.firstAfterSample === NEVER) path.firstAfterSample = kind === DATA ? space.nextNumber : -1
     }
     this.#detectLoss(path, kind, space, nowUs, true)
     if (this.#host.peerHasValidatedUs) path.probeCount = 0
@@ -119,6 +123,7 @@ export class Recovery {
     const space = path.space(kind) as PacketSpace
     space.probes += path.inFlightPackets === 0 ? 1 : 2
     path.probeCount++
+    path.probeTimeouts++
     this.stats.probeTimeouts++
     this.#host.onProbe?.(path)
     this.arm(path, nowUs)
@@ -167,6 +172,8 @@ export class Recovery {
     const delayUs = Math.max(Math.ceil((path.rtt.conservativeUs * 9) / 8), GRANULARITY_US)
     const periodUs = this.probeTimeoutUs(path) * config.persistentCongestionThreshold
     const limit = space.largestAcked
+    const probe = kind === DATA ? path.mtu.probe : -1
+    let probeLost = false
     let lost: SentPacket[] | undefined
     let persistent = false
     let startUs = -1
@@ -182,16 +189,37 @@ export class Recovery {
         startUs = -1
         continue
       }
+      if (number === probe) {
+        probeLost = true
+        continue
+      }
       lost ??= []
       lost.push(packet)
       if (!dueToAck || !packet.body.eliciting) continue
       if (startUs >= 0) {
         if (packet.sentUs - startUs > periodUs) persistent = true
-      } else if (kind === DATA && path.firstAfterSample >= 0 && number >= path.firstAfterSample) {
+      } else if (kind === DATA && number > path.firstAfterSample) {
         startUs = packet.sentUs
       }
     }
+    if (lost || probeLost) this.#forgetLost(path, space, nowUs)
     if (lost) this.#onLost(path, kind, space, lost, nowUs, persistent)
+    if (probeLost) this.#onProbeLost(path, space, probe)
+  }
+
+  /** What was lost two probe time-outs ago will not arrive any more (msquic's rule, as noq has it). */
+  #forgetLost(path: Path, space: PacketSpace, nowUs: number): void {
+    const forgetUs = nowUs - 2 * path.rtt.probeBaseUs
+    for (const [number, sentUs] of space.lost) if (sentUs < forgetUs) space.lost.delete(number)
+  }
+
+  /** A probe of the path's MTU says nothing of its congestion, and is not among the losses that may be taken back. */
+  #onProbeLost(path: Path, space: PacketSpace, number: number): void {
+    const packet = space.sent.take(number)
+    if (packet) path.inFlightBytes -= packet.sizeBytes
+    path.mtu.onProbeLost()
+    path.lostPackets++
+    this.stats.lostPackets++
   }
 
   #onLost(
@@ -202,9 +230,6 @@ export class Recovery {
     nowUs: number,
     persistent: boolean,
   ): void {
-    // What was lost two probe time-outs ago will not arrive any more.
-    const forgetUs = nowUs - 2 * path.rtt.probeBaseUs
-    for (const [number, sentUs] of space.lost) if (sentUs < forgetUs) space.lost.delete(number)
     const inFlightBefore = path.inFlightBytes
     let lastSentUs = 0
     for (const packet of lost) {
@@ -212,10 +237,13 @@ export class Recovery {
       path.inFlightBytes -= packet.sizeBytes
       lastSentUs = packet.sentUs
       space.lost.set(packet.number, packet.sentUs)
+      path.mtu.onLost(packet.number, packet.sizeBytes)
       this.#host.onLossFound?.(path, kind, packet)
       this.#host.onPacketLost(kind, packet)
     }
     this.stats.lostPackets += lost.length
+    path.lostPackets += lost.length
+    if (path.mtu.hasBlackHole(nowUs)) this.#host.onMtuChange(path, nowUs)
     if (path.inFlightBytes !== inFlightBefore) path.congestion.onCongestion(nowUs, lastSentUs, persistent)
   }
 
@@ -227,6 +255,7 @@ export class Recovery {
     }
     if (space.lost.size > 0) return
     this.stats.spuriousLosses++
+    path.spuriousLosses++
     path.congestion.onSpuriousCongestion()
   }
 }

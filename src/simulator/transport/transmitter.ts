@@ -20,6 +20,8 @@ const KINDS = [INITIAL, HANDSHAKE, DATA] as const
 /** Less room than this is not worth another packet in the same datagram. */
 const MIN_PACKET_BYTES = 80
 const NO_ROUTES: readonly Route[] = []
+/** What a probe of the path's MTU holds, and padding (noq-proto 1.4, connection/mod.rs:1872). */
+const MTU_PROBE: readonly ControlFrame[] = Object.freeze([{ type: 'ping' }, { type: 'immediate-ack' }])
 
 /** A packet that is not sealed yet. */
 interface Draft {
@@ -33,13 +35,8 @@ interface Draft {
 
 /** What a number space has to send: frames that only a congestion window lets through. */
 const LIMITED = 1
-/** Frames that are always let through: probes, acknowledgements, path validation. */
+/** Frames that go without it: probes, acknowledgements, path validation. */
 const URGENT = 2
-
-/** Whether a datagram may be started, and whether with frames that count against the congestion window. */
-const BLOCKED = 0
-const URGENT_ONLY = 1
-const FREE = 2
 
 /** Builds the datagrams of one connection. */
 export class Transmitter {
@@ -61,7 +58,11 @@ export class Transmitter {
       const packet = this.#pollPath(path, nowUs)
       if (packet) return packet
     }
-    return undefined
+    const mtuProbe = core.state === 'established' ? this.#pollMtuProbe(nowUs) : undefined
+    if (mtuProbe || core.laterControls.length === 0) return mtuProbe
+    core.controls.push(...core.laterControls)
+    core.laterControls.length = 0
+    return this.poll(nowUs)
   }
 
   #pollPath(path: Path, nowUs: number): Packet | undefined {
@@ -76,15 +77,11 @@ export class Transmitter {
       const wants = this.#wants(path, kind, space)
       if (wants === 0 && space.probes === 0) continue
       const probe = space.probes > 0
-      let limited = true
       if (usedBytes === 0) {
-        const verdict = this.#mayStart(path, wants, probe, nowUs)
-        if (verdict === BLOCKED) {
+        if (!this.#mayStart(path, wants, probe, nowUs)) {
           blocked = true
           continue
         }
-        limited = verdict === FREE
-        if (!limited) blocked = true
         if (probe) {
           this.#prepareProbe(kind, space)
           limitBytes = Math.min(limitBytes, MIN_MTU_BYTES)
@@ -92,7 +89,7 @@ export class Transmitter {
       } else if (limitBytes - usedBytes < MIN_PACKET_BYTES) {
         break
       }
-      const draft = this.#write(path, kind, space, limitBytes - usedBytes, limited, nowUs)
+      const draft = this.#write(path, kind, space, limitBytes - usedBytes, nowUs)
       if (!draft) continue
       drafts ??= []
       drafts.push(draft)
@@ -108,12 +105,12 @@ export class Transmitter {
   /** {@link LIMITED}, {@link URGENT}, both or none. */
   #wants(path: Path, kind: PacketKind, space: PacketSpace): number {
     const core = this.#core
-    // Nobody could read data before the handshake is done.
-    if (kind === DATA && core.state === 'handshaking') return 0
+    // The server may speak half a round trip before the handshake is done (RFC 9001, 5.7), the client not.
+    if (kind === DATA && core.state === 'handshaking' && core.role === 'client') return 0
     let limited = false
     let urgent = space.pingPending || space.immediateAckPending
     if (kind === DATA) {
-      urgent ||= path.challengePending || path.responses.length > 0
+      urgent ||= path.challengePending || path.responseToken >= 0
       if (path === core.selected) {
         limited =
           core.controls.length > 0 ||
@@ -129,17 +126,17 @@ export class Transmitter {
     return (limited ? LIMITED : 0) + (urgent ? URGENT : 0)
   }
 
-  /** {@link FREE}, {@link URGENT_ONLY} or {@link BLOCKED}. */
-  #mayStart(path: Path, wants: number, probe: boolean, nowUs: number): number {
-    if (path.isAmplificationBlocked) return BLOCKED
-    const full = (wants & LIMITED) !== 0 && !probe && path.isCongestionBlocked
-    if (full && (wants & URGENT) === 0) return BLOCKED
+  /** Whether a datagram may be begun now. */
+  #mayStart(path: Path, wants: number, probe: boolean, nowUs: number): boolean {
+    if (path.isAmplificationBlocked) return false
+    // As in noq (connection/mod.rs:1979), data that has to wait holds up acknowledgements too.
+    if ((wants & LIMITED) !== 0 && !probe && path.isCongestionBlocked) return false
     const delayUs = path.pacingDelayUs(nowUs)
     if (delayUs > 0) {
       path.pacingTimerUs = nowUs + delayUs
-      return BLOCKED
+      return false
     }
-    return full ? URGENT_ONLY : FREE
+    return true
   }
 
   /** Sees to it that a probe has something to say that the peer must acknowledge at once. */
@@ -164,14 +161,7 @@ export class Transmitter {
   }
 
   /** A packet of at most `limitBytes`, undefined when there is nothing to put into it after all. */
-  #write(
-    path: Path,
-    kind: PacketKind,
-    space: PacketSpace,
-    limitBytes: number,
-    limited: boolean,
-    nowUs: number,
-  ): Draft | undefined {
+  #write(path: Path, kind: PacketKind, space: PacketSpace, limitBytes: number, nowUs: number): Draft | undefined {
     const core = this.#core
     // One more for a number that may be skipped.
     const overheadBytes = packetOverheadBytes(kind, space.nextNumber + 1, space.largestAcked)
@@ -182,10 +172,13 @@ export class Transmitter {
       controls.push(frame)
       left -= controlBytes(frame)
     }
-    if (kind === DATA && limited && path === core.selected) {
-      for (let frame = core.controls[0]; frame && controlBytes(frame) <= left; frame = core.controls[0]) {
-        put(frame)
-        core.controls.shift()
+    if (kind === DATA && path === core.selected) {
+      for (let frame = core.controls[0]; frame; frame = core.controls[0]) {
+        const fitting = fittingPart(frame, left)
+        if (!fitting) break
+        put(fitting.now)
+        if (fitting.later) core.controls[0] = fitting.later
+        else core.controls.shift()
       }
     }
     if (space.pingPending) {
@@ -199,10 +192,10 @@ export class Transmitter {
     const acks = this.#takeAcks(path, kind, space, nowUs)
     for (let ack = acks; ack; ack = ack.next) left -= ack.sizeBytes
     if (kind === DATA) {
-      const token = path.responses.shift()
-      if (token !== undefined) put({ type: 'path-response', token })
+      if (path.responseToken >= 0) put({ type: 'path-response', token: path.responseToken })
+      path.responseToken = -1
       if (path.challengePending) put(this.#challenge(path, nowUs))
-    } else if (limited) {
+    } else {
       const messages = core.crypto[kind]
       while (messages.length > 0) {
         const frame: ControlFrame = { type: 'crypto', message: messages[0] as (typeof messages)[number] }
@@ -213,7 +206,7 @@ export class Transmitter {
     }
     let streams: StreamFrame | undefined
     let datagrams: DatagramFrame | undefined
-    if (kind === DATA && limited && path === core.selected) {
+    if (kind === DATA && path === core.selected) {
       if (!core.streams.controls.isEmpty) {
         controls ??= []
         left -= core.streams.controls.take(left, controls)
@@ -251,6 +244,22 @@ export class Transmitter {
     this.routes = [route]
     const sizeBytes = packetBytes(DATA, overheadBytes + controlBytes(frame))
     return new Packet(DATA, core.peerId, 0, sizeBytes, body, core.sealingKey(DATA), undefined)
+  }
+
+  /** A packet of the next size that the path might carry. Neither window nor pacer hold it up. */
+  #pollMtuProbe(nowUs: number): Packet | undefined {
+    const core = this.#core
+    for (const path of core.paths) {
+      if (!path.validated || path.isValidating || !path.isOpen) continue
+      const sizeBytes = path.mtu.dueBytes(nowUs)
+      if (sizeBytes === 0) continue
+      const space = path.data
+      const number = space.allocate()
+      path.mtu.onProbeSent(number)
+      const body = new PacketBody(path.id, number, true, undefined, undefined, MTU_PROBE)
+      return this.#seal(path, [{ kind: DATA, space, body, sizeBytes, padded: true }], 0, nowUs)
+    }
+    return undefined
   }
 
   #takeAcks(path: Path, kind: PacketKind, space: PacketSpace, nowUs: number): AckFrame | undefined {
@@ -331,6 +340,15 @@ export class Transmitter {
 function ackFrame(pathId: number, named: boolean, space: PacketSpace, nowUs: number): AckFrame {
   const delayUs = space.acks.delayUs(nowUs)
   return new AckFrame(pathId, named, space.acks.take(), delayUs, space.acks.total)
+}
+
+/** As much of a frame as fits, and the rest. Only one that stands for several can be parted. */
+function fittingPart(frame: ControlFrame, bytes: number): { now: ControlFrame; later?: ControlFrame } | undefined {
+  if (controlBytes(frame) <= bytes) return { now: frame }
+  if (frame.type !== 'new-ids') return undefined
+  const count = Math.floor(bytes / frame.bytesEach)
+  if (count === 0) return undefined
+  return { now: { ...frame, count }, later: { ...frame, count: frame.count - count } }
 }
 
 function needsPadding(frame: ControlFrame): boolean {

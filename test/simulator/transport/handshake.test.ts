@@ -36,9 +36,17 @@ describe('connecting', () => {
       [0, 'client', 1200],
       [25_000, 'server', 1200],
       [50_000, 'client', 1200],
-      // HANDSHAKE_DONE, and 25 ms after it came the acknowledgement.
-      [75_000, 'server', 30],
-      [125_000, 'client', 36],
+      // Four connection ids, as soon as the pacer that knows only the initial 333 ms has tokens again.
+      [51_643, 'server', 138],
+      // 36 ids for other paths, and the address the server was seen at, 0.08 round trips after the handshake.
+      [53_830, 'client', 1189],
+      // HANDSHAKE_DONE, tokens and the client's address; then 33 ids.
+      [75_000, 'server', 204],
+      [75_680, 'server', 1082],
+      // The server's packets are acknowledged at once from the second on, the client's only one after 25 ms.
+      [100_000, 'client', 35],
+      [103_830, 'server', 36],
+      [125_680, 'client', 36],
     ])
   })
 

@@ -114,8 +114,13 @@ export interface PairOptions {
   readonly seed?: bigint
 }
 
-/** Whole, exact figures: no skipped packet numbers, no keep-alive. */
-export const EXACT: Partial<TransportConfig> = { skipPacketNumbers: false, keepAliveUs: Number.POSITIVE_INFINITY }
+/** Whole, exact figures: no skipped packet numbers, no keep-alive, one size of datagrams, exact timers. */
+export const EXACT: Partial<TransportConfig> = {
+  skipPacketNumbers: false,
+  keepAliveUs: Number.POSITIVE_INFINITY,
+  maxMtuBytes: 1_200,
+  timerGranularityUs: 1,
+}
 
 export class Pair {
   nowUs = 0
