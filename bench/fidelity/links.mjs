@@ -82,7 +82,7 @@ export function linkOptions(way) {
     jitterMs,
     keepOrder: !reorders,
     packetLoss,
-    ...(rateMbit > 0 && { bandwidthBitsPerSecond: Math.round(rateMbit * 1e6), queueBytes }),
+    ...(rateMbit > 0 && { bandwidthLimitBitsPerSecond: Math.round(rateMbit * 1e6), queueBytes }),
     mtuBytes: LARGEST_PACKET_BYTES - HEADERS_BYTES,
   }
 }

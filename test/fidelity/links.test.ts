@@ -31,7 +31,7 @@ test('the simulator gets the same link', () => {
     jitterMs: 5,
     keepOrder: true,
     packetLoss: 0.005,
-    bandwidthBitsPerSecond: 20_000_000,
+    bandwidthLimitBitsPerSecond: 20_000_000,
     queueBytes: 125_000,
     mtuBytes: 1452,
   })
