@@ -66,7 +66,7 @@ export class SimHost {
   readonly name: string
   /** Its number in its world, from 0 in the order in which hosts were added. */
   readonly index: number
-  /** Its network interface: address, sockets, and whether it is up. */
+  /** Its network interface: address, sockets, and whether it is up. The first, where it has several. */
   readonly network: NetworkInterface
   /** Its clock: what it shows and how fast it runs. Set it, to see how its programs take it. */
   readonly clock: HostClock
@@ -84,6 +84,7 @@ export class SimHost {
   readonly #program: HostProgramSource | undefined
   readonly #powerOff = new Set<() => void>()
   readonly #moved = new Set<() => void>()
+  readonly #others: NetworkInterface[] = []
   #options: HostOptions
   #runtime: SimRuntime
   #state: ProgramState = 'none'
@@ -183,6 +184,24 @@ export class SimHost {
     this.world.scheduler.trace?.record('log', { host: this.index, text })
   }
 
+  /** Its network interfaces, in the order they were added; `network` is the first. */
+  get interfaces(): readonly NetworkInterface[] {
+    return [this.network, ...this.#others]
+  }
+
+  /**
+   * Gives it another network interface, such as a phone's mobile one besides Wi-Fi: its node is called `host/name`.
+   *
+   * @throws P2PError `invalid-configuration` as `Topology.host` does
+   */
+  addInterface(name: string, options: Omit<TopologyHostOptions, 'host' | 'kind'>): NetworkInterface {
+    const iface = this.world.topology.host(`${this.name}/${name}`, { ...options, host: this.index })
+    iface.gate = this.gate
+    iface.isUp = this.#on
+    this.#others.push(iface)
+    return iface
+  }
+
   /** Where it is plugged in. */
   get options(): HostOptions {
     return this.#options
@@ -235,7 +254,7 @@ export class SimHost {
       })
     }
     this.#on = true
-    this.network.isUp = true
+    for (const iface of this.interfaces) iface.isUp = true
     this.world.names.flushCache(this.index)
     this.world.ids.flushCache(this.index)
     this.#runtime = this.#context.makeRuntime(this)
@@ -256,8 +275,10 @@ export class SimHost {
     const listeners = [...this.#powerOff]
     this.#powerOff.clear()
     for (const listener of listeners) listener()
-    this.network.closeSockets()
-    this.network.isUp = false
+    for (const iface of this.interfaces) {
+      iface.closeSockets()
+      iface.isUp = false
+    }
     this.gate.reset()
   }
 

@@ -12,6 +12,8 @@ import type { Bridge } from './bridge.ts'
 import { SimHost } from './host.ts'
 import type { HostOptions, HostProgramSource, ProgramState } from './host.ts'
 import { NameService, RandomPartitions, Topology } from './network/index.ts'
+import { checkTopologyFile, hostPlugs } from './network/topology-file.ts'
+import { at, loadLinks, loadNetworks } from './network/topology-load.ts'
 import { DEFAULT_RELAY, relayUrl, runRelay } from './relay-host.ts'
 import type { RelayHost } from './relay-host.ts'
 import { SimRuntime } from './runtime.ts'
@@ -124,12 +126,34 @@ export class SimWorld {
   /** @throws P2PError as `addHost` */
   addRelay(name: string, options: HostOptions): RelayHost {
     const host = this.addHost(name, { ...options, kind: 'relay' }, runRelay)
-    return { host, url: relayUrl(host) }
+    const relay = { host, url: relayUrl(host) }
+    if (name === DEFAULT_RELAY) this.#defaultRelay = relay
+    return relay
   }
 
   /** The relay that nodes use unless they are told otherwise: public, on the default link, made at the first call. */
   get defaultRelay(): RelayHost {
     return (this.#defaultRelay ??= this.addRelay(DEFAULT_RELAY, {}))
+  }
+
+  /** As `Simulation.load`. */
+  load(file: unknown, programs: Readonly<Record<string, HostProgramSource>>): void {
+    const checked = checkTopologyFile(file)
+    const stranger = Object.keys(programs).find((name) => !checked.hosts.some((host) => host.name === name))
+    if (stranger !== undefined) throw invalidConfiguration('programs', stranger, 'is no host of this topology')
+    const lans = loadNetworks(this.topology, checked)
+    for (const [i, entry] of checked.hosts.entries()) {
+      at(`topology.hosts[${i}]`, () => {
+        const [first, ...others] = hostPlugs(entry, lans)
+        const options = first?.options ?? {}
+        const host =
+          entry.kind === 'relay'
+            ? this.addRelay(entry.name, options).host
+            : this.addHost(entry.name, options, programs[entry.name])
+        for (const { name, options: plug } of others) host.addInterface(name.slice(entry.name.length + 1), plug)
+      })
+    }
+    loadLinks(this.topology, checked)
   }
 
   /** @throws P2PError `invalid-configuration` when there is none */

@@ -272,6 +272,18 @@ export class Simulation implements AsyncDisposable {
     return this.#world.addRelay(name, options)
   }
 
+  /**
+   * Adds the networks, hosts and relays that a file describes, as `sim.topology.toJSON()` has written it.
+   *
+   * @param file what `JSON.parse` has given; checked
+   * @param programs of hosts, by name
+   * @throws P2PError `invalid-configuration` that names the place in the file, or a host that is not in it
+   */
+  load(file: unknown, programs: Readonly<Record<string, HostProgramSource>> = {}): void {
+    this.#checkOpen()
+    this.#world.load(file, programs)
+  }
+
   /** The relay that nodes use unless they are told otherwise: public, on the default link. */
   get defaultRelay(): RelayHost {
     return this.#world.defaultRelay
@@ -395,6 +407,9 @@ export class Simulation implements AsyncDisposable {
       })
     }
     const world = this.#world
+    if (world.topology.fabric.isEmpty && this.#operationsPending === 0) {
+      throw invalidConfiguration('hosts', 0, 'there is nobody to run: add a host, or an operation with at()')
+    }
     // A host that has crashed may be restarted as long as the scenario goes on.
     let isMet = false
     const stop = (): boolean => {

@@ -88,9 +88,19 @@ describe('a run', () => {
     await using inner = new Simulation({ seed: 2 })
     outer.host('a', async () => void (await inner.run()))
     await expect(outer.run()).rejects.toThrow(/cannot be run from inside of one/)
+    inner.host('b')
     const run = inner.run({ forMs: 5 })
     await expect(inner.run()).rejects.toThrow(/await the run under way/)
     await run
+  })
+
+  test('is refused without anybody in it', async () => {
+    await using sim = new Simulation({ seed: 1 })
+    await expect(sim.run({ forMs: 5 })).rejects.toMatchObject({ code: 'invalid-configuration', setting: 'hosts' })
+    let ran = false
+    sim.at(1, () => void (ran = true))
+    await sim.run()
+    expect(ran).toBe(true)
   })
 
   test('is refused after close', async () => {

@@ -170,7 +170,11 @@ export class Fabric {
     const around = options.lan?.realm ?? this.#public
     if (!options.nat && !options.ipv6) {
       const hub = this.graph.addNode(name, { kind: 'router', lan: options.lan?.name })
-      return this.#addLan(new Lan(name, hub, around, undefined), hub, options)
+      return this.#addLan(
+        new Lan({ name, hub, realm: around, behind: options.lan, around: aroundOf(options) }),
+        hub,
+        options,
+      )
     }
     const prefixes = this.#lanPrefixes(options)
     const nat = options.nat && resolveNatOptions(options.nat, `the NAT of ${name}`) && options.nat
@@ -195,7 +199,11 @@ export class Fabric {
     around.add(router.outside)
     realm.router = router
     this.#traceRouter(name, router)
-    return this.#addLan(new Lan(name, hub, realm, router), outside, options)
+    return this.#addLan(
+      new Lan({ name, hub, realm, router, behind: options.lan, around: aroundOf(options) }),
+      outside,
+      options,
+    )
   }
 
   /**
@@ -207,7 +215,7 @@ export class Fabric {
   renumber(lan: Lan): void {
     const outside = lan.nat && lan.realm.router?.outside
     if (!outside) throw invalidConfiguration('lan', lan.name, 'has no NAT, and so no address of its own')
-    const ip = outside.realm.choose(undefined)
+    const ip = outside.realm.choose(undefined, outside.ip.version)
     outside.realm.remove(outside)
     outside.ip = ip
     outside.realm.add(outside)
@@ -217,6 +225,11 @@ export class Fabric {
   /** The interfaces, in the order they were attached. */
   interfaces(): readonly NetworkInterface[] {
     return [...this.#interfaces.values()]
+  }
+
+  /** Whether nobody is plugged in. */
+  get isEmpty(): boolean {
+    return this.#interfaces.size === 0
   }
 
   /** The LANs, in the order they were added. */
@@ -259,8 +272,7 @@ export class Fabric {
 
   #addLan(lan: Lan, edge: GraphNode, options: LanOptions): Lan {
     this.#lans.set(lan.name, lan)
-    const around = options.lan?.hub.name ?? options.core ?? INTERNET
-    this.graph.connectNodes(edge.name, around, options.up ?? {}, options.down ?? {})
+    this.graph.connectNodes(edge.name, lan.around, options.up ?? {}, options.down ?? {})
     return lan
   }
 
@@ -285,7 +297,8 @@ export class Fabric {
 
   #plug(iface: NetworkInterface, lan: Lan | undefined, options: PlugOptions): void {
     const { node, host } = iface
-    this.graph.connectNodes(node.name, lan?.name ?? options.core ?? INTERNET, options.up ?? {}, options.down ?? {})
+    iface.hub = lan?.name ?? options.core ?? INTERNET
+    this.graph.connectNodes(node.name, iface.hub, options.up ?? {}, options.down ?? {})
     for (const attachment of iface.attachments()) {
       attachment.realm.add(attachment)
       this.#kernel.audit.record(NetworkKind.attach, host, attachment.ip.index, node.index)
@@ -319,6 +332,11 @@ export class Fabric {
     if (lan && this.#lans.get(lan.name) !== lan)
       throw invalidConfiguration('lan', lan.name, 'is no LAN of this internet')
   }
+}
+
+/** What a LAN's router is connected to. */
+function aroundOf({ lan, core }: LanOptions): string {
+  return lan?.name ?? core ?? INTERNET
 }
 
 /** The first address of an interface, and the IPv6 one besides. */

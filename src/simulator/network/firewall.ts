@@ -25,6 +25,8 @@ export interface FirewallOptions extends Omit<NatOptions, 'mapping' | 'filtering
 /** A firewall; see the module's comment. */
 export class Firewall {
   readonly name: string
+  /** What it was made with. */
+  readonly options: FirewallOptions
   readonly #kernel: Kernel
   readonly #book: AddressBook
   readonly #options: NatOptions
@@ -33,6 +35,7 @@ export class Firewall {
   /** @throws P2PError `invalid-configuration` */
   constructor(kernel: Kernel, book: AddressBook, name: string, options: FirewallOptions) {
     this.name = name
+    this.options = options
     this.#kernel = kernel
     this.#book = book
     const filtering = options.filtering ?? 'address-and-port-dependent'

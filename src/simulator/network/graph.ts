@@ -179,6 +179,12 @@ export class NetworkGraph {
     }
   }
 
+  /** Whether there is a link from `from` to `to`. */
+  hasLink(from: string, to: string): boolean {
+    const [source, target] = this.#ends(from, to)
+    return this.#links.has(`${source.name}>${target.name}`)
+  }
+
   /**
    * The link from `from` to `to`.
    *

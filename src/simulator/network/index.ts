@@ -1,7 +1,7 @@
 /**
  * The virtual internet that carries datagrams: the door of this room for the rest of the simulator.
  *
- * - `topology.ts` builds one in few words; `fabric.ts` is what it builds
+ * - `topology.ts` builds one in few words, `topology-file.ts`, `-load.ts` and `-save.ts` from JSON and to it; `fabric.ts` is what it builds
  * - `regions.ts`: how far parts of the world are from each other
  * - `graph.ts`, `graph-node.ts`, `routes.ts`, `partitions.ts`, `random-partitions.ts`: nodes, links, the way through, and what cuts it
  * - `link.ts`, `jitter.ts`, `link-options.ts`, `link-presets.ts`: what happens to a packet on a link
@@ -85,5 +85,13 @@ export type { Partition, PartitionDirection } from './partitions.ts'
 export { type RandomPartitionOptions, RandomPartitions } from './random-partitions.ts'
 export { regionRoundTripMs, type RegionName, REGIONS } from './regions.ts'
 export type { LinkCrossing, LinkRule, LinkRuleGuard, LinkRules, LinkVerdict } from './rules.ts'
+export {
+  type TopologyFile,
+  type TopologyFileHost,
+  type TopologyFileInterface,
+  type TopologyFileLan,
+  type TopologyFileLink,
+  type TopologyFileNode,
+} from './topology-file.ts'
 export { Topology, type TopologyHostOptions, type TopologyLanOptions, type TopologyOptions } from './topology.ts'
 export { IPV4_OVERHEAD_BYTES, IPV6_OVERHEAD_BYTES } from './wire-size.ts'

@@ -185,6 +185,8 @@ export class NetworkInterface {
 
   /** @internal Its place in a realm. */
   readonly attachment: Attachment
+  /** @internal The node it is plugged into. */
+  hub = ''
   /** @internal Its second address, of IPv6. */
   attachment6: Attachment | undefined
 

@@ -19,6 +19,16 @@ export interface PortMappingOptions {
   readonly lifetimeMs?: number | undefined
 }
 
+/** @internal What a LAN is made of. */
+export interface LanParts {
+  readonly name: string
+  readonly hub: GraphNode
+  readonly realm: Realm
+  readonly behind: Lan | undefined
+  readonly around: string
+  readonly router?: LanRouter | undefined
+}
+
 const MAX_LEASE_MS = 86_400_000
 
 /** A LAN. Made by a fabric or a topology. */
@@ -30,12 +40,24 @@ export class Lan {
   readonly realm: Realm
   readonly #router: LanRouter | undefined
 
+  /** @internal The LAN it is behind. */
+  readonly behind: Lan | undefined
+  /** @internal The node that its router is connected to. */
+  readonly around: string
+
   /** @internal */
-  constructor(name: string, hub: GraphNode, realm: Realm, router: LanRouter | undefined) {
-    this.name = name
-    this.hub = hub
-    this.realm = realm
-    this.#router = router
+  constructor(parts: LanParts) {
+    this.name = parts.name
+    this.hub = parts.hub
+    this.realm = parts.realm
+    this.behind = parts.behind
+    this.around = parts.around
+    this.#router = parts.router
+  }
+
+  /** @internal */
+  get router(): LanRouter | undefined {
+    return this.#router
   }
 
   /** The NAT at its edge, where it has one. */

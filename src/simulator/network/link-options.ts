@@ -115,7 +115,8 @@ const DEFAULT_QUEUE_MS = 50
 const DEFAULT_REORDERING_DELAY_MS = 10
 const MIN_DEFAULT_QUEUE_BYTES = 45_000
 
-const LINK_FIELDS: readonly string[] = [
+/** The names of all options. */
+export const LINK_FIELDS: readonly string[] = [
   'latencyMs',
   'metricMs',
   'jitterMs',

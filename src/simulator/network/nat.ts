@@ -15,6 +15,8 @@ import { type NatMappingSnapshot, NatTable } from './nat-table.ts'
 /** A NAT with one outside address. */
 export class Nat {
   readonly name: string
+  /** What it was made with. */
+  readonly options: NatOptions
   readonly settings: NatSettings
   readonly #kernel: Kernel
   readonly #book: AddressBook
@@ -25,6 +27,7 @@ export class Nat {
   /** @throws P2PError `invalid-configuration` */
   constructor(kernel: Kernel, book: AddressBook, name: string, options: NatOptions, outsideIp: IpAddress) {
     this.name = name
+    this.options = options
     this.settings = resolveNatOptions(options, `the NAT of ${name}`)
     this.#kernel = kernel
     this.#book = book

@@ -68,6 +68,11 @@ export class Realm {
     return this.#attachments[ip.index] ?? this.router?.inside
   }
 
+  /** The prefixes that addresses come from. */
+  get prefixes(): readonly string[] {
+    return this.#pools.map(({ prefix }) => prefix.text)
+  }
+
   /** Whether it has addresses of that version. */
   has(version: 4 | 6): boolean {
     return this.#pools.some(({ prefix }) => prefix.version === version)

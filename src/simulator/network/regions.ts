@@ -10,6 +10,7 @@
 import { invalidConfiguration } from '../../core/config.ts'
 import { INTERNET } from './fabric.ts'
 import type { NetworkGraph } from './graph.ts'
+import type { LinkOptions } from './link-options.ts'
 
 /** The regions' names: cities. */
 export type RegionName =
@@ -74,6 +75,18 @@ function indexOf(region: RegionName): number {
   throw invalidConfiguration('region', region, `there is no such region; known are ${REGIONS.join(', ')}`)
 }
 
+/** The region whose node has that name in the graph. */
+export function regionOfNode(name: string): RegionName | undefined {
+  return REGIONS.find((region) => regionNode(region) === name)
+}
+
+/** What the link between two nodes is like as `addRegion` makes it; undefined for those it does not. */
+export function regionLink(from: string, to: string): LinkOptions | undefined {
+  const [a, b] = [regionOfNode(from), regionOfNode(to)]
+  if (a && b) return { latencyMs: regionRoundTripMs(a, b) / 2, metricMs: DIRECT_METRIC_MS }
+  return (a && to === INTERNET) || (b && from === INTERNET) ? { metricMs: DETOUR_METRIC_MS } : undefined
+}
+
 /** The name of a region's node in the graph. */
 export function regionNode(region: RegionName): string {
   return `region:${region}`
@@ -91,10 +104,9 @@ export function addRegion(graph: NetworkGraph, region: RegionName): string {
   if (graph.hasNode(name)) return name
   const others = REGIONS.filter((other) => graph.hasNode(regionNode(other)))
   graph.addNode(name)
-  graph.connectNodes(name, INTERNET, { metricMs: DETOUR_METRIC_MS })
+  graph.connectNodes(name, INTERNET, regionLink(name, INTERNET))
   for (const other of others) {
-    const latencyMs = regionRoundTripMs(region, other) / 2
-    graph.connectNodes(name, regionNode(other), { latencyMs, metricMs: DIRECT_METRIC_MS })
+    graph.connectNodes(name, regionNode(other), regionLink(name, regionNode(other)))
   }
   return name
 }

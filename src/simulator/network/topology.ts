@@ -13,6 +13,9 @@ import { type LinePair, type LinkInput, resolveLine } from './link-presets.ts'
 import type { NatOptions } from './nat-options.ts'
 import { type NatPresetName, natPreset } from './nat-presets.ts'
 import { addRegion, type RegionName } from './regions.ts'
+import { checkTopologyFile, hostPlugs, type TopologyFile } from './topology-file.ts'
+import { at, loadLinks, loadNetworks } from './topology-load.ts'
+import { saveTopology } from './topology-save.ts'
 
 /** Options of a {@link Topology}. */
 export interface TopologyOptions {
@@ -34,6 +37,8 @@ export interface TopologyLanOptions {
   readonly link?: LinkInput | undefined
   /** Where in the world it is; nowhere in particular when left out. Not together with `behind`. */
   readonly region?: RegionName | undefined
+  /** The node of the public internet it hangs on, where there are several. Not together with `region` or `behind`. */
+  readonly core?: string | undefined
   /** The LAN it is behind, such as a provider's (`nat: 'cgnat'`). On the public internet when left out. */
   readonly behind?: Lan | undefined
   /** Its addresses. @default '192.168.1.0/24', or '100.64.0.0/10' (RFC 6598) for `cgnat` */
@@ -57,6 +62,8 @@ export interface TopologyHostOptions {
   readonly lan?: Lan | undefined
   /** Where in the world it is when it is public; nowhere in particular when left out. */
   readonly region?: RegionName | undefined
+  /** The node of the public internet it hangs on, where there are several. Not together with `region` or `lan`. */
+  readonly core?: string | undefined
   /** Its line. @default half of the default link when public, a data centre's wire in a region, a quick one in a LAN */
   readonly link?: LinkInput | undefined
   /** IPv4 or IPv6. @default the next free one */
@@ -85,12 +92,15 @@ const CGNAT_PREFIX = '100.64.0.0/10'
 /** The topology; see the module's comment. */
 export class Topology {
   readonly fabric: Fabric
+  /** @internal What it was made with. */
+  readonly options: TopologyOptions
   /** What a host or LAN without a line of its own is connected by: two of them make the default link. */
   readonly defaultLine: LinePair
   #lans = 0
 
   /** @throws P2PError `invalid-configuration` */
   constructor(kernel: Kernel, options: TopologyOptions = {}) {
+    this.options = options
     this.fabric = new Fabric(kernel, { publicPrefix: options.publicPrefix })
     this.defaultLine = halfLine(options.defaultLatencyMs ?? 50, options.defaultPacketLoss ?? 0.01)
   }
@@ -115,7 +125,7 @@ export class Topology {
     const { nat = 'home', link, behind, ip, portMapping, prefix6 } = options
     const name = options.name ?? this.#nextLanName()
     const { up, down } = link === undefined ? this.defaultLine : resolveLine(link)
-    const core = this.#coreOf(options.region, behind)
+    const core = this.#coreOf(options, behind)
     const ipv6 = options.ipv6 === true ? {} : options.ipv6 || undefined
     if (prefix6 !== undefined && !ipv6) throw invalidConfiguration('prefix6', prefix6, `has no meaning without ipv6`)
     if (nat === 'none') {
@@ -138,7 +148,7 @@ export class Topology {
    */
   host(name: string, options: TopologyHostOptions = {}): NetworkInterface {
     const { lan, ip, ip6, host, kind } = options
-    const core = this.#coreOf(options.region, lan)
+    const core = this.#coreOf(options, lan)
     return this.fabric.attach(name, { lan, core, ip, ip6, host, kind, ...this.#hostLine(options) })
   }
 
@@ -149,7 +159,34 @@ export class Topology {
    */
   move(iface: NetworkInterface, options: Omit<TopologyHostOptions, 'host' | 'kind'>): void {
     const { lan, ip, ip6 } = options
-    this.fabric.move(iface, { lan, core: this.#coreOf(options.region, lan), ip, ip6, ...this.#hostLine(options) })
+    this.fabric.move(iface, { lan, core: this.#coreOf(options, lan), ip, ip6, ...this.#hostLine(options) })
+  }
+
+  /**
+   * This topology as plain data, for JSON: networks, hosts, nodes and links as they are now. What passes is not in it:
+   * mappings, forwarded ports, partitions, rules, packets.
+   */
+  toJSON(): TopologyFile {
+    return saveTopology(this)
+  }
+
+  /**
+   * Adds what a file describes.
+   *
+   * @param file - what `JSON.parse` has given; checked
+   * @returns the interfaces of the hosts, in the file's order
+   * @throws P2PError `invalid-configuration` that names the place in the file
+   */
+  load(file: unknown): readonly NetworkInterface[] {
+    const checked = checkTopologyFile(file)
+    const lans = loadNetworks(this, checked)
+    const interfaces = checked.hosts.flatMap((host, i) =>
+      at(`topology.hosts[${i}]`, () =>
+        hostPlugs(host, lans).map(({ name, options }) => this.host(name, { ...options, host: host.host ?? i })),
+      ),
+    )
+    loadLinks(this, checked)
+    return interfaces
   }
 
   #hostLine(options: TopologyHostOptions): LinePair {
@@ -161,8 +198,9 @@ export class Topology {
     return options.region ? REGION_WIRE : this.defaultLine
   }
 
-  #coreOf(region: RegionName | undefined, lan: Lan | undefined): string | undefined {
-    if (region === undefined) return undefined
+  #coreOf({ region, core }: Pick<TopologyHostOptions, 'region' | 'core'>, lan: Lan | undefined): string | undefined {
+    if (region === undefined) return core
+    if (core !== undefined) throw invalidConfiguration('core', core, 'cannot be given together with region')
     if (lan) throw invalidConfiguration('region', region, `has no meaning in ${lan.name}, which is where that is`)
     return addRegion(this.fabric.graph, region)
   }
