@@ -9,7 +9,15 @@ import type { P2PConnection } from './connection.ts'
 import type { NodeId } from './node-id.ts'
 import type { Runtime } from './runtime.ts'
 import type { WaitOptions } from './stream.ts'
-import type { ConnectOptions, CreateOptions, ListenOptions, P2PListener, P2PSystem, RegisterOptions } from './system.ts'
+import type {
+  ConnectOptions,
+  CreateOptions,
+  ListenOptions,
+  LookUpReport,
+  P2PListener,
+  P2PSystem,
+  RegisterOptions,
+} from './system.ts'
 
 /** A node of the selected backend, as far as the contract goes; each backend's own class has more. */
 export declare class BackendP2P implements P2PSystem<
@@ -29,6 +37,7 @@ export declare class BackendP2P implements P2PSystem<
   listen(addr?: string, options?: ListenOptions): Promise<P2PListener<P2PConnection<NodeId>>>
   register(name: string, options?: RegisterOptions): Promise<void>
   discover(name: string, options?: WaitOptions): Promise<NodeId>
+  lookUp(query: string | NodeId, options?: WaitOptions): Promise<LookUpReport>
   close(): Promise<void>
   [Symbol.asyncDispose](): Promise<void>
 }

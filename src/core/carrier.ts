@@ -124,6 +124,8 @@ export interface CarrierEndpoint {
   onIncoming: (connection: CarrierConnection) => void
   /** Where this node can be reached now. */
   address(): P2PAddress
+  /** Calls `listener` when `address()` may have changed, until the result is disposed of. */
+  watchAddress(listener: () => void): Disposable
   /** The local addresses that are bound. */
   boundAddresses(): readonly string[]
   /** Frees everything; bounded in time. Connections still open are closed abruptly. */

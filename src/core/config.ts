@@ -10,6 +10,8 @@ import { P2PError } from './errors.ts'
 export interface P2PLimits {
   /** Longest wait for `connect`. @default 30000 */
   readonly connectTimeoutMs: number
+  /** Longest wait for one source of addresses, in `connect`, `discover` and `lookUp`. @default 5000 */
+  readonly lookUpTimeoutMs: number
   /** A connection with no sign of life for this long is over. @default 30000 */
   readonly idleTimeoutMs: number
   /** Longest wait for the peer's word that it has drained everything, in `end()`. @default 5000 */
@@ -35,6 +37,7 @@ export interface P2PLimits {
 /** The defaults of {@link P2PLimits}. */
 export const DEFAULT_LIMITS: P2PLimits = Object.freeze({
   connectTimeoutMs: 30_000,
+  lookUpTimeoutMs: 5_000,
   idleTimeoutMs: 30_000,
   endTimeoutMs: 5_000,
   streamHeaderTimeoutMs: 10_000,

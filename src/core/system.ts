@@ -6,6 +6,7 @@
 import type { P2PAddress } from './address.ts'
 import type { P2PLimits } from './config.ts'
 import type { P2PConnection, StreamKind } from './connection.ts'
+import type { P2PError } from './errors.ts'
 import type { SigningKey } from './keys.ts'
 import type { P2PNodeId } from './node-id.ts'
 import type { Runtime } from './runtime.ts'
@@ -62,6 +63,47 @@ export interface P2PDiscovery {
   resolveId(id: P2PNodeId, options?: WaitOptions): Promise<P2PAddress | undefined>
   /** Makes this node known under a name; undefined where the source cannot. */
   publish?(name: string, address: P2PAddress, options?: RegisterOptions): Promise<void>
+  /**
+   * Keeps known where a node that listens can be reached, by its id, until the result is disposed of; undefined where
+   * the source does not. Called once by each node that has this source.
+   */
+  announce?(node: AnnouncedNode): AsyncDisposable | undefined
+}
+
+/** A node as its sources of addresses see it, when they make it known. */
+export interface AnnouncedNode {
+  readonly id: P2PNodeId
+  readonly runtime: Runtime
+  /** Where it can be reached now. */
+  address(): P2PAddress
+  /** Calls `listener` when that has changed. */
+  onAddressChange(listener: () => void): Disposable
+  /** The node's signature of `message`. */
+  sign(message: Uint8Array): Uint8Array
+  /** Tells the node that it was made known, or why not. */
+  onPublished(error: unknown): void
+}
+
+/** What one source said in a look-up. */
+export interface SourceReport {
+  /** Its name. */
+  readonly source: string
+  /** How long it took, in milliseconds. */
+  readonly tookMs: number
+  /** What it knew. */
+  readonly address: P2PAddress | undefined
+  /** Why it could not say. */
+  readonly error: P2PError | undefined
+}
+
+/** Who knew what; see {@link P2PSystem.lookUp}. */
+export interface LookUpReport {
+  /** The name, or the id. */
+  readonly query: string
+  /** The answer that counts: that of the first source, in their order, that knew one. */
+  readonly address: P2PAddress | undefined
+  /** In the order of the sources. */
+  readonly sources: readonly SourceReport[]
 }
 
 /** Options of {@link P2PSystem.register}. */
@@ -132,6 +174,13 @@ export interface P2PSystem<
    * @throws P2PError `node-not-found`, `discovery-failed`, `aborted`
    */
   discover(name: string, options?: WaitOptions): Promise<NodeId>
+  /**
+   * Asks every source for a name or an id, and tells what each has said; for diagnosis. A text is taken for a name
+   * unless it is an id in one of its forms.
+   *
+   * @throws P2PError `aborted`
+   */
+  lookUp(query: string | NodeId, options?: WaitOptions): Promise<LookUpReport>
   /** Ends every connection gracefully, within bounds, and frees the node's sockets. */
   close(): Promise<void>
 }

@@ -4,5 +4,9 @@
  *
  * @module
  */
+export { DnsDiscovery } from './dns-discovery.ts'
+export type { DnsOptions } from './dns-discovery.ts'
+export { PkarrDiscovery } from './pkarr/pkarr-discovery.ts'
+export type { PkarrOptions } from './pkarr/pkarr-discovery.ts'
 export { StaticDiscovery } from './static-discovery.ts'
 export type { StaticDiscoveryOptions, StaticName } from './static-discovery.ts'

@@ -74,6 +74,7 @@ export class IrohP2P extends EngineNode<IrohConnection> {
       runtime,
       limits,
       discovery: options.discovery ?? [],
+      sign: (message) => secretKey.sign(message),
     }
     return new this(init as never)
   }

@@ -99,8 +99,6 @@ export class SimEndpoint implements CarrierEndpoint, ConnectionHost {
   readonly host: number
   /** Called for every inbound connection once its handshake is done. */
   onIncoming: (connection: CarrierConnection) => void = () => {}
-  /** Called when `address()` has changed: a relay has told where this node is seen from outside. */
-  onAddressChange: () => void = () => {}
   readonly #options: SimEndpointOptions
   readonly #config: TransportConfig
   readonly #identity: Identity
@@ -116,6 +114,7 @@ export class SimEndpoint implements CarrierEndpoint, ConnectionHost {
   /** Where this node is seen from outside, by its relays. */
   readonly #observed: string[] = []
   #corrupted = 0
+  readonly #addressWatchers = new Set<() => void>()
   #alpns: readonly string[] = []
   #state: 'open' | 'closing' | 'closed' = 'open'
   #closed: Deferred<void> | undefined
@@ -208,6 +207,18 @@ export class SimEndpoint implements CarrierEndpoint, ConnectionHost {
   /** Datagrams that were no use because bits had been flipped on the way. */
   get corruptedDatagrams(): number {
     return this.#corrupted
+  }
+
+  /** Tells those who watch it. */
+  addressChanged(): void {
+    for (const listener of Array.from(this.#addressWatchers)) listener()
+  }
+
+  /** It changes when a relay tells where this node is seen from outside, and when its host moves. */
+  watchAddress(listener: () => void): Disposable {
+    const own = (): void => listener()
+    this.#addressWatchers.add(own)
+    return { [Symbol.dispose]: () => void this.#addressWatchers.delete(own) }
   }
 
   boundAddresses(): readonly string[] {
@@ -349,7 +360,7 @@ export class SimEndpoint implements CarrierEndpoint, ConnectionHost {
     if (this.#observed.length > MAX_OBSERVED) this.#observed.shift()
     for (const connection of this.#ids.keys()) connection.offer([observed])
     this.kernel.woke(this.host)
-    this.onAddressChange()
+    this.addressChanged()
   }
 
   #register(connection: SimConnection, ids: number[]): void {

@@ -50,6 +50,10 @@ export class HeldEndpoint implements CarrierEndpoint {
     return this.#endpoint.address()
   }
 
+  watchAddress(listener: () => void): Disposable {
+    return this.#endpoint.watchAddress(listener)
+  }
+
   boundAddresses(): readonly string[] {
     return this.#endpoint.boundAddresses()
   }

@@ -98,12 +98,23 @@ export class SimulatorP2P extends EngineNode<SimulatorConnection> {
       },
     })
     const carrier: CarrierEndpoint = hold ? new HeldEndpoint(endpoint, hold) : endpoint
-    super({ backend: 'simulator', nodeId: key.nodeId, endpoint: carrier, runtime: host.runtime, limits, discovery })
+    super({
+      backend: 'simulator',
+      nodeId: key.nodeId,
+      endpoint: carrier,
+      runtime: host.runtime,
+      limits,
+      discovery,
+      sign: (message) => key.sign(message),
+    })
     this.host = host
     this.#endpoint = endpoint
     this.#cleanUp = [
       releaseId,
-      host.onMoved(() => this.#announce()),
+      host.onMoved(() => {
+        this.#announce()
+        endpoint.addressChanged()
+      }),
       host.onPowerOff(() => {
         releaseId()
         endpoint.destroy()

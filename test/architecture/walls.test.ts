@@ -24,7 +24,7 @@ const PACKAGES: Readonly<Record<string, readonly string[]>> = {
   '*': ['node:crypto'],
   core: [],
   runtime: ['node:fs', 'node:fs/promises', 'node:path', 'node:process', 'node:vm'],
-  discovery: ['node:fs/promises', 'node:path'],
+  discovery: ['node:dns/promises', 'node:fs/promises', 'node:path', 'dns-packet'],
   router: ['rou3', 'mrmime', 'find-my-way'],
   testing: ['fast-check', 'node:assert', 'node:assert/strict'],
   simulator: [],

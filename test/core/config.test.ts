@@ -52,6 +52,7 @@ describe('limits', () => {
   test('are the documented ones by default', () => {
     expect(resolveLimits()).toEqual({
       connectTimeoutMs: 30_000,
+      lookUpTimeoutMs: 5_000,
       idleTimeoutMs: 30_000,
       endTimeoutMs: 5_000,
       streamHeaderTimeoutMs: 10_000,

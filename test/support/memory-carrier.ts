@@ -138,6 +138,9 @@ export class MemoryEndpoint implements CarrierEndpoint {
   onIncoming: (connection: CarrierConnection) => void = () => {}
   /** Connections that are not over. */
   readonly connections = new Set<MemoryConnectionCarrier>()
+  readonly addressWatchers = new Set<() => void>()
+  /** What {@link address} says; tests may change it. */
+  direct: readonly string[] | undefined
   readonly #port: number
   #alpns: readonly string[] = []
   #closed = false
@@ -190,7 +193,12 @@ export class MemoryEndpoint implements CarrierEndpoint {
   }
 
   address(): P2PAddress {
-    return new P2PAddress(this.id, this.boundAddresses())
+    return new P2PAddress(this.id, this.direct ?? this.boundAddresses())
+  }
+
+  watchAddress(listener: () => void): Disposable {
+    this.addressWatchers.add(listener)
+    return { [Symbol.dispose]: () => void this.addressWatchers.delete(listener) }
   }
 
   boundAddresses(): readonly string[] {

@@ -9,7 +9,7 @@ import type { StreamKind } from '../../src/core/connection.ts'
 import { EngineConnection } from '../../src/core/engine/connection.ts'
 import { EngineNode } from '../../src/core/engine/node.ts'
 import type { Session } from '../../src/core/engine/session.ts'
-import { testNodeId } from '../../src/core/keys.ts'
+import { testNodeId, testSigningKey } from '../../src/core/keys.ts'
 import type { Runtime } from '../../src/core/runtime.ts'
 import type { ListenOptions, P2PDiscovery } from '../../src/core/system.ts'
 import { ManualRuntime } from './manual-runtime.ts'
@@ -35,7 +35,7 @@ export interface MemoryNodeOptions {
 export class MemoryNode extends EngineNode<MemoryConnection> {
   readonly endpoint: MemoryEndpoint
 
-  private constructor(endpoint: MemoryEndpoint, options: MemoryNodeOptions) {
+  private constructor(endpoint: MemoryEndpoint, name: string, options: MemoryNodeOptions) {
     super({
       backend: 'memory',
       nodeId: endpoint.id,
@@ -43,12 +43,13 @@ export class MemoryNode extends EngineNode<MemoryConnection> {
       runtime: options.runtime ?? new ManualRuntime(),
       limits: resolveLimits(options.limits),
       discovery: options.discovery ?? [],
+      sign: (message) => testSigningKey(name).sign(message),
     })
     this.endpoint = endpoint
   }
 
   static create(network: MemoryNetwork, name: string, options: MemoryNodeOptions = {}): MemoryNode {
-    return new MemoryNode(network.endpoint(testNodeId(name)), options)
+    return new MemoryNode(network.endpoint(testNodeId(name)), name, options)
   }
 
   protected makeConnection(session: Session, kinds: readonly StreamKind[]): MemoryConnection {

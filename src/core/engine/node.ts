@@ -13,10 +13,21 @@ import { NodeId } from '../node-id.ts'
 import type { Runtime } from '../runtime.ts'
 import type { WaitOptions } from '../stream.ts'
 import { P2P_ALPN } from '../system.ts'
-import type { ConnectOptions, ListenOptions, P2PDiscovery, P2PSystem, RegisterOptions } from '../system.ts'
+import type {
+  ConnectOptions,
+  ListenOptions,
+  LookUpReport,
+  P2PDiscovery,
+  P2PSystem,
+  RegisterOptions,
+} from '../system.ts'
+import { Announcer } from './announcing.ts'
+import type { AnnouncementState } from './announcing.ts'
 import type { EngineConnection } from './connection.ts'
 import { EngineListener } from './listener.ts'
 import { closedError, describeClose } from './closing.ts'
+import { allAnswers, failureOf, firstAnswer } from './look-up.ts'
+import type { LookUpOptions } from './look-up.ts'
 import { Session } from './session.ts'
 import { abortable, throwIfAborted, Waiter } from './waiting.ts'
 import { LIBRARY_CODE, MAX_APPLICATION_CODE } from './wire.ts'
@@ -30,6 +41,8 @@ export interface NodeOptions {
   readonly limits: P2PLimits
   /** Asked in this order for names and for ids without addresses. */
   readonly discovery: readonly P2PDiscovery[]
+  /** Signs with the node's key, for sources that make it known. */
+  readonly sign: (message: Uint8Array) => Uint8Array
 }
 
 const ALL_KINDS: readonly StreamKind[] = ['stream', 'request']
@@ -66,6 +79,15 @@ function toNodeId(id: unknown): NodeId {
   throw invalidConfiguration('peer', id, 'connect to a node id, an address, or the text of either')
 }
 
+/** The id that a text is, if it is one. */
+function parseId(text: string): NodeId | undefined {
+  try {
+    return NodeId.parse(text)
+  } catch {
+    return undefined
+  }
+}
+
 /** A node; `Connection` is the backend's own class. */
 export abstract class EngineNode<Connection extends EngineConnection> implements P2PSystem<
   NodeId,
@@ -79,14 +101,29 @@ export abstract class EngineNode<Connection extends EngineConnection> implements
   readonly #sessions = new Set<Session>()
   /** Gives up each attempt to connect that is under way. */
   readonly #connecting = new Set<() => void>()
+  readonly #announcer: Announcer
   #closing: Promise<void> | undefined
 
   /** Nodes come from the backend's `create`. */
   constructor(options: NodeOptions) {
+    const { discovery: sources, nodeId: id, runtime, sign, endpoint } = options
+    this.#announcer = new Announcer({
+      id,
+      runtime,
+      sources,
+      sign,
+      address: () => this.address(),
+      watch: (listener) => endpoint.watchAddress(listener),
+    })
     this.#options = options
     this.backend = options.backend
     this.runtime = options.runtime
     options.endpoint.onIncoming = (carrier): void => void this.#incoming(carrier)
+  }
+
+  /** How the sources fare that make this node known, in the order of the sources. */
+  announcements(): readonly AnnouncementState[] {
+    return this.#announcer.states
   }
 
   /** Makes a handle of the backend's own class. */
@@ -142,15 +179,11 @@ export abstract class EngineNode<Connection extends EngineConnection> implements
   async discover(name: string, options?: WaitOptions): Promise<NodeId> {
     this.#checkOpen()
     throwIfAborted(options?.signal, 'discover')
-    const asking = this.#ask((source) => source.resolveName(name, options), options?.signal)
-    const { known, failure } = await this.#patiently(
-      asking,
-      options?.signal,
-      'discover',
-      `looking up ${JSON.stringify(name)} failed`,
-      name,
+    const report = await firstAnswer(this.#lookUp(name, options?.signal), (source, signal) =>
+      source.resolveName(name, { signal }),
     )
-    if (known) return known.id
+    if (report.address) return report.address.id
+    const failure = failureOf(report)
     const sources =
       this.#options.discovery.map((source) => source.name).join(', ') || 'none: pass `discovery` to create()'
     if (failure) {
@@ -160,6 +193,14 @@ export abstract class EngineNode<Connection extends EngineConnection> implements
     throw P2PError.of('node-not-found', `nobody knows the name ${JSON.stringify(name)} (sources asked: ${sources})`, {
       node: name,
     })
+  }
+
+  lookUp(query: string | NodeId, options?: WaitOptions): Promise<LookUpReport> {
+    const id = typeof query === 'string' ? parseId(query) : query
+    const text = id?.toString() ?? String(query)
+    return allAnswers(this.#lookUp(text, options?.signal), (source, signal) =>
+      id ? source.resolveId(id, { signal }) : source.resolveName(text, { signal }),
+    )
   }
 
   close(): Promise<void> {
@@ -194,7 +235,10 @@ export abstract class EngineNode<Connection extends EngineConnection> implements
     for (const giveUp of this.#connecting) giveUp()
     for (let listener = this.#listeners[0]; listener; listener = this.#listeners[0]) listener.close()
     // A peer that does not confirm must not keep this node from closing; its own end tells it what happened.
-    await Promise.allSettled([...this.#sessions].map((session) => session.end()))
+    await Promise.allSettled([
+      this.#announcer[Symbol.asyncDispose](),
+      ...[...this.#sessions].map((session) => session.end()),
+    ])
     await this.#options.endpoint.close()
   }
 
@@ -243,27 +287,16 @@ export abstract class EngineNode<Connection extends EngineConnection> implements
 
   async #resolve(address: P2PAddress, signal: AbortSignal): Promise<P2PAddress> {
     if (address.direct.length > 0 || address.relays.length > 0) return address
-    const { known } = await this.#ask((source) => source.resolveId(address.id, { signal }), signal)
+    const { id } = address
+    const lookUp = this.#lookUp(id.toString(), signal)
+    const known = await firstAnswer(lookUp, (source, ownSignal) => source.resolveId(id, { signal: ownSignal }))
     // The transport may have ways of its own to find an id.
-    return known ?? address
+    return known.address ?? address
   }
 
-  /** Asks the sources in turn; one that fails does not keep the others from being asked. */
-  async #ask(
-    question: (source: P2PDiscovery) => Promise<P2PAddress | undefined>,
-    signal: AbortSignal | undefined,
-  ): Promise<{ readonly known?: P2PAddress; readonly failure?: P2PError }> {
-    let failure: P2PError | undefined
-    for (const source of this.#options.discovery) {
-      try {
-        const known = await question(source)
-        if (known) return { known }
-      } catch (error) {
-        throwIfAborted(signal, 'discover')
-        failure ??= P2PError.from(error, 'discovery-failed', `the source ${source.name} failed`, { query: source.name })
-      }
-    }
-    return failure ? { failure } : {}
+  #lookUp(query: string, signal: AbortSignal | undefined): LookUpOptions {
+    const { discovery: sources, limits, runtime } = this.#options
+    return { sources, runtime, timeoutMs: limits.lookUpTimeoutMs, signal, query }
   }
 
   #session(carrier: CarrierConnection): Session {
@@ -306,6 +339,7 @@ export abstract class EngineNode<Connection extends EngineConnection> implements
     })
     this.#listeners.push(listener)
     this.#announceAlpns()
+    this.#announcer.start()
     return listener
   }
 

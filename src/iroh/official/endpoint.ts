@@ -8,7 +8,7 @@ import { P2PAddress, parseSocketAddress } from '../../core/address.ts'
 import type { CarrierCapabilities, CarrierConnection, CarrierTarget } from '../../core/carrier.ts'
 import { P2PError } from '../../core/errors.ts'
 import type { NodeId } from '../../core/node-id.ts'
-import type { Runtime } from '../../core/runtime.ts'
+import type { Runtime, RuntimeTimer } from '../../core/runtime.ts'
 import { isLoopback } from '../addresses.ts'
 import type { IrohEndpoint } from '../binding.ts'
 import type { ByteCodec } from './bytes.ts'
@@ -24,6 +24,9 @@ const CLOSE_MS = 4_000
 const MAX_HANDSHAKES = 256
 
 const ONLINE_POLL_MS = 25
+
+/** How often the address is looked at while somebody wants to know; the binding's own watching aborts the process. */
+const ADDRESS_POLL_MS = 2_000
 
 /** What an endpoint is made of. */
 export interface OfficialEndpointOptions {
@@ -98,6 +101,20 @@ export class OfficialEndpoint implements IrohEndpoint {
       this.#lastAddress = new P2PAddress(this.#options.nodeId, direct, relay === null ? [] : [relay])
     }
     return this.#lastAddress
+  }
+
+  watchAddress(listener: () => void): Disposable {
+    const look = (before: string): void => {
+      timer = this.#options.runtime.setTimer(ADDRESS_POLL_MS, () => {
+        if (this.#closing) return
+        const now = this.address().toTicket()
+        look(now)
+        if (now !== before) listener()
+      })
+    }
+    let timer: RuntimeTimer | undefined
+    look(this.address().toTicket())
+    return { [Symbol.dispose]: () => timer?.cancel() }
   }
 
   boundAddresses(): readonly string[] {

@@ -58,9 +58,7 @@ describe('attaching', () => {
     const late = world.node('late', { lan: world.topology.lan({ nat: 'home' }), relay: relay.url })
     const seen: [number, readonly string[]][] = []
     const startUs = world.kernel.nowUs()
-    late.endpoint.onAddressChange = (): void => {
-      seen.push([world.kernel.nowUs() - startUs, late.endpoint.address().direct])
-    }
+    late.endpoint.watchAddress(() => seen.push([world.kernel.nowUs() - startUs, late.endpoint.address().direct]))
     world.kernel.runFor(40_000_000)
     // 40 ms each, and the wires of the LAN.
     expect(seen.map(([atUs]) => Math.floor(atUs / 1_000))).toEqual([80])

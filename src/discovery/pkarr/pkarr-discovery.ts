@@ -1,0 +1,154 @@
+/**
+ * Nodes found by id through a pkarr server: a store of signed records that is asked over HTTP.
+ *
+ * @module
+ */
+import type { P2PAddress } from '../../core/address.ts'
+import { checkOptions, invalidConfiguration } from '../../core/config.ts'
+import { P2PError } from '../../core/errors.ts'
+import { NodeId } from '../../core/node-id.ts'
+import type { P2PNodeId } from '../../core/node-id.ts'
+import type { WaitOptions } from '../../core/stream.ts'
+import type { AnnouncedNode, P2PDiscovery } from '../../core/system.ts'
+import { MAX_USER_DATA_BYTES } from '../node-record.ts'
+import { decodeBody, encodeBody, MAX_DNS_BYTES, readRecord, signRecord } from './signed-packet.ts'
+import { Republisher } from './republisher.ts'
+
+/** Options of {@link PkarrDiscovery}. */
+export interface PkarrOptions {
+  /** The server, such as `https://dns.example.org`; records are at `<server>/pkarr/<id>`. */
+  readonly server: string
+  /** Whether nodes that use this source publish where they can be reached. @default true */
+  readonly publish?: boolean | undefined
+  /** Text for others to read beside the addresses, at most 245 bytes of UTF-8. @default none */
+  readonly userData?: string | undefined
+  /** How often an unchanged record is published again, in milliseconds. @default 300000 */
+  readonly republishMs?: number | undefined
+  /** Longest wait for one answer of the server, in milliseconds. @default 5000 */
+  readonly timeoutMs?: number | undefined
+}
+
+const OPTIONS: readonly string[] = ['server', 'publish', 'userData', 'republishMs', 'timeoutMs']
+const DEFAULT_REPUBLISH_MS = 300_000
+const DEFAULT_TIMEOUT_MS = 5_000
+/** What a body may have: a packet without its key. */
+const MAX_BODY_BYTES = 72 + MAX_DNS_BYTES
+
+/**
+ * Looks nodes up at a pkarr server, and publishes those that use it. What the server says is believed only when the
+ * node's own key has signed it; it can withhold a record, and show an old one.
+ *
+ * @example
+ * ```ts fragment
+ * const pkarr = new PkarrDiscovery({ server: 'https://dns.example.org' })
+ * const p2p = await DefaultP2P.create({ discovery: [pkarr] })
+ * ```
+ */
+export class PkarrDiscovery implements P2PDiscovery {
+  readonly name = 'pkarr'
+  readonly #server: URL
+  readonly #publish: boolean
+  readonly #userData: string | undefined
+  readonly #republishMs: number
+  readonly #timeoutMs: number
+
+  /** @throws P2PError `invalid-configuration` */
+  constructor(options: PkarrOptions) {
+    checkOptions('PkarrDiscovery', options, OPTIONS)
+    const { server, userData } = options
+    if (!URL.canParse(server) || !/^https?:$/.test(new URL(server).protocol)) {
+      throw invalidConfiguration('server', server, 'must be the URL of a pkarr server, such as https://dns.example.org')
+    }
+    if (userData !== undefined && new TextEncoder().encode(userData).length > MAX_USER_DATA_BYTES) {
+      throw invalidConfiguration('userData', userData, `has at most ${MAX_USER_DATA_BYTES} bytes of UTF-8`)
+    }
+    this.#server = new URL(server.endsWith('/') ? server : `${server}/`)
+    this.#publish = options.publish ?? true
+    this.#userData = userData
+    this.#republishMs = positive('republishMs', options.republishMs ?? DEFAULT_REPUBLISH_MS)
+    this.#timeoutMs = positive('timeoutMs', options.timeoutMs ?? DEFAULT_TIMEOUT_MS)
+  }
+
+  /** Names are not what a pkarr server knows. */
+  resolveName(): Promise<undefined> {
+    return Promise.resolve(undefined)
+  }
+
+  /** @throws P2PError `discovery-failed` when the server cannot be asked or its answer is not valid, `aborted` */
+  async resolveId(id: P2PNodeId, options?: WaitOptions): Promise<P2PAddress | undefined> {
+    const node = NodeId.fromBytes(id.asBytes())
+    const response = await this.#ask(node, { method: 'GET' }, options?.signal)
+    if (response.status === 404) {
+      await response.body?.cancel()
+      return undefined
+    }
+    if (response.status !== 200) throw await this.#refusal(node, response)
+    const body = await this.#body(node, response)
+    try {
+      const { address } = readRecord(decodeBody(node, body))
+      return address.direct.length + address.relays.length > 0 ? address : undefined
+    } catch (error) {
+      throw this.#failure(node, (error as Error).message, error)
+    }
+  }
+
+  announce(node: AnnouncedNode): AsyncDisposable | undefined {
+    if (!this.#publish) return undefined
+    return new Republisher({
+      node,
+      republishMs: this.#republishMs,
+      put: (timestampUs, signal) => this.#put(node, timestampUs, signal),
+    })
+  }
+
+  async #put(node: AnnouncedNode, timestampUs: bigint, signal: AbortSignal): Promise<void> {
+    const record = { address: node.address(), userData: this.#userData }
+    const packet = signRecord(record, timestampUs, (message) => node.sign(message))
+    const response = await this.#ask(packet.id, { method: 'PUT', body: encodeBody(packet) }, signal)
+    if (!response.ok) throw await this.#refusal(packet.id, response)
+    await response.body?.cancel()
+  }
+
+  async #ask(id: NodeId, init: RequestInit, signal: AbortSignal | undefined): Promise<Response> {
+    const url = new URL(`pkarr/${id.toString()}`, this.#server)
+    const limit = AbortSignal.timeout(this.#timeoutMs)
+    try {
+      return await fetch(url, { ...init, redirect: 'error', signal: signal ? AbortSignal.any([signal, limit]) : limit })
+    } catch (error) {
+      if (signal?.aborted === true) throw P2PError.aborted(signal, 'the look-up')
+      const why = limit.aborted ? `no answer within ${this.#timeoutMs} ms` : 'it cannot be reached'
+      throw this.#failure(id, why, error)
+    }
+  }
+
+  /** The body, and no more of it than a record can have. */
+  async #body(id: NodeId, response: Response): Promise<Uint8Array> {
+    const parts: Uint8Array[] = []
+    let length = 0
+    try {
+      for await (const part of (response.body ?? []) as AsyncIterable<Uint8Array>) {
+        parts.push(part)
+        length += part.length
+        if (length > MAX_BODY_BYTES) throw new RangeError(`its answer has more than ${MAX_BODY_BYTES} bytes`)
+      }
+    } catch (error) {
+      throw this.#failure(id, error instanceof RangeError ? error.message : 'its answer broke off', error)
+    }
+    return Buffer.concat(parts)
+  }
+
+  async #refusal(id: NodeId, response: Response): Promise<P2PError> {
+    await response.body?.cancel()
+    return this.#failure(id, `it answered with status ${response.status}`)
+  }
+
+  #failure(id: NodeId, why: string, cause?: unknown): P2PError {
+    const message = `the pkarr server ${this.#server.origin}: ${why}`
+    return P2PError.of('discovery-failed', message, { query: id.toString() }, { cause })
+  }
+}
+
+function positive(name: string, value: number): number {
+  if (Number.isFinite(value) && value > 0) return value
+  throw invalidConfiguration(name, value, 'must be a number of milliseconds above 0')
+}

@@ -1,0 +1,92 @@
+import { createSocket } from 'node:dgram'
+import { decode, encode } from 'dns-packet'
+import type { Packet } from 'dns-packet'
+import { describe, expect, test } from 'vitest'
+import { testNodeId } from '../../src/core/keys.ts'
+import { DnsDiscovery } from '../../src/discovery/index.ts'
+
+const id = testNodeId('home')
+const name = `_iroh.${id.toString()}.dns.example`
+
+interface Server extends AsyncDisposable {
+  readonly address: string
+  readonly asked: string[]
+}
+
+/** A name server; it keeps silent where `answer` gives nothing. */
+async function nameServer(answer: (question: string) => Packet | Buffer | undefined): Promise<Server> {
+  const socket = createSocket('udp4')
+  const asked: string[] = []
+  socket.on('message', (bytes, from) => {
+    const query = decode(bytes)
+    const [question] = query.questions ?? []
+    asked.push(`${question?.type} ${question?.name}`)
+    const said = answer(question?.name ?? '')
+    if (said === undefined) return
+    const reply = Buffer.isBuffer(said) ? said : encode({ ...said, type: 'response', id: query.id, questions: query.questions }) // prettier-ignore
+    socket.send(reply, from.port, from.address)
+  })
+  await new Promise<void>((resolve) => socket.bind(0, '127.0.0.1', resolve))
+  return {
+    address: `127.0.0.1:${socket.address().port}`,
+    asked,
+    [Symbol.asyncDispose]: () => new Promise((resolve) => socket.close(() => resolve())),
+  }
+}
+
+const txt = (...strings: string[]): Packet => ({
+  answers: strings.map((data) => ({ type: 'TXT', name, ttl: 30, class: 'IN', data })),
+})
+
+const source = (server: Server, timeoutMs = 3000): DnsDiscovery =>
+  new DnsDiscovery({ origin: 'dns.example', servers: [server.address], timeoutMs })
+
+describe('a node in the DNS', () => {
+  test('is found under its id', async () => {
+    await using server = await nameServer(() => txt('relay=https://relay.example/', 'addr=192.0.2.1:4', 'user-data=x'))
+    const address = await source(server).resolveId(id)
+    expect(address?.direct).toEqual(['192.0.2.1:4'])
+    expect(address?.relays).toEqual(['https://relay.example/'])
+    expect(server.asked).toEqual([`TXT ${name}`])
+  })
+
+  test('that is not there, or says nothing of use, is nobody', async () => {
+    const cases: (Packet | undefined)[] = [{ flags: 3, answers: [] }, { answers: [] }, txt('addr=nonsense')]
+    for (const answer of cases) {
+      await using server = await nameServer(() => answer)
+      expect(await source(server).resolveId(id)).toBeUndefined()
+    }
+  })
+
+  test('cannot be found when the server is silent or broken, and the error says so', async () => {
+    const cases: [() => Packet | Buffer | undefined, RegExp][] = [
+      [() => undefined, /did not answer for _iroh\..*: E?TIMEOUT/],
+      [() => ({ flags: 2, answers: [] }), /ESERVFAIL/],
+      [() => ({ flags: 5, answers: [] }), /EREFUSED/],
+    ]
+    for (const [answer, message] of cases) {
+      await using server = await nameServer(answer)
+      await expect(source(server, 70).resolveId(id)).rejects.toMatchObject({
+        code: 'discovery-failed',
+        query: id.toString(),
+        message: expect.stringMatching(message) as unknown,
+      })
+    }
+  })
+
+  test('need not be waited for', async () => {
+    await using server = await nameServer(() => undefined)
+    const controller = new AbortController()
+    const asking = source(server).resolveId(id, { signal: controller.signal })
+    controller.abort()
+    await expect(asking).rejects.toMatchObject({ code: 'aborted' })
+  })
+
+  test('is looked for where one says, and nonsense is refused', () => {
+    for (const origin of ['', 'has space.example', 'a..b', '-', 'x'.repeat(200)]) {
+      expect(() => new DnsDiscovery({ origin })).toThrow(/origin = .*must be a domain/)
+    }
+    expect(() => new DnsDiscovery({ origin: 'a.example', servers: ['not an ip'] })).toThrow(/must be a list of ip:port/)
+    expect(() => new DnsDiscovery({ origin: 'a.example', timeoutMs: -1 })).toThrow(/timeoutMs = -1/)
+  })
+})

@@ -1,0 +1,265 @@
+import { createServer } from 'node:http'
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { decode, encode } from 'dns-packet'
+import * as fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import { P2PAddress } from '../../src/core/address.ts'
+import { testNodeId, testSigningKey } from '../../src/core/keys.ts'
+import { PkarrDiscovery } from '../../src/discovery/index.ts'
+import { decodeBody, encodeBody, readRecord, signRecord } from '../../src/discovery/pkarr/signed-packet.ts'
+import { MemoryNetwork } from '../support/memory-carrier.ts'
+import { MemoryNode } from '../support/memory-node.ts'
+import { ManualRuntime, settle } from '../support/manual-runtime.ts'
+
+const key = testSigningKey('home')
+const id = key.nodeId
+const address = new P2PAddress(id, ['192.0.2.1:4433', '[2001:db8::1]:4433'], ['https://relay.example/'])
+const sign = (message: Uint8Array): Uint8Array => key.sign(message)
+const signed = signRecord({ address, userData: 'living-room' }, 1_700_000_000_000_000n, sign)
+
+interface Server extends AsyncDisposable {
+  readonly url: string
+  /** What it has been asked, as `PUT /path`. */
+  readonly asked: string[]
+  readonly stored: Map<string, Uint8Array>
+}
+
+type Handler = (req: IncomingMessage, res: ServerResponse) => void
+
+/** A pkarr server that stores everything, or does what `instead` says. */
+async function pkarrServer(instead?: Handler): Promise<Server> {
+  const stored = new Map<string, Uint8Array>()
+  const asked: string[] = []
+  const store: Handler = (req, res) => {
+    const { method, url = '' } = req
+    if (method === 'GET') {
+      const body = stored.get(url)
+      res.writeHead(body ? 200 : 404).end(body)
+      return
+    }
+    const parts: Buffer[] = []
+    req.on('data', (part: Buffer) => parts.push(part))
+    req.on('end', () => {
+      stored.set(url, Buffer.concat(parts))
+      res.writeHead(204).end()
+    })
+  }
+  const server = createServer((req, res) => {
+    asked.push(`${req.method} ${req.url}`)
+    ;(instead ?? store)(req, res)
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    asked,
+    stored,
+    [Symbol.asyncDispose]: () => {
+      server.closeAllConnections()
+      return new Promise((resolve) => server.close(() => resolve()))
+    },
+  }
+}
+
+describe('a signed packet', () => {
+  test('comes back as it was', () => {
+    const body = encodeBody(signed)
+    const packet = decodeBody(id, body)
+    expect(packet.timestampUs).toBe(1_700_000_000_000_000n)
+    const record = readRecord(packet)
+    expect(record.userData).toBe('living-room')
+    expect(record.address.direct).toEqual(address.direct)
+    expect(record.address.relays).toEqual(address.relays)
+  })
+
+  test('has the layout of pkarr: signature, big-endian microseconds, and a DNS answer with id 0', () => {
+    const body = Buffer.from(encodeBody(signed))
+    expect(body.readBigUInt64BE(64)).toBe(1_700_000_000_000_000n)
+    const message = decode(body.subarray(72))
+    expect([message.id, message.type]).toEqual([0, 'response'])
+    expect(message.answers?.map(({ name, type }) => `${type} ${name}`)).toEqual(
+      Array.from({ length: 4 }, () => `TXT _iroh.${id.toString()}`),
+    )
+    // What is signed is BEP 44's form of a mutable item.
+    const text = `3:seqi1700000000000000e1:v${body.length - 72}:`
+    expect(Buffer.from(key.sign(Buffer.concat([Buffer.from(text), body.subarray(72)])))).toEqual(body.subarray(0, 64))
+  })
+
+  test('is refused when a single bit is different, or it is cut or too long', () => {
+    const body = encodeBody(signed)
+    fc.assert(
+      fc.property(fc.nat(body.length * 8 - 1), (bit) => {
+        const altered = body.slice()
+        altered[bit >> 3] = (altered[bit >> 3] ?? 0) ^ (1 << (bit & 7))
+        expect(() => decodeBody(id, altered)).toThrow(/not valid: the signature is not that of/)
+      }),
+    )
+    fc.assert(
+      fc.property(fc.nat(body.length - 1), (length) => {
+        expect(() => decodeBody(id, body.subarray(0, length))).toThrow(/not valid/)
+      }),
+    )
+    expect(() => decodeBody(id, new Uint8Array(2000))).toThrow(/it has 2000 bytes/)
+    expect(() => decodeBody(testNodeId('somebody else'), body)).toThrow(/the signature is not that of/)
+  })
+
+  test('holds as many addresses as fit, relays first, whatever there are', () => {
+    const socket = fc.tuple(fc.ipV4(), fc.integer({ min: 1, max: 65_535 })).map(([ip, port]) => `${ip}:${port}`)
+    const relay = fc.tuple(fc.domain(), fc.string({ unit: fc.constantFrom('a', 'b', '/'), maxLength: 300 }))
+    fc.assert(
+      fc.property(fc.array(socket, { maxLength: 60 }), fc.array(relay, { maxLength: 3 }), (direct, relays) => {
+        const urls = relays.map(([domain, path]) => `https://${domain}/${path}`)
+        const packet = signRecord({ address: new P2PAddress(id, direct, urls), userData: 'name' }, 1n, sign)
+        expect(packet.dns.length).toBeLessThanOrEqual(1000)
+        const record = readRecord(decodeBody(id, encodeBody(packet)))
+        expect(record.userData).toBe('name')
+        const unique = [...new Set(direct)]
+        expect(unique.slice(0, record.address.direct.length)).toEqual(record.address.direct)
+        const sureToFit = urls.length === 0 && direct.length <= 5 ? unique.length : 0
+        expect(record.address.direct.length).toBeGreaterThanOrEqual(sureToFit)
+      }),
+    )
+  })
+
+  test('may say things that make no sense: they are passed over', () => {
+    const name = `_iroh.${id.toString()}`
+    const txt = (data: string): object => ({ type: 'TXT', name, ttl: 30, class: 'IN', data })
+    const answers = [
+      'addr=192.0.2.7:1', 'addr=nonsense', 'relay=not a url', 'relay=ftp://x.example/', 'future=thing', 'no equals sign',
+      `user-data=${'x'.repeat(240)}`, 'addr=192.0.2.8:99999', '=',
+    ].map(txt) // prettier-ignore
+    const strange = { type: 'TXT', name: '_iroh.other', ttl: 30, class: 'IN', data: 'addr=192.0.2.66:6' }
+    const dns = new Uint8Array(encode({ type: 'response', answers: [...answers, strange] as never }))
+    const record = readRecord({ id, dns, timestampUs: 1n, signature: new Uint8Array(64) })
+    expect(record.address.direct).toEqual(['192.0.2.7:1'])
+    expect(record.address.relays).toEqual([])
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 1000 }), (garbage) => {
+        expect(
+          failureCode(() => readRecord({ id, dns: garbage, timestampUs: 1n, signature: new Uint8Array(64) })),
+        ).toMatch(/^(none|protocol)$/)
+      }),
+      { numRuns: 500 },
+    )
+  })
+})
+
+describe('a pkarr server', () => {
+  test('is told where a node that listens is, and tells those who ask for it', async () => {
+    await using server = await pkarrServer()
+    const pkarr = new PkarrDiscovery({ server: server.url, userData: 'kitchen' })
+    const runtime = new ManualRuntime()
+    const p2p = MemoryNode.create(new MemoryNetwork(), 'home', { runtime, discovery: [pkarr] })
+    expect(await pkarr.resolveId(id)).toBeUndefined()
+    await p2p.listen()
+    await runtime.advance(0)
+    await published(p2p, 0)
+    expect((await pkarr.resolveId(id))?.direct).toEqual(p2p.address().direct)
+    const first = timestamp(server)
+
+    p2p.endpoint.direct = ['192.0.2.99:1']
+    for (const tell of p2p.endpoint.addressWatchers) tell()
+    await runtime.advance(100)
+    await published(p2p, 100)
+    expect((await pkarr.resolveId(id))?.direct).toEqual(['192.0.2.99:1'])
+    expect(timestamp(server)).toBeGreaterThan(first)
+
+    const before = server.asked.length
+    await runtime.advance(300_000)
+    await published(p2p, 300_100)
+    expect(server.asked.slice(before)).toEqual([`PUT /pkarr/${id.toString()}`])
+    await p2p.close()
+    expect(runtime.pendingTimers).toBe(0)
+  })
+
+  test('that fails is tried again, ever more rarely, and the node tells why', async () => {
+    let fails = true
+    await using server = await pkarrServer((req, res) => {
+      req.resume()
+      res.writeHead(fails ? 503 : 204).end()
+    })
+    const runtime = new ManualRuntime()
+    const discovery = [new PkarrDiscovery({ server: server.url })]
+    const p2p = MemoryNode.create(new MemoryNetwork(), 'home', { runtime, discovery })
+    await p2p.listen()
+    await runtime.advance(0)
+    await until(() => p2p.announcements()[0]?.error !== undefined)
+    expect(p2p.announcements()[0]?.error?.message).toMatch(/127\.0\.0\.1:\d+: it answered with status 503/)
+    for (const [afterMs, times] of [
+      [2_000, 2],
+      [4_000, 3],
+    ] as const) {
+      // prettier-ignore
+      await runtime.advance(afterMs)
+      await until(() => server.asked.length === times && runtime.pendingTimers === 1)
+    }
+    fails = false
+    await runtime.advance(8_000)
+    await until(() => p2p.announcements()[0]?.publishedMs === 14_000)
+    expect(p2p.announcements()[0]?.error).toBeUndefined()
+    await p2p.close()
+  })
+
+  test('is not believed when it lies, and its failures are told', async () => {
+    const forged = encodeBody(signRecord({ address, userData: undefined }, 5n, (m) => testSigningKey('thief').sign(m)))
+    const cases: [Handler, RegExp][] = [
+      [(_, res) => res.writeHead(200).end(forged), /the signature is not that of/],
+      [(_, res) => res.writeHead(200).end(Buffer.alloc(10)), /not valid: it has only 10 bytes/],
+      [(_, res) => res.writeHead(200).end(Buffer.alloc(1_000_000)), /more than 1072 bytes/],
+      [(_, res) => res.writeHead(500).end('oops'), /status 500/],
+      [(_, res) => res.writeHead(302, { location: 'http://127.0.0.1:1/' }).end(), /cannot be reached/],
+      [(_, res) => res.destroy(), /cannot be reached/],
+      [() => {}, /no answer within 50 ms/],
+    ]
+    for (const [handler, message] of cases) {
+      await using server = await pkarrServer(handler)
+      const pkarr = new PkarrDiscovery({ server: server.url, timeoutMs: 50 })
+      await expect(pkarr.resolveId(id)).rejects.toMatchObject({
+        code: 'discovery-failed',
+        query: id.toString(),
+        message: expect.stringMatching(message) as unknown,
+      })
+    }
+  })
+
+  test('need not be waited for', async () => {
+    await using server = await pkarrServer(() => {})
+    const controller = new AbortController()
+    const asking = new PkarrDiscovery({ server: server.url }).resolveId(id, { signal: controller.signal })
+    await until(() => server.asked.length > 0)
+    controller.abort()
+    await expect(asking).rejects.toMatchObject({ code: 'aborted' })
+  })
+
+  test('has a URL, and its options make sense', () => {
+    for (const server of ['', 'dns.example.org', 'ftp://dns.example.org']) {
+      expect(() => new PkarrDiscovery({ server })).toThrow(/server = .*must be the URL/)
+    }
+    const server = 'https://dns.example.org'
+    expect(() => new PkarrDiscovery({ server, timeoutMs: 0 })).toThrow(/timeoutMs = 0/)
+    expect(() => new PkarrDiscovery({ server, userData: 'x'.repeat(246) })).toThrow(/at most 245 bytes/)
+    expect(() => new PkarrDiscovery({ server, relay: 'x' } as never)).toThrow(/no option "relay"/)
+  })
+})
+
+const failureCode = (call: () => unknown): string => {
+  try {
+    call()
+    return 'none'
+  } catch (error) {
+    return (error as { code: string }).code
+  }
+}
+
+const timestamp = (server: Server): bigint => Buffer.from([...server.stored.values()][0] ?? []).readBigUInt64BE(64)
+
+async function until(condition: () => boolean): Promise<void> {
+  for (let i = 0; i < 2000 && !condition(); i++) {
+    await settle()
+    await new Promise((resolve) => setTimeout(resolve, 1))
+  }
+  expect(condition()).toBe(true)
+}
+
+const published = (p2p: MemoryNode, atMs: number): Promise<void> =>
+  until(() => p2p.announcements()[0]?.publishedMs === atMs)
