@@ -8,6 +8,7 @@ const SUITES = [
   { name: 'network', file: './fabric.mjs', flags: ['--expose-gc'] },
   { name: 'transport', file: './transport.mjs', flags: ['--expose-gc'] },
   { name: 'simulator', file: './simulator.mjs', flags: ['--expose-gc'] },
+  { name: 'trace', file: './trace.mjs', flags: ['--expose-gc'] },
   { name: 'iroh', file: './iroh.mjs', flags: ['--conditions=iroh', '--expose-gc'] },
 ]
 const USAGE = new URL('./lib/usage.mjs', import.meta.url).href
