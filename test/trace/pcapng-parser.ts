@@ -1,6 +1,6 @@
 /** Reads pcapng by the letter of its specification, and IP packets by theirs; independent of what writes them. */
 
-export interface CapturedPacket {
+interface CapturedPacket {
   readonly interfaceName: string
   readonly timeUs: bigint
   readonly length: number
