@@ -18,7 +18,7 @@ import type { NodeRecord } from '../node-record.ts'
 /** BEP 44: the longest value of an item. */
 export const MAX_DNS_BYTES = 1000
 /** How long others may keep it, in seconds: what iroh writes. */
-export const RECORD_TTL_SECONDS = 30
+const RECORD_TTL_SECONDS = 30
 
 const SIGNATURE_BYTES = 64
 const TIMESTAMP_BYTES = 8
@@ -107,16 +107,10 @@ export function decodeBody(id: NodeId, body: Uint8Array): SignedPacket {
   const signature = copyBytes(body.subarray(0, SIGNATURE_BYTES))
   const timestampUs = new DataView(body.buffer, body.byteOffset).getBigUint64(SIGNATURE_BYTES)
   const dns = copyBytes(body.subarray(HEAD_BYTES))
-  return verified({ id, timestampUs, dns, signature })
-}
-
-/** @throws P2PError `protocol` when it is not signed by its key */
-export function verified(packet: SignedPacket): SignedPacket {
-  const { id, timestampUs, dns, signature } = packet
   if (!verifySignature(id, signedBytes(timestampUs, dns), signature)) {
     throw bad(`the signature is not that of ${id.fmtShort()}`)
   }
-  return packet
+  return { id, timestampUs, dns, signature }
 }
 
 /**
@@ -135,7 +129,7 @@ export function readRecord({ id, dns }: SignedPacket): NodeRecord {
 }
 
 /** The TXT strings that a DNS message holds under `name`; a record of several strings is one text (RFC 7208, 3.3). */
-export function txtStrings(message: Packet, name: string): string[] {
+function txtStrings(message: Packet, name: string): string[] {
   return (message.answers ?? []).flatMap((answer) => {
     if (answer.type !== 'TXT' || answer.name.toLowerCase() !== name) return []
     const parts: readonly (string | Buffer)[] = Array.isArray(answer.data) ? answer.data : [answer.data]
