@@ -13,6 +13,7 @@ import { randomSeed } from '../runtime/seed.ts'
 import { ambient } from './ambient.ts'
 import { EventKind } from './audit.ts'
 import type { AuditObserver } from './audit.ts'
+import { type Diagram, diagram } from './diagram/index.ts'
 import { Driver } from './driver.ts'
 import type { DriverOptions, RunEnd } from './driver.ts'
 import { FaultInjector } from './faults/injector.ts'
@@ -21,6 +22,7 @@ import type { HostState } from './host-state.ts'
 import type { CrashOptions, HostOptions, HostProgramSource, SimHost } from './host.ts'
 import type { P2PAddress } from '../core/address.ts'
 import type { TraceFields } from '../core/trace.ts'
+import { Netstat } from './netstat.ts'
 import type { Lan, NameService, Topology, TopologyLanOptions } from './network/index.ts'
 import type { RelayHost } from './relay-host.ts'
 import { NO_HOST } from './scheduler.ts'
@@ -282,6 +284,43 @@ export class Simulation implements AsyncDisposable {
   load(file: unknown, programs: Readonly<Record<string, HostProgramSource>> = {}): void {
     this.#checkOpen()
     this.#world.load(file, programs)
+  }
+
+  /**
+   * The state of the network now: hosts, sockets, mappings, queues, drops, partitions. Print it to see where packets go.
+   *
+   * @example
+   * ```ts
+   * import { Simulation } from '@moosicbox/p2p/simulator'
+   *
+   * const sim = new Simulation({ seed: 1 })
+   * const phone = sim.topology.host('phone', { lan: sim.lan({ name: 'home', nat: 'home' }) })
+   * phone.bind(7000, () => {}).send('198.18.0.9:53', 'anybody there?', 20)
+   * sim.topology.host('server')
+   * await sim.run({ forMs: 100 })
+   * console.log(sim.netstat().network.dropped) // { 'no-host': 1 }
+   * console.log(String(sim.netstat()).includes('192.168.1.2:7000  198.18.0.1:7000')) // true
+   * ```
+   */
+  netstat(): Netstat {
+    return new Netstat(this.now, this.topology)
+  }
+
+  /**
+   * Draws the topology as it is now.
+   *
+   * @example
+   * ```ts
+   * import { Simulation } from '@moosicbox/p2p/simulator'
+   *
+   * const sim = new Simulation({ seed: 1 })
+   * sim.topology.host('phone', { lan: sim.lan({ name: 'home', nat: 'home' }), link: 'wifi' })
+   * const { svg, mermaid } = sim.diagram()
+   * console.log(svg.startsWith('<svg'), mermaid.split('\n')[0]) // true flowchart LR
+   * ```
+   */
+  diagram(): Diagram {
+    return diagram(this.topology)
   }
 
   /** The relay that nodes use unless they are told otherwise: public, on the default link. */

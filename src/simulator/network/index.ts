@@ -8,7 +8,7 @@
  * - `firewall.ts`: what IPv6 meets instead
  * - `nat.ts`, `nat-table.ts`, `nat-options.ts`, `nat-presets.ts`, `lan.ts`, `realm.ts`: address translation and private networks
  * - `interface.ts`, `forwarder.ts`, `rules.ts`: sockets, packets under way, and rules that meddle with them
- * - `names.ts`: look-ups; `addresses.ts`: addresses; `kinds.ts`: events and reasons for drops; `netstat.ts`: the state
+ * - `names.ts`: look-ups; `addresses.ts`: addresses; `kinds.ts`: events and reasons for drops; `netstat.ts`, `netstat-text.ts`: the state
  *
  * @module
  */
@@ -79,8 +79,10 @@ export {
   type NatSnapshot,
   netstat,
   type NetworkSnapshot,
+  type PartitionSnapshot,
   type SocketSnapshot,
 } from './netstat.ts'
+export { formatTables, networkTables, type TextTable } from './netstat-text.ts'
 export type { Partition, PartitionDirection } from './partitions.ts'
 export { type RandomPartitionOptions, RandomPartitions } from './random-partitions.ts'
 export { regionRoundTripMs, type RegionName, REGIONS } from './regions.ts'

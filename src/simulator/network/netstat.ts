@@ -10,6 +10,7 @@ import type { DropCounts } from './kinds.ts'
 import type { LinkSnapshot } from './link.ts'
 import type { NatMappingSnapshot } from './nat-table.ts'
 import type { NatBehaviour } from './nat-options.ts'
+import type { PartitionDirection } from './partitions.ts'
 
 /** A host's interface. */
 export interface InterfaceSnapshot {
@@ -47,6 +48,15 @@ export interface FirewallSnapshot {
   readonly exchanges: readonly NatMappingSnapshot[]
 }
 
+/** A partition. */
+export interface PartitionSnapshot {
+  readonly id: number
+  readonly groupA: readonly string[]
+  /** Undefined: everybody else. */
+  readonly groupB: readonly string[] | undefined
+  readonly direction: PartitionDirection
+}
+
 /** Everything. */
 export interface NetworkSnapshot {
   readonly packets: PacketCounters
@@ -55,8 +65,8 @@ export interface NetworkSnapshot {
   readonly nats: readonly NatSnapshot[]
   readonly firewalls: readonly FirewallSnapshot[]
   readonly links: readonly LinkSnapshot[]
-  /** The numbers of the partitions that are on. */
-  readonly partitions: readonly number[]
+  /** Those that are on, oldest first. */
+  readonly partitions: readonly PartitionSnapshot[]
 }
 
 /** The state of `fabric` now, in the order things were added. */
@@ -87,6 +97,8 @@ export function netstat(fabric: Fabric): NetworkSnapshot {
       return firewall ? [{ lan: name, exchanges: firewall.snapshot() }] : []
     }),
     links: fabric.graph.links().map((link) => link.snapshot()),
-    partitions: fabric.graph.partitions().map((partition) => partition.id),
+    partitions: fabric.graph
+      .partitions()
+      .map(({ id, groupA, groupB, direction }) => ({ id, groupA, groupB, direction })),
   }
 }

@@ -34,6 +34,16 @@ export class Partition implements Disposable {
     this.#heal = heal
   }
 
+  /** The names of those cut off; a LAN stands for all in it. */
+  get groupA(): readonly string[] {
+    return namesOf(this.#groupA)
+  }
+
+  /** The names of those they are cut off from; undefined for everybody else. */
+  get groupB(): readonly string[] | undefined {
+    return this.#groupB && namesOf(this.#groupB)
+  }
+
   /** Ends the partition. */
   heal(): void {
     this.#heal(this)
@@ -53,6 +63,12 @@ export class Partition implements Disposable {
     if (this.#groupB) return isMember(b, this.#groupB)
     return a.isEnd && b.isEnd && !isMember(b, this.#groupA)
   }
+}
+
+/** Without the outsides of routers, which nobody has named. */
+function namesOf(group: ReadonlySet<GraphNode>): readonly string[] {
+  const outsides = new Set([...group].map((node) => node.outside))
+  return [...group].filter((node) => !outsides.has(node)).map((node) => node.name)
 }
 
 /** A LAN in a group stands for everything in it, LANs behind it included. */
