@@ -7,6 +7,8 @@
 import type { Runtime, RuntimeFile, RuntimeFileEntry, RuntimeFileSystem, RuntimeTimer } from '../core/runtime.ts'
 import { sleepOn } from '../core/sleep.ts'
 import { WaitLog } from '../core/wait-log.ts'
+import { SimAmbientHost } from './ambient-host.ts'
+import type { AmbientSettings } from './ambient-host.ts'
 import { EventKind } from './audit.ts'
 import type { Bridge } from './bridge.ts'
 import { SimDisk } from './disk.ts'
@@ -30,6 +32,8 @@ export interface SimRuntimeOptions {
   readonly clock: HostClock
   /** Unix milliseconds at virtual time 0. */
   readonly epochOffsetMs: number
+  /** How its code's uses of this machine's globals are taken. */
+  readonly ambient: AmbientSettings
   /**
    * Called when something that the application waits for has begun; the result is called when it is over.
    */
@@ -40,36 +44,43 @@ export interface SimRuntimeOptions {
   readonly disk?: DiskState | undefined
 }
 
-class SimTimer implements RuntimeTimer {
-  readonly #event: KernelEvent
-  readonly #onCancel: () => void
+/** A timer of a host. */
+export class SimTimer implements RuntimeTimer {
+  readonly #hold: (() => () => void) | undefined
+  #release: (() => void) | undefined
+  #event: KernelEvent | undefined
 
-  constructor(event: KernelEvent, onCancel: () => void) {
+  constructor(hold: (() => () => void) | undefined) {
+    this.#hold = hold
+    this.#release = hold?.()
+  }
+
+  /** @internal It is set. */
+  start(event: KernelEvent): void {
     this.#event = event
-    this.#onCancel = onCancel
+  }
+
+  /** @internal It fires, or will not any more. */
+  over(): void {
+    this.#event = undefined
+    this.#release?.()
+    this.#release = undefined
+  }
+
+  /** Whether its host counts as busy as long as it is set. */
+  ref(keep: boolean): void {
+    this.#release?.()
+    this.#release = keep && this.#event ? this.#hold?.() : undefined
   }
 
   cancel(): void {
-    this.#event.cancel()
-    this.#onCancel()
+    this.#event?.cancel()
+    this.over()
   }
 
   [Symbol.dispose](): void {
     this.cancel()
   }
-}
-
-/** A function that calls `callback` at its first call only. */
-function once(callback: (() => void) | undefined): (() => void) | undefined {
-  let pending = callback
-  return (
-    callback &&
-    ((): void => {
-      const call = pending
-      pending = undefined
-      call?.()
-    })
-  )
 }
 
 /** A real file, read over the bridge. */
@@ -106,6 +117,8 @@ export class SimRuntime implements Runtime {
   readonly kind = 'simulated'
   readonly files: RuntimeFileSystem
   readonly waits: WaitLog
+  /** Its host as the patched globals see it. */
+  readonly ambient: SimAmbientHost
   readonly #options: SimRuntimeOptions
   readonly #random: RandomStream
   readonly #openFiles = new Set<RuntimeFile>()
@@ -132,6 +145,7 @@ export class SimRuntime implements Runtime {
     this.waits = new WaitLog(() => options.scheduler.nowUs() / 1000)
     this.#random = options.scheduler.random(`host/${options.name}/app`)
     this.#disk = options.disk && new SimDisk(options.disk, this)
+    this.ambient = new SimAmbientHost(options.ambient, this, options.scheduler, options.name)
     this.files = {
       open: (path): Promise<RuntimeFile> => this.#open(path),
       list: (path): Promise<readonly RuntimeFileEntry[]> =>
@@ -158,26 +172,23 @@ export class SimRuntime implements Runtime {
   }
 
   /** @throws P2PError `invalid-configuration` when `delayMs` is not a number */
-  setTimer(delayMs: number, callback: () => void): RuntimeTimer {
+  setTimer(delayMs: number, callback: () => void): SimTimer {
     const { scheduler, host, clock, hold, gate } = this.#options
-    const release = once(hold?.())
-    let cancelHeld: (() => void) | undefined
+    const delayUs = clock.trueDelayUs(Math.round(delayMs * 1000))
     const fire = (): void => {
-      release?.()
+      timer.over()
       if (!this.#on) return
       scheduler.woke(host)
       scheduler.audit.record(EventKind.timer, host)
       callback()
     }
-    const event = scheduler.schedule(clock.trueDelayUs(Math.round(delayMs * 1000)), () => {
+    const event = scheduler.schedule(delayUs, () => {
       if (!gate || gate.isOpen) fire()
-      else cancelHeld = gate.hold(fire)
+      else timer.start({ cancel: gate.hold(fire) })
     })
-    const cancel = (): void => {
-      cancelHeld?.()
-      release?.()
-    }
-    return new SimTimer(event, cancel)
+    const timer = new SimTimer(hold)
+    timer.start(event)
+    return timer
   }
 
   sleep(delayMs: number, options?: { readonly signal?: AbortSignal | undefined }): Promise<void> {

@@ -8,6 +8,7 @@ import { invalidConfiguration } from '../core/config.ts'
 import type { SimulatorConfig } from '../core/config.ts'
 import type { NodeId } from '../core/node-id.ts'
 import type { RuntimeFileSystem } from '../core/runtime.ts'
+import type { AmbientSettings } from './ambient-host.ts'
 import type { Bridge } from './bridge.ts'
 import { SimHost } from './host.ts'
 import type { HostOptions, HostProgramSource, ProgramState } from './host.ts'
@@ -23,6 +24,9 @@ import type { Trace } from './trace/trace.ts'
 /** How long addresses of ids are cached: what iroh's own DNS servers say. */
 const ID_TTL_SECONDS = 30
 
+/** Of the default world, whose time is real. */
+const REAL: AmbientSettings = { isVirtual: false, onLeak: () => {} }
+
 /** What a world is made of. */
 export interface SimWorldOptions {
   readonly seed: bigint
@@ -33,6 +37,8 @@ export interface SimWorldOptions {
   readonly onFailure: (error: unknown, host: number) => void
   /** Makes the trace, where one is wanted. */
   readonly trace?: ((nowUs: () => number) => Trace) | undefined
+  /** How uses of this machine's globals by hosts' code are taken. @default as they are */
+  readonly ambient?: AmbientSettings | undefined
   /** As `SimRuntimeOptions.hold`. */
   readonly hold?: (() => () => void) | undefined
 }
@@ -204,6 +210,7 @@ export class SimWorld {
       host: index,
       clock,
       epochOffsetMs: this.config.epochOffsetMs,
+      ambient: this.#options.ambient ?? REAL,
       hold: this.#options.hold,
       gate,
       disk: diskState,

@@ -10,7 +10,13 @@ import { P2PError } from '../core/errors.ts'
 import type { RuntimeFileSystem } from '../core/runtime.ts'
 import { RealFileSystem } from '../runtime/real-files.ts'
 import { randomSeed } from '../runtime/seed.ts'
+import { LeakTracer } from '../runtime/ambient/trace-leaks.ts'
+import { installGuards } from '../runtime/ambient/install.ts'
+import { ambientScope, noHost } from '../runtime/ambient/scope.ts'
+import type { AmbientHost } from '../runtime/ambient/scope.ts'
 import { ambient } from './ambient.ts'
+import { checkAmbient, LeakReporter } from './ambient-host.ts'
+import type { AmbientSettings, LeakPolicy } from './ambient-host.ts'
 import { EventKind } from './audit.ts'
 import type { AuditObserver } from './audit.ts'
 import { type Diagram, diagram } from './diagram/index.ts'
@@ -55,6 +61,23 @@ export interface SimulationOptions {
    * that are not in `without`. @default false
    */
   readonly buggify?: boolean | { readonly without: readonly string[] } | undefined
+  /**
+   * Whether `Date`, timers, `Math.random`, `crypto` and their like belong to the host whose code uses them, so that
+   * third-party code runs unmodified and deterministically. Needs `@moosicbox/p2p/ambient` to be loaded before the
+   * application. @default whether it was
+   */
+  readonly ambient?: boolean | undefined
+  /**
+   * What happens when code of a host uses something real, which the seed does not decide: a timer, a socket, a file, a
+   * process, a thread. `error` fails the run and names the host, the thing and the line; `warn` prints that once a line.
+   * @default 'error'
+   */
+  readonly leaks?: LeakPolicy | undefined
+  /**
+   * Whether to find leaks by functions too that code took hold of before the simulation, with `node:async_hooks`. Costs
+   * about half of the speed. @default false
+   */
+  readonly traceLeaks?: boolean | undefined
   /** Sees every record of the history. */
   readonly observer?: AuditObserver | undefined
   /**
@@ -134,6 +157,8 @@ export class Simulation implements AsyncDisposable {
   readonly #world: SimWorld
   readonly #driver: Driver
   readonly #trace: TraceWriter | undefined
+  readonly #leaks: LeakReporter
+  readonly #tracer: LeakTracer | undefined
   #operations = 0
   #operationsPending = 0
   /** Timers of hosts' code. */
@@ -149,8 +174,14 @@ export class Simulation implements AsyncDisposable {
     this.seed = checkSeed(options.seed ?? this.config.seed ?? randomSeed())
     let writer: TraceWriter | undefined
     const trace = resolveTrace(options.trace)
+    const isVirtual = checkAmbient(options.ambient)
+    this.#leaks = new LeakReporter(options.leaks ?? 'error', (error) =>
+      this.#driver.fail(error, this.#world.scheduler.currentHost),
+    )
+    const onLeak: AmbientSettings['onLeak'] = (...leak) => this.#leaks.tell(...leak)
     this.#world = new SimWorld({
       seed: this.seed,
+      ambient: { isVirtual, onLeak },
       config: this.config,
       files: options.files ?? new RealFileSystem(),
       onFailure: (error, host) => this.#driver.fail(error, host),
@@ -171,7 +202,11 @@ export class Simulation implements AsyncDisposable {
     scheduler.audit.observer = observers(options.observer, trace?.events === true ? writer : undefined)
     const driverOptions: DriverOptions = {
       onTurn: (driving) => {
-        ambient().currentHost = driving ? (): SimHost | undefined => this.#world.currentHost : undefined
+        const current = (): SimHost | undefined => this.#world.currentHost
+        ambient().currentHost = driving ? current : undefined
+        ambientScope().host = driving ? (): AmbientHost | undefined => current()?.runtime.ambient : noHost
+        if (driving) this.#tracer?.start()
+        else this.#tracer?.stop()
         if (options.buggify) setBuggifyHook(driving ? (name) => this.#buggify(name, options.buggify) : undefined)
       },
       onError: (error, host) => this.#describe(error, host),
@@ -182,6 +217,7 @@ export class Simulation implements AsyncDisposable {
       ...(options.settle !== undefined && { settle: options.settle }),
     }
     this.#driver = new Driver(scheduler, driverOptions)
+    if (options.traceLeaks === true) this.#tracer = this.#traceLeaks()
     this.#world.bridge = this.#driver.bridge
   }
 
@@ -467,6 +503,7 @@ export class Simulation implements AsyncDisposable {
     shared.running++
     let outcome: TraceFields<'ran'>['outcome'] = 'failed'
     let failure: string | undefined
+    const removeGuards = this.#leaks.isOff ? undefined : installGuards()
     try {
       const end = await this.#driver.run({ untilUs: Math.round(untilMs * 1000), stop, isQuiet })
       outcome = isMet ? 'until' : ENDED[end]
@@ -484,8 +521,23 @@ export class Simulation implements AsyncDisposable {
       throw error
     } finally {
       shared.running--
+      removeGuards?.()
       this.#trace?.ran({ outcome, hash: this.hash, events: world.scheduler.eventsRun }, failure)
     }
+  }
+
+  #traceLeaks(): LeakTracer {
+    const { scheduler } = this.#world
+    return new LeakTracer(
+      () => scheduler.currentHost >= 0,
+      (what, instead, line) => {
+        try {
+          this.#leaks.tell(this.currentHost?.name ?? '', what, instead, line)
+        } catch {
+          // What is thrown inside of the hook would end the process; the run has failed already.
+        }
+      },
+    )
   }
 
   #buggify(name: string, options: SimulationOptions['buggify']): boolean {

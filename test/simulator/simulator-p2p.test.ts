@@ -471,7 +471,7 @@ describe('code that belongs to no host', () => {
   })
 
   test('is told when it has left its simulation by waiting for something real', async () => {
-    await using sim = new Simulation({ seed: 1 })
+    await using sim = new Simulation({ seed: 1, leaks: 'off' })
     let error: unknown
     sim.host('alice', ({ runtime }) => {
       setTimeout(() => {

@@ -1,0 +1,234 @@
+/**
+ * What a simulated host cannot do inside of virtual time. Work whose result depends on its input alone (hashing,
+ * compression, reading a file) goes over the host's bridge when it lives on globals of its own; everything else
+ * (sockets, processes, threads, writing files), and all of it on a host that does not, is told as a leak.
+ *
+ * @module
+ */
+import childProcess from 'node:child_process'
+import nodeCrypto from 'node:crypto'
+import dgram from 'node:dgram'
+import dns from 'node:dns'
+import fs from 'node:fs'
+import net from 'node:net'
+import workerThreads from 'node:worker_threads'
+import zlib from 'node:zlib'
+import type { AnyFunction, Patches } from './patches.ts'
+import { ambientScope } from './scope.ts'
+import type { AmbientHost } from './scope.ts'
+
+const BRIDGE = 'wrap it in runtime.bridge, or load @moosicbox/p2p/ambient first'
+
+const SUBTLE = [
+  'decrypt',
+  'deriveBits',
+  'deriveKey',
+  'digest',
+  'encrypt',
+  'exportKey',
+  'importKey',
+  'sign',
+  'unwrapKey',
+  'verify',
+  'wrapKey',
+]
+const READS = ['access', 'lstat', 'readFile', 'readdir', 'readlink', 'realpath', 'stat']
+const WRITES = [
+  'appendFile',
+  'chmod',
+  'copyFile',
+  'cp',
+  'mkdir',
+  'mkdtemp',
+  'rename',
+  'rm',
+  'rmdir',
+  'symlink',
+  'truncate',
+  'unlink',
+  'utimes',
+  'writeFile',
+]
+const ZLIB = [
+  'brotliCompress',
+  'brotliDecompress',
+  'deflate',
+  'deflateRaw',
+  'gunzip',
+  'gzip',
+  'inflate',
+  'inflateRaw',
+  'unzip',
+]
+const ZLIB_STREAMS = [
+  'createBrotliCompress',
+  'createBrotliDecompress',
+  'createDeflate',
+  'createDeflateRaw',
+  'createGunzip',
+  'createGzip',
+  'createInflate',
+  'createInflateRaw',
+  'createUnzip',
+]
+const CRYPTO = ['hkdf', 'pbkdf2', 'scrypt']
+const KEYS = [
+  'generateKey',
+  'generateKeyPair',
+  'generateKeyPairSync',
+  'generateKeySync',
+  'generatePrime',
+  'generatePrimeSync',
+]
+const PROCESSES = ['exec', 'execFile', 'fork', 'spawn']
+const LOOKUPS = ['lookup', 'resolve', 'resolve4', 'resolve6', 'reverse']
+const CLASSES = [
+  'BroadcastChannel',
+  'CompressionStream',
+  'DecompressionStream',
+  'MessageChannel',
+  'WebSocket',
+  'EventSource',
+]
+
+/** What is said of the classes above. */
+const CLASS_LEAKS: Readonly<Record<string, readonly [string, string]>> = {
+  BroadcastChannel: ['a real BroadcastChannel', 'talk to other hosts over p2p'],
+  CompressionStream: ['zlib in the background (CompressionStream)', 'use zlib.gzipSync, or runtime.bridge'],
+  DecompressionStream: ['zlib in the background (DecompressionStream)', 'use zlib.gunzipSync, or runtime.bridge'],
+  MessageChannel: ['a real MessageChannel', 'use queueMicrotask or runtime.setTimer'],
+  WebSocket: ['a real socket (WebSocket)', 'talk to other hosts over p2p'],
+  EventSource: ['a real socket (EventSource)', 'talk to other hosts over p2p'],
+}
+
+type Act = (host: AmbientHost, real: AnyFunction, self: unknown, args: unknown[]) => unknown
+
+/** Replaces or guards everything that works in the background. */
+export function patchRealWork(patches: Patches): void {
+  const scope = ambientScope()
+
+  const intercept = (target: object, names: readonly string[], act: (name: string) => Act): void => {
+    for (const name of names) {
+      const what = act(name)
+      patches.wrap(
+        target,
+        name,
+        (real) =>
+          function intercepted(...args: unknown[]) {
+            const host = scope.host()
+            return host ? what(host, real, this, args) : real.apply(this, args)
+          },
+      )
+    }
+  }
+  /** Tells it, and does it all the same where telling is enough. */
+  const tell =
+    (what: string, instead: string): Act =>
+    (host, real, self, args) => {
+      host.leak(what, instead)
+      return real.apply(self, args)
+    }
+  /** A function that returns a promise. */
+  const bridged =
+    (what: string): Act =>
+    (host, real, self, args) => {
+      if (!host.isVirtual) return tell(what, BRIDGE)(host, real, self, args)
+      return host.bridge(what, () => real.apply(self, args) as Promise<unknown>)
+    }
+  /** A function that calls back. */
+  const calledBack =
+    (what: string): Act =>
+    (host, real, self, args) => {
+      const callback = args.at(-1)
+      if (!host.isVirtual || typeof callback !== 'function') return tell(what, BRIDGE)(host, real, self, args)
+      const work = (): Promise<unknown[]> =>
+        new Promise((resolve) => {
+          real.call(self, ...args.slice(0, -1), (...results: unknown[]) => resolve(results))
+        })
+      void host.bridge(what, work).then((results) => (callback as AnyFunction)(...results) as unknown)
+      return undefined
+    }
+
+  const subtle = Object.getPrototypeOf(nodeCrypto.webcrypto.subtle) as object
+  intercept(subtle, SUBTLE, (name) => bridged(`crypto.subtle.${name}`))
+  intercept(subtle, ['generateKey'], () =>
+    tell('real random keys (crypto.subtle.generateKey)', 'import a key made of runtime.randomBytes'),
+  )
+  intercept(nodeCrypto, CRYPTO, (name) => calledBack(`crypto.${name}`))
+  intercept(nodeCrypto, KEYS, (name) =>
+    tell(`real random keys (crypto.${name})`, 'use new SigningKey(runtime.randomBytes(32))'),
+  )
+
+  intercept(fs.promises, READS, (name) => bridged(`fs.promises.${name}`))
+  intercept(fs.promises, ['open'], () => openBridged)
+  intercept(fs.promises, [...WRITES, 'opendir', 'watch'], (name) =>
+    tell(`a real file (fs.promises.${name})`, 'read files with runtime.files, and write none'),
+  )
+  intercept(fs, READS, (name) => calledBack(`fs.${name}`))
+  intercept(fs, [...WRITES, 'open', 'opendir', 'watch', 'watchFile'], (name) =>
+    tell(`a real file (fs.${name})`, 'read files with runtime.files, and write none'),
+  )
+
+  intercept(zlib, ZLIB, (name) => calledBack(`zlib.${name}`))
+  intercept(zlib, ZLIB_STREAMS, (name) =>
+    tell(`zlib in the background (zlib.${name})`, 'use its synchronous form, or runtime.bridge'),
+  )
+
+  const overP2P = 'talk to other hosts over p2p'
+  intercept(net.Socket.prototype, ['connect'], () => tell('a real socket', overP2P))
+  intercept(net.Server.prototype, ['listen'], () => tell('a real server', 'listen with p2p'))
+  intercept(dgram, ['createSocket'], () => tell('a real UDP socket', overP2P))
+  intercept(dns, LOOKUPS, (name) => tell(`a real look-up (dns.${name})`, 'use p2p.discover'))
+  intercept(dns.promises, LOOKUPS, (name) => tell(`a real look-up (dns.promises.${name})`, 'use p2p.discover'))
+  intercept(globalThis, ['fetch'], () => tell('a real request (fetch)', 'use p2p.fetch'))
+  intercept(childProcess, PROCESSES, (name) =>
+    tell(`a real process (child_process.${name})`, 'give its work a host of its own'),
+  )
+
+  for (const name of CLASSES) patchClass(patches, globalThis, name)
+  patchClass(patches, workerThreads, 'Worker', ['a real thread (Worker)', 'give its work a host of its own'])
+  patchClass(patches, workerThreads, 'MessageChannel')
+  patchClass(patches, workerThreads, 'BroadcastChannel')
+}
+
+/** Guards a constructor. */
+function patchClass(patches: Patches, target: object, name: string, words = CLASS_LEAKS[name]): void {
+  const descriptor = Object.getOwnPropertyDescriptor(target, name)
+  if (!descriptor || !words) return
+  // Some of these are made at the first look, which is not to happen before someone needs them.
+  const { value } = descriptor as { value?: unknown }
+  if (typeof value !== 'function') return
+  const scope = ambientScope()
+  const [what, instead] = words
+  const proxy: object = new Proxy(value, {
+    construct(real, args, newTarget) {
+      scope.host()?.leak(what, instead)
+      return Reflect.construct(real, args, newTarget === proxy ? real : newTarget) as object
+    },
+  })
+  patches.set(target, name, proxy)
+}
+
+/** Opens a file for reading over the bridge; its handle then works over it too. */
+function openBridged(host: AmbientHost, real: AnyFunction, self: unknown, args: unknown[]): unknown {
+  const [path, flags = 'r'] = args
+  if (!host.isVirtual || (flags !== 'r' && flags !== 'rs' && flags !== 0)) {
+    host.leak('a real file (fs.promises.open)', 'read files with runtime.files, and write none')
+    return real.apply(self, args)
+  }
+  return host.bridge(`fs.promises.open ${String(path)}`, async () => {
+    const handle = (await real.apply(self, args)) as object
+    return new Proxy(handle, {
+      get(target, key) {
+        const value: unknown = Reflect.get(target, key, target)
+        if (typeof value !== 'function') return value
+        const method = value as AnyFunction
+        // Streams and iterators read behind the bridge's back.
+        if (typeof key !== 'string' || !['close', 'read', 'readFile', 'readv', 'stat'].includes(key))
+          return method.bind(target) as AnyFunction
+        return (...rest: unknown[]) =>
+          host.bridge(`reading ${String(path)}`, () => method.apply(target, rest) as Promise<unknown>)
+      },
+    })
+  })
+}
