@@ -503,7 +503,7 @@ export class Simulation implements AsyncDisposable {
     shared.running++
     let outcome: TraceFields<'ran'>['outcome'] = 'failed'
     let failure: string | undefined
-    const removeGuards = this.#leaks.isOff ? undefined : installGuards()
+    if (!this.#leaks.isOff) installGuards()
     try {
       const end = await this.#driver.run({ untilUs: Math.round(untilMs * 1000), stop, isQuiet })
       outcome = isMet ? 'until' : ENDED[end]
@@ -521,7 +521,6 @@ export class Simulation implements AsyncDisposable {
       throw error
     } finally {
       shared.running--
-      removeGuards?.()
       this.#trace?.ran({ outcome, hash: this.hash, events: world.scheduler.eventsRun }, failure)
     }
   }

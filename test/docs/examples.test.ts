@@ -76,7 +76,8 @@ describe('documentation', () => {
 
   for (const [i, { name, code }] of examples.entries()) {
     test(`${relative('.', name)} runs and prints what it says`, async () => {
-      const { stdout } = await promisify(execFile)(process.execPath, [join(OUT, `${moduleOf(i)}.js`)], {
+      const preload = code.includes('ambient: true') ? ['--import', '@moosicbox/p2p/ambient'] : []
+      const { stdout } = await promisify(execFile)(process.execPath, [...preload, join(OUT, `${moduleOf(i)}.js`)], {
         cwd: OUT,
         timeout: 20_000,
       })

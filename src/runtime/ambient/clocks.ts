@@ -74,13 +74,15 @@ function patchFormat(patches: Patches): void {
     const host = scope.host()
     return host?.isVirtual ? host.wallMs() : undefined
   }
-  const realFormat = Object.getOwnPropertyDescriptor(prototype, 'format')?.get
-  if (realFormat) {
-    patches.setGetter(prototype, 'format', function get(this: Intl.DateTimeFormat) {
-      const format = realFormat.call(this) as (date?: Date | number) => string
-      return scope.host()?.isVirtual ? (date?: Date | number): string => format(date ?? hostNow()) : format
-    } as () => unknown)
-  }
+  patches.wrapGetter(
+    prototype,
+    'format',
+    (real) =>
+      function get() {
+        const format = real.call(this) as (date?: Date | number) => string
+        return scope.host()?.isVirtual ? (date?: Date | number): string => format(date ?? hostNow()) : format
+      },
+  )
   patches.wrap(
     prototype,
     'formatToParts',
@@ -115,12 +117,13 @@ function patchPerformance(patches: Patches): void {
         return real.call(this, name, startTime === undefined ? options : { startTime, ...options })
       },
   )
-  const realOrigin = Object.getOwnPropertyDescriptor(prototype, 'timeOrigin')
-  if (realOrigin?.get) {
-    const realGet = realOrigin.get
-    patches.setGetter(prototype, 'timeOrigin', function get(this: typeof performance) {
-      const host = scope.host()
-      return host?.isVirtual ? host.wallMs() - Math.floor(host.monotonicMs()) : (realGet.call(this) as number)
-    } as () => unknown)
-  }
+  patches.wrapGetter(
+    prototype,
+    'timeOrigin',
+    (real) =>
+      function get() {
+        const host = scope.host()
+        return host?.isVirtual ? host.wallMs() - Math.floor(host.monotonicMs()) : (real.call(this) as unknown)
+      },
+  )
 }

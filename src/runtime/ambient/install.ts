@@ -36,14 +36,11 @@ export function installAmbient(options: InstallOptions = {}): Disposable {
   const scope = ambientScope()
   if (!scope.isInstalled) {
     if (options.evenIfLate !== true) checkEarly()
-    if (scope.removeGuards) {
-      throw late('a simulation is running')
-    }
     const patches = new Patches()
     patchClocks(patches)
     patchTimers(patches)
     patchRandomness(patches)
-    patchRealWork(patches)
+    patchRealWork(patches, false)
     patches.publish()
     scope.isInstalled = true
     scope.uninstall = (): void => {
@@ -55,25 +52,18 @@ export function installAmbient(options: InstallOptions = {}): Disposable {
   return { [Symbol.dispose]: (): void => scope.uninstall?.() }
 }
 
-/** Guards timers and background work, while a simulation without globals of its own runs, until the result is called. */
-export function installGuards(): () => void {
+/**
+ * Guards timers and background work against hosts that have no globals of their own. Taking the guards away and putting
+ * them back would take milliseconds a run, so they stay; outside of hosts' code they cost a look at a variable.
+ */
+export function installGuards(): void {
   const scope = ambientScope()
-  if (scope.isInstalled) return () => {}
-  if (scope.guards++ === 0) {
-    const patches = new Patches()
-    patchTimers(patches)
-    patchRealWork(patches)
-    patches.publish()
-    scope.removeGuards = (): void => patches.restore()
-  }
-  let removed = false
-  return () => {
-    if (removed) return
-    removed = true
-    if (--scope.guards > 0) return
-    scope.removeGuards?.()
-    scope.removeGuards = undefined
-  }
+  if (scope.isInstalled || scope.isGuarded) return
+  scope.isGuarded = true
+  const patches = new Patches()
+  patchTimers(patches)
+  patchRealWork(patches, true)
+  patches.publish()
 }
 
 function late(why: string): P2PError {

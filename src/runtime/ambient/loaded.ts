@@ -4,14 +4,16 @@
  *
  * @module
  */
-import { Session } from 'node:inspector'
 import { fileURLToPath } from 'node:url'
 import { isOwnFile } from './caller.ts'
 
 /** The application's own files that are loaded: neither Node's, nor this library's, nor in `node_modules`. */
 export function loadedApplicationFiles(): string[] {
   const files = new Set<string>()
-  const session = new Session()
+  // Some builds of Node have none.
+  const inspector = process.getBuiltinModule('node:inspector')
+  if (typeof inspector?.Session !== 'function') return []
+  const session = new inspector.Session()
   try {
     session.connect()
     session.on('Debugger.scriptParsed', ({ params: { url } }) => {
@@ -24,7 +26,7 @@ export function loadedApplicationFiles(): string[] {
     session.post('Debugger.enable')
     session.post('Debugger.disable')
   } catch {
-    // A Node without an inspector: nothing can be said.
+    // An inspector that cannot be used: nothing can be said.
   } finally {
     session.disconnect()
   }

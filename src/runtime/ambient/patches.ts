@@ -36,17 +36,12 @@ export class Patches {
     })
   }
 
-  /** Replaces a getter. */
-  setGetter(target: object, key: PropertyKey, get: () => unknown): void {
+  /** Replaces a getter, if there is one, by what `make` makes of it. */
+  wrapGetter(target: object, key: PropertyKey, make: (real: AnyFunction) => AnyFunction): void {
     const before = Object.getOwnPropertyDescriptor(target, key)
-    if (!before?.configurable) return
+    if (!before?.get || !before.configurable) return
     this.#replaced.push({ target, key, before })
-    Object.defineProperty(target, key, {
-      ...(before.get && { set: before.set }),
-      get,
-      configurable: true,
-      enumerable: before.enumerable ?? false,
-    })
+    Object.defineProperty(target, key, { ...before, get: make(Reflect.get(before, 'get') as AnyFunction) })
   }
 
   /**

@@ -5,14 +5,6 @@
  *
  * @module
  */
-import childProcess from 'node:child_process'
-import nodeCrypto from 'node:crypto'
-import dgram from 'node:dgram'
-import dns from 'node:dns'
-import fs from 'node:fs'
-import net from 'node:net'
-import workerThreads from 'node:worker_threads'
-import zlib from 'node:zlib'
 import type { AnyFunction, Patches } from './patches.ts'
 import { ambientScope } from './scope.ts'
 import type { AmbientHost } from './scope.ts'
@@ -103,11 +95,24 @@ const CLASS_LEAKS: Readonly<Record<string, readonly [string, string]>> = {
 
 type Act = (host: AmbientHost, real: AnyFunction, self: unknown, args: unknown[]) => unknown
 
-/** Replaces or guards everything that works in the background. */
-export function patchRealWork(patches: Patches): void {
+/** A module of Node, unless it has not been loaded yet and is not to be. */
+function nodeModule(name: string, loadedOnly: boolean): Record<string, unknown> | undefined {
+  const { moduleLoadList: loaded } = process as { readonly moduleLoadList?: readonly string[] }
+  if (loadedOnly && loaded && !loaded.includes(`NativeModule ${name}`)) return undefined
+  return process.getBuiltinModule(`node:${name}`) as Record<string, unknown> | undefined
+}
+
+/**
+ * Replaces or guards everything that works in the background.
+ *
+ * @param loadedOnly whether to leave out modules of Node that nobody has loaded, as loading them takes tens of
+ * milliseconds
+ */
+export function patchRealWork(patches: Patches, loadedOnly: boolean): void {
   const scope = ambientScope()
 
-  const intercept = (target: object, names: readonly string[], act: (name: string) => Act): void => {
+  const intercept = (target: unknown, names: readonly string[], act: (name: string) => Act): void => {
+    if (!isObject(target)) return
     for (const name of names) {
       const what = act(name)
       patches.wrap(
@@ -149,64 +154,93 @@ export function patchRealWork(patches: Patches): void {
       return undefined
     }
 
-  const subtle = Object.getPrototypeOf(nodeCrypto.webcrypto.subtle) as object
+  const subtle = Object.getPrototypeOf(crypto.subtle) as object
   intercept(subtle, SUBTLE, (name) => bridged(`crypto.subtle.${name}`))
   intercept(subtle, ['generateKey'], () =>
     tell('real random keys (crypto.subtle.generateKey)', 'import a key made of runtime.randomBytes'),
   )
-  intercept(nodeCrypto, CRYPTO, (name) => calledBack(`crypto.${name}`))
-  intercept(nodeCrypto, KEYS, (name) =>
+  intercept(nodeModule('crypto', loadedOnly), CRYPTO, (name) => calledBack(`crypto.${name}`))
+  intercept(nodeModule('crypto', loadedOnly), KEYS, (name) =>
     tell(`real random keys (crypto.${name})`, 'use new SigningKey(runtime.randomBytes(32))'),
   )
 
-  intercept(fs.promises, READS, (name) => bridged(`fs.promises.${name}`))
-  intercept(fs.promises, ['open'], () => openBridged)
-  intercept(fs.promises, [...WRITES, 'opendir', 'watch'], (name) =>
+  const fs = nodeModule('fs', loadedOnly)
+  const files = fs?.['promises']
+  intercept(files, READS, (name) => bridged(`fs.promises.${name}`))
+  intercept(files, ['open'], () => openBridged)
+  intercept(files, [...WRITES, 'opendir', 'watch'], (name) =>
     tell(`a real file (fs.promises.${name})`, 'read files with runtime.files, and write none'),
   )
   intercept(fs, READS, (name) => calledBack(`fs.${name}`))
-  intercept(fs, [...WRITES, 'open', 'opendir', 'watch', 'watchFile'], (name) =>
+  intercept(fs, [...WRITES, 'createReadStream', 'createWriteStream', 'open', 'opendir', 'watch', 'watchFile'], (name) =>
     tell(`a real file (fs.${name})`, 'read files with runtime.files, and write none'),
   )
 
+  const zlib = nodeModule('zlib', loadedOnly)
   intercept(zlib, ZLIB, (name) => calledBack(`zlib.${name}`))
   intercept(zlib, ZLIB_STREAMS, (name) =>
     tell(`zlib in the background (zlib.${name})`, 'use its synchronous form, or runtime.bridge'),
   )
 
+  const net = nodeModule('net', loadedOnly)
+  const dns = nodeModule('dns', loadedOnly)
   const overP2P = 'talk to other hosts over p2p'
-  intercept(net.Socket.prototype, ['connect'], () => tell('a real socket', overP2P))
-  intercept(net.Server.prototype, ['listen'], () => tell('a real server', 'listen with p2p'))
-  intercept(dgram, ['createSocket'], () => tell('a real UDP socket', overP2P))
+  intercept(prototypeOf(net?.['Socket']), ['connect'], () => tell('a real socket', overP2P))
+  intercept(prototypeOf(net?.['Server']), ['listen'], () => tell('a real server', 'listen with p2p'))
+  intercept(nodeModule('dgram', loadedOnly), ['createSocket'], () => tell('a real UDP socket', overP2P))
   intercept(dns, LOOKUPS, (name) => tell(`a real look-up (dns.${name})`, 'use p2p.discover'))
-  intercept(dns.promises, LOOKUPS, (name) => tell(`a real look-up (dns.promises.${name})`, 'use p2p.discover'))
+  intercept(dns?.['promises'], LOOKUPS, (name) => tell(`a real look-up (dns.promises.${name})`, 'use p2p.discover'))
   intercept(globalThis, ['fetch'], () => tell('a real request (fetch)', 'use p2p.fetch'))
-  intercept(childProcess, PROCESSES, (name) =>
+  intercept(nodeModule('child_process', loadedOnly), PROCESSES, (name) =>
     tell(`a real process (child_process.${name})`, 'give its work a host of its own'),
   )
 
   for (const name of CLASSES) patchClass(patches, globalThis, name)
-  patchClass(patches, workerThreads, 'Worker', ['a real thread (Worker)', 'give its work a host of its own'])
-  patchClass(patches, workerThreads, 'MessageChannel')
-  patchClass(patches, workerThreads, 'BroadcastChannel')
+  const threads = nodeModule('worker_threads', loadedOnly)
+  if (!threads) return
+  patchClass(patches, threads, 'Worker', ['a real thread (Worker)', 'give its work a host of its own'])
+  patchClass(patches, threads, 'MessageChannel')
+  patchClass(patches, threads, 'BroadcastChannel')
+}
+
+function isObject(value: unknown): value is object {
+  return (typeof value === 'object' && value !== null) || typeof value === 'function'
+}
+
+function prototypeOf(constructor: unknown): unknown {
+  return typeof constructor === 'function' ? (constructor.prototype as unknown) : undefined
 }
 
 /** Guards a constructor. */
 function patchClass(patches: Patches, target: object, name: string, words = CLASS_LEAKS[name]): void {
   const descriptor = Object.getOwnPropertyDescriptor(target, name)
   if (!descriptor || !words) return
-  // Some of these are made at the first look, which is not to happen before someone needs them.
-  const { value } = descriptor as { value?: unknown }
-  if (typeof value !== 'function') return
+  if (typeof descriptor.value === 'function') {
+    patches.set(target, name, guarded(descriptor.value as new () => object, words))
+    return
+  }
+  // Made at the first look, which loads a part of Node that is not wanted before.
+  patches.wrapGetter(
+    target,
+    name,
+    (real) =>
+      function get() {
+        const value = guarded(real.call(target) as new () => object, words)
+        Object.defineProperty(target, name, { value, writable: true, configurable: true, enumerable: false })
+        return value
+      },
+  )
+}
+
+function guarded(constructor: new () => object, [what, instead]: readonly [string, string]): object {
   const scope = ambientScope()
-  const [what, instead] = words
-  const proxy: object = new Proxy(value, {
+  const proxy: object = new Proxy(constructor, {
     construct(real, args, newTarget) {
       scope.host()?.leak(what, instead)
       return Reflect.construct(real, args, newTarget === proxy ? real : newTarget) as object
     },
   })
-  patches.set(target, name, proxy)
+  return proxy
 }
 
 /** Opens a file for reading over the bridge; its handle then works over it too. */
@@ -225,7 +259,7 @@ function openBridged(host: AmbientHost, real: AnyFunction, self: unknown, args: 
         const method = value as AnyFunction
         // Streams and iterators read behind the bridge's back.
         if (typeof key !== 'string' || !['close', 'read', 'readFile', 'readv', 'stat'].includes(key))
-          return method.bind(target) as AnyFunction
+          return method.bind(target) as unknown
         return (...rest: unknown[]) =>
           host.bridge(`reading ${String(path)}`, () => method.apply(target, rest) as Promise<unknown>)
       },

@@ -38,9 +38,8 @@ export interface AmbientScope {
   isInstalled: boolean
   /** Takes everything back. */
   uninstall: (() => void) | undefined
-  /** Users of the guards, which are installed while there are any. */
-  guards: number
-  removeGuards: (() => void) | undefined
+  /** Whether timers and background work are guarded. */
+  isGuarded: boolean
 }
 
 const SCOPE = Symbol.for('@moosicbox/p2p/ambient/1')
@@ -57,7 +56,6 @@ export function ambientScope(): AmbientScope {
     host: noHost,
     isInstalled: false,
     uninstall: undefined,
-    guards: 0,
-    removeGuards: undefined,
+    isGuarded: false,
   })
 }

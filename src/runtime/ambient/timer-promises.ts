@@ -75,7 +75,7 @@ export function promiseTimers(patches: Patches): {
         },
     )
   }
-  const options = (value: unknown): WaitOptions => (value ?? {}) as WaitOptions
+  const options = (value: unknown): WaitOptions => value ?? {}
   replace(timersPromises, 'setTimeout', 'timers/promises', (host, [delay, value, rest]) =>
     wait(host, delayOf(delay), value, options(rest)),
   )

@@ -1,0 +1,1 @@
+export const early = 1
