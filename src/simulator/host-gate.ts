@@ -8,7 +8,7 @@ import type { Audit, Kernel, KernelEvent, RandomStream } from './kernel.ts'
 import type { Trace } from './trace/trace.ts'
 
 /** Packets that wait at a closed gate: the socket buffer of a host whose programs do not read. More are dropped. */
-export const MAX_HELD_PACKETS = 512
+const MAX_HELD_PACKETS = 512
 
 type Callback = () => void
 

@@ -231,6 +231,11 @@ export class Simulation implements AsyncDisposable {
     return this.#world.scheduler.audit.digest()
   }
 
+  /** Events that have run. */
+  get eventsRun(): number {
+    return this.#world.scheduler.eventsRun
+  }
+
   /** All hosts, in the order they were added. */
   get hosts(): readonly SimHost[] {
     return this.#world.hosts

@@ -16,6 +16,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   cli: ['core', 'trace'],
   ambient: ['runtime'],
   simulator: ['core', 'runtime'],
+  simtest: ['core', 'runtime', 'router', 'simulator', 'testing'],
   iroh: ['core', 'runtime'],
   index: ['core', 'runtime', 'router', '#backend'],
 }
@@ -43,6 +44,16 @@ const PACKAGES: Readonly<Record<string, readonly string[]>> = {
   simulator: [],
   trace: [],
   cli: ['node:fs', 'node:fs/promises', 'node:process', 'node:util', 'node:stream', 'node:stream/promises'],
+  simtest: [
+    'fast-check',
+    'node:fs',
+    'node:path',
+    'node:test',
+    'node:url',
+    'node:worker_threads',
+    'node:util',
+    'node:os',
+  ],
   iroh: ['@number0/iroh'],
 }
 

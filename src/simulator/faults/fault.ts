@@ -144,7 +144,7 @@ export type Fault =
 export type FaultKind = Fault['kind']
 
 /** What a field of a fault may be. */
-export type FaultField =
+type FaultField =
   | { readonly type: 'time'; readonly optional: boolean }
   | { readonly type: 'number'; readonly min: number; readonly max: number; readonly optional: boolean }
   | { readonly type: 'probability'; readonly optional: boolean }
@@ -165,7 +165,7 @@ function span(min: number, max: number = MAX_MS, optional: boolean = false): Fau
 }
 
 /** The fields of each kind besides `kind` and `atMs`. */
-export const FAULT_FIELDS: Readonly<Record<FaultKind, Readonly<Record<string, FaultField>>>> = Object.freeze({
+const FAULT_FIELDS: Readonly<Record<FaultKind, Readonly<Record<string, FaultField>>>> = Object.freeze({
   partition: { forMs: LASTS, a: NAMES, b: { type: 'names', optional: true } },
   'one-way-partition': { forMs: LASTS, from: NAMES, to: NAMES },
   crash: { forMs: LASTS, host: NAME, disk: DISK },

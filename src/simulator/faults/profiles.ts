@@ -14,6 +14,11 @@ export interface FaultProfile {
   readonly everyMs: number
   /** The longest that a fault lasts, in milliseconds. @default 10000 */
   readonly maxForMs?: number | undefined
+  /**
+   * Probability that a host that crashes loses its disk. Of a service whose only copy is there that is no fault that it
+   * could survive. @default 0
+   */
+  readonly diskLoss?: number | undefined
   /** How often each kind comes compared with the others; those left out do not. */
   readonly weights: Readonly<Partial<Record<FaultKind, number>>>
   /**
@@ -82,7 +87,7 @@ export interface FaultTargets {
   readonly relays: readonly string[]
 }
 
-const PROFILE_OPTIONS: readonly string[] = ['everyMs', 'maxForMs', 'weights', 'swarm']
+const PROFILE_OPTIONS: readonly string[] = ['everyMs', 'maxForMs', 'weights', 'diskLoss', 'swarm']
 const MAX_FAULTS = 10_000
 
 /**
@@ -104,6 +109,10 @@ export function faultProfile(profile: FaultProfileName | FaultProfile): FaultPro
   if (profile.maxForMs !== undefined && !(profile.maxForMs >= 1)) {
     throw invalidConfiguration('faults.maxForMs', profile.maxForMs, 'must be at least 1')
   }
+  const { diskLoss = 0 } = profile
+  if (!(diskLoss >= 0 && diskLoss <= 1)) {
+    throw invalidConfiguration('faults.diskLoss', diskLoss, 'must be a probability from 0 to 1')
+  }
   for (const [kind, weight] of Object.entries(profile.weights)) {
     if (!(FAULT_KINDS as readonly string[]).includes(kind)) {
       throw invalidConfiguration(`faults.weights.${kind}`, weight, `no such fault; known are ${FAULT_KINDS.join(', ')}`)
@@ -124,7 +133,7 @@ export function drawFaults(
   targets: FaultTargets,
   untilMs: number,
 ): Fault[] {
-  const { everyMs, maxForMs = 10_000, weights, swarm = true } = faultProfile(profile)
+  const { everyMs, maxForMs = 10_000, weights, swarm = true, diskLoss = 0 } = faultProfile(profile)
   let kinds = FAULT_KINDS.filter((kind) => (weights[kind] ?? 0) > 0 && isPossible(kind, targets))
   let gapMs = everyMs
   let longestMs = maxForMs
@@ -148,7 +157,7 @@ export function drawFaults(
     const longest = Math.max(1, Math.min(longestMs, untilMs - atMs))
     // Short ones are as likely as long ones.
     const forMs = Math.max(1, Math.round(longest * random.nextFloat() * random.nextFloat()))
-    faults.push(drawFault(random, kind, targets, atMs, forMs))
+    faults.push(drawFault(random, kind, targets, { atMs, forMs, diskLoss }))
   }
   return faults
 }
@@ -160,10 +169,17 @@ function isPossible(kind: FaultKind, { hosts, lans, relays }: FaultTargets): boo
   return kind === 'name-outage' || hosts.length > 0
 }
 
-function drawFault(random: RandomStream, kind: FaultKind, targets: FaultTargets, atMs: number, forMs: number): Fault {
+interface Draw {
+  readonly atMs: number
+  readonly forMs: number
+  readonly diskLoss: number
+}
+
+function drawFault(random: RandomStream, kind: FaultKind, targets: FaultTargets, draw: Draw): Fault {
+  const { atMs, forMs, diskLoss } = draw
   const pick = <T>(list: readonly T[]): T => list[random.nextBelow(list.length)] as T
   const host = (): string => pick(targets.hosts)
-  const disk = (): 'lost' | undefined => (random.nextBelow(8) === 0 ? 'lost' : undefined)
+  const disk = (): 'lost' | undefined => (random.nextFloat() < diskLoss ? 'lost' : undefined)
   switch (kind) {
     case 'partition': {
       const [a, b] = split(random, targets.hosts)

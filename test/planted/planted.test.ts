@@ -1,0 +1,34 @@
+/**
+ * Bugs that were planted on purpose: each is found within a thousand seeds, made smaller, and replayed to the same end;
+ * the repaired version passes three hundred. `PLANTED_SEEDS` asks for more of those.
+ */
+import { describe, expect, test } from 'vitest'
+import { checkScenario, readReplay, replay, resolveOptions } from '@moosicbox/p2p/simtest'
+import { PLANTED } from './index.ts'
+
+const SEEDS = Number(process.env['PLANTED_SEEDS'] ?? 300)
+const MINUTE_MS = 60_000
+
+for (const { broken, repaired, message, maxFaults } of PLANTED) {
+  describe(`planted: ${broken.name}`, () => {
+    test('is found, made smaller, and replayed', { timeout: 5 * MINUTE_MS }, async () => {
+      const resolved = resolveOptions({ ...broken.options, seeds: 1000 }, {})
+      const { runs, examined } = await checkScenario(broken, { resolved })
+      const [found] = examined
+      expect(runs).toBeLessThanOrEqual(1000)
+      expect(found?.text).toMatch(message)
+      expect(found?.isRepeatable).toBe(true)
+      expect(found?.shrunk?.isMinimal).toBe(true)
+      expect(found?.outcome.plan.faults.length).toBeLessThanOrEqual(maxFaults)
+      const file = readReplay(found?.replayPath ?? '')
+      for (let i = 0; i < 3; i++) expect((await replay(broken, resolved, file)).difference).toBeUndefined()
+    })
+
+    test(`repaired, it passes ${SEEDS} seeds`, { timeout: (SEEDS / 300) * 5 * MINUTE_MS }, async () => {
+      const options = { ...repaired.options, seeds: SEEDS, timeoutMs: (SEEDS / 300) * 4 * MINUTE_MS }
+      const { runs, examined } = await checkScenario(repaired, { resolved: resolveOptions(options, {}) })
+      expect(examined.map(({ text }) => text)).toEqual([])
+      expect(runs).toBe(SEEDS)
+    })
+  })
+}
