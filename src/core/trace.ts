@@ -194,6 +194,11 @@ export const TRACE_RELAY_MESSAGES: readonly string[] = Object.freeze([
   'packet',
   'detach',
   'unknown',
+  'upgrade',
+  'denied',
+  'status',
+  'address-probe',
+  'address-report',
 ])
 
 /** The names of {@link TRACE_KINDS}. */

@@ -9,8 +9,11 @@ import { P2PError } from '../core/errors.ts'
 import type { SigningKey } from '../core/keys.ts'
 import type { NodeId } from '../core/node-id.ts'
 import type { Kernel, KernelEvent, RandomStream } from './kernel.ts'
+import { Attempts, noRoute } from './attempts.ts'
+import type { DatagramInterface, DatagramSocket, ReceivedDatagram } from './datagrams.ts'
+import type { RelayClient, RelayClientSnapshot } from './relay-client.ts'
+import { Relays } from './relays.ts'
 import { Routes } from './routes.ts'
-import type { DatagramAddress } from './routes.ts'
 import { SimConnection } from './sim-connection.ts'
 import type { ConnectionHost } from './sim-connection.ts'
 import { deferred } from './sim-stream.ts'
@@ -19,32 +22,9 @@ import { resolveTransportConfig } from './transport/config.ts'
 import type { TransportConfig } from './transport/config.ts'
 import { TransportConnection } from './transport/connection.ts'
 import type { TransportClose } from './transport/core.ts'
-import { TransportErrorCode } from './transport/frames.ts'
 import { Identity } from './transport/identity.ts'
 import { INITIAL, Packet } from './transport/packet.ts'
 import type { Route } from './transport/path.ts'
-
-/** A datagram that has arrived. */
-export interface ReceivedDatagram {
-  readonly source: DatagramAddress
-  readonly payload: unknown
-  /** Whether bits were flipped on the way. @default false */
-  readonly isCorrupted?: boolean | undefined
-}
-
-/** A bound UDP socket. */
-export interface DatagramSocket {
-  readonly localAddress: DatagramAddress
-  /** `sizeBytes` is the UDP payload that the object stands for. */
-  send(destination: DatagramAddress | string, payload: unknown, sizeBytes: number): void
-  close(): void
-}
-
-/** What sockets are bound on: a network interface of the fabric. */
-export interface DatagramInterface {
-  /** @param port 0 for any */
-  bind(port: number, handler: (datagram: ReceivedDatagram) => void): DatagramSocket
-}
 
 /** Finds where a node can be reached; undefined when nobody knows. */
 type AddressLookup = (id: NodeId) => P2PAddress | undefined | Promise<P2PAddress | undefined>
@@ -62,8 +42,8 @@ export interface SimEndpointOptions {
   readonly port?: number | undefined
   /** Asked for the addresses of a peer when there are none in what is to be connected to. */
   readonly lookup?: AddressLookup | undefined
-  /** The URL of the relay to attach to, over which peers can reach this node behind a NAT. @default none */
-  readonly relay?: string | undefined
+  /** URLs of relays, the nearest of which makes this node reachable behind a NAT. @default none, and none is used */
+  readonly relays?: readonly string[] | undefined
   readonly transport?: Partial<TransportConfig> | undefined
 }
 
@@ -82,16 +62,6 @@ interface Common {
   readonly nowUs: number
 }
 
-interface Attempt {
-  readonly connected: Deferred<CarrierConnection>
-  readonly peer: NodeId
-  readonly alpn: string
-  /** Places tried where somebody else has answered. */
-  impostors: number
-  readonly candidates: number
-  readonly cleanUp: () => void
-}
-
 /** The endpoint; see the module's comment. */
 export class SimEndpoint implements CarrierEndpoint, ConnectionHost {
   readonly capabilities: CarrierCapabilities = { abortsBlockedStreams: true, confirmsDelivery: true }
@@ -108,9 +78,10 @@ export class SimEndpoint implements CarrierEndpoint, ConnectionHost {
   /** By every connection id that their packets may carry. */
   readonly #connections = new Map<number, SimConnection>()
   readonly #ids = new Map<SimConnection, number[]>()
-  readonly #attempts = new Map<SimConnection, Attempt>()
+  readonly #attempts: Attempts
   readonly #inbound = new Set<SimConnection>()
   readonly #routes: Routes
+  readonly #relays: Relays
   /** Where this node is seen from outside, by its relays. */
   readonly #observed: string[] = []
   #corrupted = 0
@@ -130,16 +101,24 @@ export class SimEndpoint implements CarrierEndpoint, ConnectionHost {
     this.#id = options.key.nodeId
     this.#random = options.kernel.random(`transport/${options.name}`)
     this.#socket = options.network.bind(options.port ?? 0, (datagram) => this.#receive(datagram))
-    this.#routes = new Routes({
-      kernel: this.kernel,
-      identity: this.#identity,
-      send: (destination, payload, sizeBytes) => {
-        if (this.#state !== 'closed') this.#socket.send(destination, payload, sizeBytes)
+    this.#attempts = new Attempts(this.kernel)
+    const send: ConstructorParameters<typeof Routes>[0] = (destination, payload, sizeBytes) => {
+      if (this.#state !== 'closed') this.#socket.send(destination, payload, sizeBytes)
+    }
+    this.#routes = new Routes(send)
+    this.#relays = new Relays(
+      {
+        kernel: this.kernel,
+        identity: this.#identity,
+        network: options.network,
+        random: options.kernel.random(`relays/${options.name}`),
+        sendProbe: (destination, probe) => send(destination, probe, probe.sizeBytes),
+        onPacket: (client, peer, packet) => this.#onRelayed(client, peer, packet),
+        onObserved: (observed) => this.#observe(observed),
+        onHomeChange: () => this.kernel.schedule(0, () => this.#addressChanged()),
       },
-      onPacket: (packet, route) => this.#receivePacket(packet, route),
-      onObserved: (observed) => this.#observe(observed),
-    })
-    if (options.relay !== undefined) this.#routes.attach(options.relay)
+      options.relays ?? [],
+    )
   }
 
   async connect(target: CarrierTarget): Promise<CarrierConnection> {
@@ -153,11 +132,12 @@ export class SimEndpoint implements CarrierEndpoint, ConnectionHost {
     // In another home the peer's private address may be this node's own.
     const own = this.boundAddresses()
     const direct = address.direct.filter((text) => !own.includes(text))
-    const routes = [
-      ...direct.map((text) => this.#routes.to(text)),
-      ...address.relays.map((url) => this.#routes.over(url, peer)),
-    ]
-    if (routes.length === 0) throw noRoute(address.id)
+    const routes = direct.map((text) => this.#routes.to(text))
+    for (const url of this.#relays.isEnabled ? address.relays : []) {
+      const client = this.#relays.client(url)
+      if (client) routes.push(this.#routes.over(client, peer))
+    }
+    if (routes.length === 0) throw noRoute(address.id, address.relays)
     const localId = this.#newId()
     const remoteId = this.#newId()
     const connection = new SimConnection(
@@ -176,23 +156,7 @@ export class SimEndpoint implements CarrierEndpoint, ConnectionHost {
         }),
     )
     this.#register(connection, [localId])
-    const connected = deferred<CarrierConnection>()
-    const onAbort = (): void => {
-      // Whatever it answers now, nobody waits for it any more.
-      this.#attempts.delete(connection)
-      connection.close(0, '')
-      connected.reject(P2PError.aborted(signal, 'connect'))
-    }
-    signal.addEventListener('abort', onAbort, { once: true })
-    this.#attempts.set(connection, {
-      connected,
-      peer: address.id,
-      alpn,
-      impostors: 0,
-      candidates: routes.length,
-      cleanUp: () => signal.removeEventListener('abort', onAbort),
-    })
-    return connected.promise
+    return this.#attempts.add(connection, address.id, alpn, routes.length, signal)
   }
 
   setAlpns(alpns: readonly string[]): void {
@@ -200,8 +164,8 @@ export class SimEndpoint implements CarrierEndpoint, ConnectionHost {
   }
 
   address(): P2PAddress {
-    const { relay } = this.#options
-    return new P2PAddress(this.#id, this.#candidates(), relay === undefined ? [] : [relay])
+    const { home } = this.#relays
+    return new P2PAddress(this.#id, this.#candidates(), home === undefined ? [] : [home])
   }
 
   /** Datagrams that were no use because bits had been flipped on the way. */
@@ -219,6 +183,24 @@ export class SimEndpoint implements CarrierEndpoint, ConnectionHost {
     const own = (): void => listener()
     this.#addressWatchers.add(own)
     return { [Symbol.dispose]: () => void this.#addressWatchers.delete(own) }
+  }
+
+  /** The relays it is connected to, or tries to be. */
+  relays(): readonly RelayClientSnapshot[] {
+    return this.#relays.snapshot()
+  }
+
+  /** The connections that are not over, oldest first. */
+  connections(): readonly SimConnection[] {
+    return [...this.#ids.keys()]
+  }
+
+  /** The host is somewhere else, or its interface is up again. */
+  onNetworkChange(): void {
+    if (this.#state === 'closed') return
+    this.#observed.length = 0
+    this.#relays.onNetworkChange()
+    for (const connection of this.#ids.keys()) connection.onNetworkChange(this.#candidates())
   }
 
   boundAddresses(): readonly string[] {
@@ -246,7 +228,6 @@ export class SimEndpoint implements CarrierEndpoint, ConnectionHost {
     this.#state = 'closed'
     this.#closeTimer?.cancel()
     for (const connection of this.#ids.keys()) connection.destroy()
-    for (const attempt of this.#attempts.values()) attempt.cleanUp()
     this.#forgetAll()
     this.#socket.close()
   }
@@ -256,40 +237,30 @@ export class SimEndpoint implements CarrierEndpoint, ConnectionHost {
   }
 
   onConnected(connection: SimConnection): void {
-    const attempt = this.#attempts.get(connection)
     this.#inbound.delete(connection)
     connection.offer(this.#candidates())
     this.kernel.woke(this.host)
-    if (attempt) {
-      this.#attempts.delete(connection)
-      attempt.cleanUp()
-      attempt.connected.resolve(connection)
-    } else if (connection.transport.role === 'server' && this.#state === 'open') {
-      this.onIncoming(connection)
-    }
+    if (this.#attempts.succeed(connection)) return
+    if (connection.transport.role === 'server' && this.#state === 'open') this.onIncoming(connection)
   }
 
   onFailed(connection: SimConnection, close: TransportClose): void {
     this.#inbound.delete(connection)
-    const attempt = this.#attempts.get(connection)
-    if (!attempt) return
-    this.#attempts.delete(connection)
-    attempt.cleanUp()
-    this.kernel.woke(this.host)
-    attempt.connected.reject(connectError(attempt, close))
+    if (this.#attempts.fail(connection, close)) this.kernel.woke(this.host)
   }
 
   onImpostor(connection: SimConnection): void {
-    const attempt = this.#attempts.get(connection)
-    if (!attempt || ++attempt.impostors < attempt.candidates) return
-    this.#attempts.delete(connection)
-    attempt.cleanUp()
+    if (!this.#attempts.onImpostor(connection)) return
     this.kernel.woke(this.host)
-    const peer = attempt.peer.fmtShort()
-    const message = `somebody else answers where ${peer} should be: its address is out of date, or taken over`
-    attempt.connected.reject(P2PError.of('connection-failed', message, {}))
     // From inside the transport's own call it cannot be closed.
     this.kernel.schedule(0, () => connection.close(0, ''))
+  }
+
+  onRefused(connection: SimConnection): void {
+    this.#attempts.onRefused(connection, () => {
+      this.kernel.woke(this.host)
+      connection.close(0, '')
+    })
   }
 
   onDrained(connection: SimConnection): void {
@@ -306,7 +277,11 @@ export class SimEndpoint implements CarrierEndpoint, ConnectionHost {
       return
     }
     if (Packet.is(payload)) this.#receivePacket(payload, this.#routes.of(source))
-    else this.#routes.receiveOther(source, payload)
+    else this.#relays.receive(source.toString(), payload)
+  }
+
+  #onRelayed(client: RelayClient, peer: string, packet: Packet): void {
+    if (this.#state !== 'closed') this.#receivePacket(packet, this.#routes.over(client, peer))
   }
 
   #receivePacket(packet: Packet, route: Route): void {
@@ -359,6 +334,11 @@ export class SimEndpoint implements CarrierEndpoint, ConnectionHost {
     this.#observed.push(observed)
     if (this.#observed.length > MAX_OBSERVED) this.#observed.shift()
     for (const connection of this.#ids.keys()) connection.offer([observed])
+    this.#addressChanged()
+  }
+
+  #addressChanged(): void {
+    if (this.#state !== 'open') return
     this.kernel.woke(this.host)
     this.addressChanged()
   }
@@ -379,7 +359,7 @@ export class SimEndpoint implements CarrierEndpoint, ConnectionHost {
   async #resolve(address: P2PAddress): Promise<P2PAddress> {
     if (address.direct.length > 0 || address.relays.length > 0) return address
     const found = await this.#options.lookup?.(address.id)
-    if (!found) throw noRoute(address.id)
+    if (!found) throw noRoute(address.id, [])
     return found
   }
 
@@ -397,7 +377,7 @@ export class SimEndpoint implements CarrierEndpoint, ConnectionHost {
 
   #finishClose(): void {
     if (this.#state !== 'closing') return
-    this.#routes.close()
+    this.#relays.close()
     this.destroy()
     this.kernel.woke(this.host)
     this.#closed?.resolve()
@@ -408,28 +388,6 @@ export class SimEndpoint implements CarrierEndpoint, ConnectionHost {
     this.#connections.clear()
     this.#attempts.clear()
     this.#inbound.clear()
-    this.#routes.destroy()
+    this.#relays.destroy()
   }
-}
-
-function noRoute(id: NodeId): P2PError {
-  const node = id.toString()
-  const message = `no address is known for ${id.fmtShort()}: give one with its id, or have it looked up`
-  return P2PError.of('no-route', message, { node })
-}
-
-/** Why a handshake came to nothing. */
-function connectError({ peer, alpn }: Attempt, close: TransportClose): P2PError {
-  const short = peer.fmtShort()
-  if (close.by === 'remote' && close.code === TransportErrorCode.noApplicationProtocol) {
-    const message = `${short} does not serve ${alpn}: is it listening for this protocol?`
-    return P2PError.of('refused', message, { node: peer.toString() })
-  }
-  if (close.by === 'transport' && close.code === 0) {
-    const afterMs = close.afterUs === undefined ? 0 : close.afterUs / 1000
-    return P2PError.of('timeout', `${short} did not answer within ${afterMs} ms: is it running, and reachable?`, {
-      afterMs,
-    })
-  }
-  return P2PError.of('connection-failed', `the handshake with ${short} failed: ${close.reason || 'closed'}`, {})
 }

@@ -6,7 +6,9 @@
  * - `scheduler.ts`, `event-queue.ts`, `driver.ts`, `bridge.ts`, `runtime.ts`: virtual time and real work
  * - `random.ts`, `audit.ts`: what makes a history repeatable, and what tells two apart
  * - `network/`: datagrams; `transport/`, `endpoint.ts`, `sim-connection.ts`, `sim-stream.ts`: connections over them
- * - `relay.ts`, `relay-host.ts`, `port-mapping.ts`, `discovery.ts`: ways to be reached and found
+ * - `tcp/`: streams over the same links; `relay*.ts`: relays over them; `address-probe.ts`: where one is seen from outside
+ * - `endpoint.ts`, `attempts.ts`, `routes.ts`, `relays.ts`: a node's place on the network
+ * - `port-mapping.ts`, `discovery.ts`: ways to be reached and found
  *
  * @module
  */
@@ -27,6 +29,12 @@ export * from './network/index.ts'
 export type { Audit, Kernel, KernelEvent, RandomStream } from './kernel.ts'
 export { Netstat } from './netstat.ts'
 export type { RelayHost } from './relay-host.ts'
+export type { RelayAttachmentSnapshot, RelayRateLimit } from './relay-attachment.ts'
+export { RelayHost } from './relay-host.ts'
+export type { RelayOptions } from './relay-host.ts'
+export { SimRelay } from './relay.ts'
+export type { RelaySettings, RelaySnapshot, SimRelayOptions } from './relay.ts'
+export type { TcpSnapshot } from './tcp/connection.ts'
 export { Scheduler } from './scheduler.ts'
 export type { Trace, TracedAddress, TraceOptions, TraceSink } from './trace/trace.ts'
 export { Simulation } from './simulation.ts'

@@ -1,67 +1,115 @@
 /**
- * A relay on the virtual internet: nodes attach to it with the proof of their id, and it forwards sealed packets between
- * those that are attached. It sees who sends how much to whom, and nothing else.
+ * A relay on the virtual internet: nodes attach to it with the proof of their id, over TCP, and it forwards sealed
+ * packets between those that are attached. It sees who sends how much to whom, and nothing else. It also tells nodes the
+ * address at which they are seen, over UDP.
  *
  * @module
  */
+import { invalidConfiguration } from '../core/config.ts'
 import type { NodeId } from '../core/node-id.ts'
-import type { DatagramInterface, DatagramSocket, ReceivedDatagram } from './endpoint.ts'
+import { ADDRESS_PROBE_PORT, AddressProbe, AddressReport } from './address-probe.ts'
+import type { DatagramInterface, DatagramSocket, ReceivedDatagram } from './datagrams.ts'
 import type { Kernel } from './kernel.ts'
-import { RELAY_CONTEXT, RelayDatagram } from './relay-wire.ts'
-import type { RelayChallenge, RelayMessage, RelaySession } from './relay-wire.ts'
-import type { DatagramAddress } from './routes.ts'
-import { IdentityProof } from './transport/identity.ts'
+import { RelayAttachment } from './relay-attachment.ts'
+import type {
+  RelayAttachmentHost,
+  RelayAttachmentSnapshot,
+  RelayRateLimit,
+  ResolvedRateLimit,
+} from './relay-attachment.ts'
+import { TcpListener } from './tcp/socket.ts'
+import type { TcpAddress, TcpEvents } from './tcp/socket.ts'
+import type { TcpConnection } from './tcp/connection.ts'
+import type { Packet } from './transport/packet.ts'
+
+/** How a relay is set up. */
+export interface RelaySettings {
+  /** `http` attaches a round trip sooner, as `iroh-relay --dev` does. @default 'https' */
+  readonly scheme?: 'http' | 'https' | undefined
+  /** @default 443, or 3340 with `http` */
+  readonly port?: number | undefined
+  /** What each node may send. @default no limit */
+  readonly rateLimit?: RelayRateLimit | undefined
+  /** Which nodes may attach. @default all */
+  readonly allow?: ((id: NodeId) => boolean) | undefined
+}
 
 /** Options of a {@link SimRelay}. */
-export interface SimRelayOptions {
+export interface SimRelayOptions extends RelaySettings {
   readonly kernel: Kernel
   readonly network: DatagramInterface
   /** The index of its host, for traces. @default -1 */
   readonly host?: number | undefined
-  /** @default 3340, as `iroh-relay --dev` */
-  readonly port?: number | undefined
+  /** Its name, for its random numbers. @default 'relay' */
+  readonly name?: string | undefined
 }
 
-/** iroh's relays in development listen here. */
-export const RELAY_PORT = 3_340
-/** A node that is silent for this long is forgotten. Nodes ping every 15 s. */
-const CLIENT_TIMEOUT_US = 45_000_000
+/** A relay as netstat shows it. */
+export interface RelaySnapshot {
+  readonly url: string
+  readonly forwardedPackets: number
+  readonly droppedPackets: number
+  readonly attachments: readonly RelayAttachmentSnapshot[]
+}
+
 const MAX_CLIENTS = 100_000
-/** Questions that wait for an answer; the oldest are forgotten. */
-const MAX_CHALLENGES = 1_024
-
-interface Client {
-  readonly id: string
-  readonly session: RelaySession
-  address: DatagramAddress
-  heardUs: number
-}
 
 /** The relay; see the module's comment. */
 export class SimRelay {
   readonly #kernel: Kernel
-  readonly #host: number
-  readonly #socket: DatagramSocket
-  readonly #clients = new Map<string, Client>()
-  readonly #sessions = new Map<RelaySession, Client>()
-  readonly #challenges = new Set<RelayChallenge>()
+  readonly #index: number
+  readonly #listener: TcpListener
+  readonly #probes: DatagramSocket
+  readonly #scheme: 'http' | 'https'
+  readonly #host: RelayAttachmentHost
+  /** Whoever has a connection, whether it has proven an id or not. */
+  readonly #connected = new Set<RelayAttachment>()
+  /** The one of each node that gets its packets: the last to come. */
+  readonly #active = new Map<string, RelayAttachment>()
+  /** The one that each node had before, should the new one go. */
+  readonly #displaced = new Map<string, RelayAttachment>()
   #forwarded = 0
+  #dropped = 0
+  #isDead = false
 
-  /** @throws P2PError `network` when the port is in use */
+  /** @throws P2PError `network` when a port is in use, `invalid-configuration` */
   constructor(options: SimRelayOptions) {
-    this.#kernel = options.kernel
-    this.#host = options.host ?? -1
-    this.#socket = options.network.bind(options.port ?? RELAY_PORT, (datagram) => this.#receive(datagram))
+    const { kernel, network, scheme = 'https', allow } = options
+    const random = kernel.random(`relay/${options.name ?? 'relay'}`)
+    this.#kernel = kernel
+    this.#index = options.host ?? -1
+    this.#scheme = scheme
+    this.#host = {
+      kernel,
+      isTls: scheme === 'https',
+      rateLimit: checkRateLimit(options.rateLimit),
+      refusal: (id) => (allow && !allow(id) ? 'this node may not use it' : undefined),
+      onAttached: (attachment) => this.#onAttached(attachment),
+      onPacket: (from, peer, packet) => this.#forward(from, peer, packet),
+      onGone: (attachment) => this.#onGone(attachment),
+      jitterUs: (boundUs) => random.nextBelow(boundUs),
+    }
+    this.#listener = new TcpListener(kernel, network, random, {
+      port: options.port ?? defaultPort(scheme),
+      maxConnections: MAX_CLIENTS,
+      accept: (tcp, remote) => this.#accept(tcp, remote),
+    })
+    this.#probes = network.bind(ADDRESS_PROBE_PORT, (datagram) => this.#answer(datagram))
   }
 
   /** The URL to attach to. */
   get url(): string {
-    return `http://${this.#socket.localAddress.toString()}/`
+    return relayUrl(this.#scheme, this.#listener.localAddress.toString())
+  }
+
+  /** Whether its process was killed. */
+  get isDead(): boolean {
+    return this.#isDead
   }
 
   /** How many nodes are attached. */
   get clients(): number {
-    return this.#clients.size
+    return this.#active.size
   }
 
   /** Packets forwarded so far. */
@@ -69,115 +117,117 @@ export class SimRelay {
     return this.#forwarded
   }
 
+  /** Packets dropped so far, because too many waited for their receiver, or it was not attached. */
+  get dropped(): number {
+    return this.#dropped
+  }
+
   /** Whether that node is attached. */
   isAttached(id: NodeId): boolean {
-    return this.#clients.has(id.toString())
+    return this.#active.has(id.toString())
   }
 
-  /** Ends it, without a word to anyone. */
+  /** Plain data. */
+  snapshot(): RelaySnapshot {
+    return {
+      url: this.url,
+      forwardedPackets: this.#forwarded,
+      droppedPackets: this.#dropped,
+      attachments: [...this.#connected].map((attachment) => attachment.snapshot()),
+    }
+  }
+
+  /** The process is killed: its operating system resets all connections and refuses others, until `close`. */
+  kill(): void {
+    this.#isDead = true
+    this.#listener.refuse()
+    this.#forgetAll()
+  }
+
+  /** Ends it without a word to anyone, as when the machine loses its power. */
   close(): void {
-    this.#clients.clear()
-    this.#sessions.clear()
-    this.#socket.close()
+    this.#forgetAll()
+    this.#listener.close()
+    this.#probes.close()
   }
 
-  #receive({ source, payload, isCorrupted }: ReceivedDatagram): void {
-    if (isCorrupted) return
-    const message = RelayDatagram.messageOf(payload)
-    if (!message) return
-    switch (message.type) {
-      case 'hello':
-        this.#ask(source)
-        break
-      case 'proof':
-        this.#attach(message.challenge, message.proof, source)
-        break
-      case 'ping': {
-        const client = this.#clientOf(message.session, source)
-        if (client) this.#send(source, { type: 'pong', session: client.session, observed: source.toString() })
-        break
-      }
-      case 'packet': {
-        const from = this.#clientOf(message.session, source)
-        // Whoever is not attached gets nothing, and nobody is told.
-        const to = from && this.#live(message.peer)
-        if (!to) return
-        this.#forwarded++
-        this.#send(to.address, { type: 'packet', session: to.session, peer: from.id, packet: message.packet })
-        break
-      }
-      case 'detach': {
-        const client = this.#clientOf(message.session, source)
-        if (client) this.#forget(client)
-        break
-      }
-      case 'challenge':
-      case 'accepted':
-      case 'pong':
-      case 'unknown':
-        break
+  #accept(tcp: TcpConnection, remote: TcpAddress): TcpEvents {
+    const attachment = new RelayAttachment(this.#host, tcp, remote.toString())
+    this.#connected.add(attachment)
+    return {
+      onOpen: () => {},
+      onMessage: (payload) => attachment.receive(payload),
+      onWritable: () => attachment.onWritable(),
+      onClosed: () => this.#onGone(attachment),
     }
   }
 
-  #ask(source: DatagramAddress): void {
-    const challenge: RelayChallenge = { is: 'challenge' }
-    this.#challenges.add(challenge)
-    if (this.#challenges.size > MAX_CHALLENGES) {
-      for (const oldest of this.#challenges) {
-        this.#challenges.delete(oldest)
-        break
-      }
+  #onAttached(attachment: RelayAttachment): void {
+    const before = this.#active.get(attachment.id)
+    if (before) {
+      before.displace()
+      this.#displaced.set(attachment.id, before)
     }
-    this.#send(source, { type: 'challenge', challenge })
+    this.#active.set(attachment.id, attachment)
+    this.#trace(attachment.id, 'attached')
   }
 
-  #attach(challenge: RelayChallenge, proof: IdentityProof, source: DatagramAddress): void {
-    if (!this.#challenges.delete(challenge)) return
-    const id = IdentityProof.verify(proof, RELAY_CONTEXT, [challenge])?.toString()
-    if (id === undefined) return
-    // A second attachment of the same node takes the place of the first.
-    const before = this.#clients.get(id)
-    if (before) this.#forget(before)
-    if (this.#clients.size >= MAX_CLIENTS) return
-    const session: RelaySession = { is: 'session' }
-    const client: Client = { id, session, address: source, heardUs: this.#kernel.nowUs() }
-    this.#clients.set(id, client)
-    this.#sessions.set(client.session, client)
-    this.#trace(id, 'attached')
-    this.#send(source, { type: 'accepted', session: client.session, observed: source.toString() })
+  #onGone(attachment: RelayAttachment): void {
+    attachment.destroy()
+    this.#connected.delete(attachment)
+    const { id } = attachment
+    if (id !== '') this.#trace(id, 'detached')
+    const before = this.#displaced.get(id)
+    if (before === attachment) this.#displaced.delete(id)
+    if (this.#active.get(id) !== attachment) return
+    this.#active.delete(id)
+    if (!before) return
+    this.#displaced.delete(id)
+    this.#active.set(id, before)
   }
 
-  /** The node of a session, which has just been heard; its address may be another now. */
-  #clientOf(session: RelaySession, source: DatagramAddress): Client | undefined {
-    const client = this.#sessions.get(session)
-    if (!client) {
-      this.#send(source, { type: 'unknown', session })
-      return undefined
-    }
-    client.address = source
-    client.heardUs = this.#kernel.nowUs()
-    return client
+  #forward(from: RelayAttachment, peer: string, packet: Packet): void {
+    // Whoever is not attached gets nothing, and nobody is told.
+    if (this.#active.get(peer)?.forward(from.id, packet) === true) this.#forwarded++
+    else this.#dropped++
   }
 
-  #live(id: string): Client | undefined {
-    const client = this.#clients.get(id)
-    if (!client || this.#kernel.nowUs() - client.heardUs <= CLIENT_TIMEOUT_US) return client
-    this.#forget(client)
-    return undefined
-  }
-
-  #forget(client: Client): void {
-    this.#clients.delete(client.id)
-    this.#sessions.delete(client.session)
-    this.#trace(client.id, 'detached')
+  #answer({ source, payload, isCorrupted }: ReceivedDatagram): void {
+    if (this.#isDead || isCorrupted === true || !(payload instanceof AddressProbe)) return
+    const report = new AddressReport(payload, source.toString())
+    this.#probes.send(source, report, report.sizeBytes)
   }
 
   #trace(id: string, what: 'attached' | 'detached'): void {
-    this.#kernel.trace?.record('relay', { host: this.#host, id, what })
+    this.#kernel.trace?.record('relay', { host: this.#index, id, what })
   }
 
-  #send(destination: DatagramAddress, message: RelayMessage): void {
-    const datagram = new RelayDatagram(message)
-    this.#socket.send(destination, datagram, datagram.sizeBytes)
+  #forgetAll(): void {
+    for (const attachment of this.#connected) attachment.destroy()
+    this.#connected.clear()
+    this.#active.clear()
+    this.#displaced.clear()
   }
+}
+
+/** Where iroh's relays listen, and where they do in development. */
+export function defaultPort(scheme: 'http' | 'https'): number {
+  return scheme === 'https' ? 443 : 3_340
+}
+
+/** The URL of the relay at an `ip:port`; the port that its scheme has anyway is left out. */
+export function relayUrl(scheme: 'http' | 'https', address: string): string {
+  return `${scheme}://${scheme === 'https' ? address.replace(/:443$/, '') : address}/`
+}
+
+function checkRateLimit(limit: RelayRateLimit | undefined): ResolvedRateLimit | undefined {
+  if (!limit) return undefined
+  const { bytesPerSecond } = limit
+  const burstBytes = limit.burstBytes ?? Math.ceil(bytesPerSecond / 10)
+  for (const [name, value] of Object.entries({ bytesPerSecond, burstBytes })) {
+    if (!(Number.isSafeInteger(value) && value > 0)) {
+      throw invalidConfiguration(`rateLimit.${name}`, value, 'must be a whole number of bytes above 0')
+    }
+  }
+  return { bytesPerSecond, burstBytes }
 }

@@ -4,30 +4,10 @@
  *
  * @module
  */
-import type { Kernel } from './kernel.ts'
-import { RelayClient } from './relay-client.ts'
-import { relayAddress, RelayDatagram } from './relay-wire.ts'
-import type { Identity } from './transport/identity.ts'
+import type { DatagramAddress } from './datagrams.ts'
+import type { RelayClient } from './relay-client.ts'
 import type { Packet } from './transport/packet.ts'
 import type { Route } from './transport/path.ts'
-
-/** The address of a socket: equal ones of one network are the same object. */
-export interface DatagramAddress {
-  /** `ip:port` */
-  toString(): string
-}
-
-/** What routes need of their endpoint. */
-export interface RoutesHost {
-  readonly kernel: Kernel
-  readonly identity: Identity
-  /** Sends a datagram over the socket. */
-  send(destination: DatagramAddress | string, payload: unknown, sizeBytes: number): void
-  /** A packet has arrived along `route`. */
-  onPacket(packet: Packet, route: Route): void
-  /** This node is seen at `observed` (`ip:port`) from outside. */
-  onObserved(observed: string): void
-}
 
 interface SocketRoute extends Route {
   readonly kind: 'direct'
@@ -36,30 +16,28 @@ interface SocketRoute extends Route {
 
 interface RelayRoute extends Route {
   readonly kind: 'relay'
-  readonly link: RelayLink
+  readonly client: RelayClient
   readonly peer: string
 }
 
-/** A relay that this node is attached to, and the nodes it reaches over it. */
-interface RelayLink {
-  readonly url: string
-  readonly client: RelayClient
-  readonly routes: Map<string, RelayRoute>
-}
-
+/** Ranges that occur in many networks: RFC 1918, 6598, 3927, 4193, and IPv6's link-local addresses. */
+const PRIVATE =
+  /^(?:10\.|192\.168\.|172\.(?:1[6-9]|2\d|3[01])\.|100\.(?:6[4-9]|[7-9]\d|1[01]\d|12[0-7])\.|169\.254\.|\[f[cd]|\[fe[89ab])/
 /** Addresses remembered by their text. */
 const MAX_TEXTS = 65_536
+/** Nodes remembered of each relay. */
+const MAX_PEERS = 65_536
 
 /** All routes of one endpoint. */
 export class Routes {
-  readonly #host: RoutesHost
+  readonly #send: (destination: DatagramAddress | string, payload: unknown, sizeBytes: number) => void
   readonly #byText = new Map<string, SocketRoute>()
   readonly #byAddress = new WeakMap<DatagramAddress, SocketRoute>()
-  /** By `ip:port` of the relay. */
-  readonly #relays = new Map<string, RelayLink>()
+  readonly #byRelay = new WeakMap<RelayClient, Map<string, RelayRoute>>()
 
-  constructor(host: RoutesHost) {
-    this.#host = host
+  /** @param send sends a datagram over the socket */
+  constructor(send: (destination: DatagramAddress | string, payload: unknown, sizeBytes: number) => void) {
+    this.#send = send
   }
 
   /** The route to an `ip:port`. */
@@ -79,42 +57,27 @@ export class Routes {
     return route
   }
 
-  /** The route to a node over a relay, to which this one is then attached. */
-  over(url: string, peer: string): Route {
-    return relayRoute(this.#link(url), peer)
-  }
-
-  /** Attaches to a relay. */
-  attach(url: string): void {
-    this.#link(url)
+  /** The route to a node over a relay. */
+  over(client: RelayClient, peer: string): Route {
+    let routes = this.#byRelay.get(client)
+    if (!routes) this.#byRelay.set(client, (routes = new Map()))
+    let route = routes.get(peer)
+    if (!route) {
+      if (routes.size >= MAX_PEERS) routes.clear()
+      route = { kind: 'relay', address: client.url, client, peer }
+      routes.set(peer, route)
+    }
+    return route
   }
 
   /** Puts a packet on its way. */
   transmit(route: Route, packet: Packet): void {
     if (route.kind === 'relay') {
-      const { link, peer } = route as RelayRoute
-      link.client.send(peer, packet)
+      const { client, peer } = route as RelayRoute
+      client.send(peer, packet)
     } else {
-      this.#host.send((route as SocketRoute).destination, packet, packet.datagramBytes)
+      this.#send((route as SocketRoute).destination, packet, packet.datagramBytes)
     }
-  }
-
-  /** A datagram that is no packet of the transport: a relay's, or garbage. */
-  receiveOther(source: DatagramAddress, payload: unknown): void {
-    const message = RelayDatagram.messageOf(payload)
-    if (message) this.#relays.get(source.toString())?.client.receive(message)
-  }
-
-  /** Takes leave of the relays. */
-  close(): void {
-    for (const { client } of this.#relays.values()) client.close()
-  }
-
-  /** Ends it without a word. */
-  destroy(): void {
-    for (const { client } of this.#relays.values()) client.destroy()
-    this.#relays.clear()
-    this.#byText.clear()
   }
 
   #socketRoute(text: string): SocketRoute {
@@ -122,35 +85,9 @@ export class Routes {
     if (!route) {
       // Those in use are still found by the addresses that datagrams bring.
       if (this.#byText.size >= MAX_TEXTS) this.#byText.clear()
-      route = { kind: 'direct', address: text, destination: text }
+      route = { kind: 'direct', address: text, destination: text, isPrivate: PRIVATE.test(text) }
       this.#byText.set(text, route)
     }
     return route
   }
-
-  #link(url: string): RelayLink {
-    const address = relayAddress(url)
-    const known = this.#relays.get(address)
-    if (known) return known
-    const { kernel, identity } = this.#host
-    const client = new RelayClient({
-      kernel,
-      identity,
-      transmit: (datagram) => this.#host.send(address, datagram, datagram.sizeBytes),
-      onPacket: (peer, packet) => this.#host.onPacket(packet, relayRoute(link, peer)),
-      onObserved: (observed) => this.#host.onObserved(observed),
-    })
-    const link: RelayLink = { url, client, routes: new Map() }
-    this.#relays.set(address, link)
-    return link
-  }
-}
-
-function relayRoute(link: RelayLink, peer: string): RelayRoute {
-  let route = link.routes.get(peer)
-  if (!route) {
-    route = { kind: 'relay', address: link.url, link, peer }
-    link.routes.set(peer, route)
-  }
-  return route
 }

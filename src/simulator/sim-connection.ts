@@ -41,6 +41,8 @@ export interface ConnectionHost {
   onFailed(connection: SimConnection, close: TransportClose): void
   /** Somebody has answered who is not the peer. */
   onImpostor(connection: SimConnection): void
+  /** A place that may be a stranger's has refused the protocol; the others are still being tried. */
+  onRefused(connection: SimConnection): void
   /** There is nothing more to do for it: its ids are free. */
   onDrained(connection: SimConnection): void
 }
@@ -142,6 +144,13 @@ export class SimConnection implements CarrierConnection, TransportSink, StreamHo
   /** Tells the transport where this node may be found. */
   offer(addresses: readonly string[]): void {
     this.#transport.addCandidates(addresses, this.kernel.nowUs())
+    this.flush()
+  }
+
+  /** The host is somewhere else: this node may be found at `addresses` now, and nowhere else. */
+  onNetworkChange(addresses: readonly string[]): void {
+    if (this.#destroyed) return
+    this.#transport.onNetworkChange(addresses, this.kernel.nowUs())
     this.flush()
   }
 
@@ -266,6 +275,10 @@ export class SimConnection implements CarrierConnection, TransportSink, StreamHo
   onImpostor(): void {
     if (this.#receiving) return this.#news.add(Told.impostor)
     this.#endpoint.onImpostor(this)
+  }
+
+  onRefused(): void {
+    this.#endpoint.onRefused(this)
   }
 
   onClosed(close: TransportClose): void {

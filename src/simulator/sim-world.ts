@@ -10,13 +10,14 @@ import type { NodeId } from '../core/node-id.ts'
 import type { RuntimeFileSystem } from '../core/runtime.ts'
 import type { AmbientSettings } from './ambient-host.ts'
 import type { Bridge } from './bridge.ts'
+import type { SimEndpoint } from './endpoint.ts'
 import { SimHost } from './host.ts'
 import type { HostOptions, HostProgramSource, ProgramState } from './host.ts'
 import { NameService, RandomPartitions, Topology } from './network/index.ts'
 import { checkTopologyFile, hostPlugs } from './network/topology-file.ts'
 import { at, loadLinks, loadNetworks } from './network/topology-load.ts'
-import { DEFAULT_RELAY, relayUrl, runRelay } from './relay-host.ts'
-import type { RelayHost } from './relay-host.ts'
+import { DEFAULT_RELAY, RelayHost } from './relay-host.ts'
+import type { RelayOptions } from './relay-host.ts'
 import { SimRuntime } from './runtime.ts'
 import { Scheduler } from './scheduler.ts'
 import type { Trace } from './trace/trace.ts'
@@ -43,6 +44,14 @@ export interface SimWorldOptions {
   readonly hold?: (() => () => void) | undefined
 }
 
+/** A node that is alive. */
+export interface WorldNode {
+  readonly id: NodeId
+  readonly host: SimHost
+  /** Its place on the network; undefined while it is being made. */
+  endpoint: SimEndpoint | undefined
+}
+
 /** The hosts, the network and the names of one virtual internet. */
 export class SimWorld {
   readonly scheduler: Scheduler
@@ -58,8 +67,8 @@ export class SimWorld {
   readonly #options: SimWorldOptions
   readonly #hosts: SimHost[] = []
   readonly #byName = new Map<string, SimHost>()
-  /** The host of each node that is alive, by id. */
-  readonly #liveIds = new Map<string, string>()
+  readonly #nodes = new Map<string, WorldNode>()
+  readonly #relays: RelayHost[] = []
   #defaultRelay: RelayHost | undefined
   readonly #partitions: RandomPartitions | undefined
   #alive = 0
@@ -130,11 +139,18 @@ export class SimWorld {
   }
 
   /** @throws P2PError as `addHost` */
-  addRelay(name: string, options: HostOptions): RelayHost {
-    const host = this.addHost(name, { ...options, kind: 'relay' }, runRelay)
-    const relay = { host, url: relayUrl(host) }
+  addRelay(name: string, options: RelayOptions): RelayHost {
+    const { scheme, port, rateLimit, allow, ...plug } = options
+    const settings = { scheme, port, rateLimit, allow }
+    const relay = new RelayHost((program) => this.addHost(name, { ...plug, kind: 'relay' }, program), settings)
+    this.#relays.push(relay)
     if (name === DEFAULT_RELAY) this.#defaultRelay = relay
     return relay
+  }
+
+  /** All relays, in the order they were added. */
+  get relays(): readonly RelayHost[] {
+    return this.#relays
   }
 
   /** The relay that nodes use unless they are told otherwise: public, on the default link, made at the first call. */
@@ -174,24 +190,34 @@ export class SimWorld {
    *
    * @throws P2PError `invalid-configuration` when a node of that id is alive: messages would reach either of them
    */
-  claimId(id: NodeId, host: string): () => void {
+  claimId(id: NodeId, node: WorldNode): () => void {
     const key = id.toString()
-    if (this.#liveIds.has(key)) {
+    if (this.#nodes.has(key)) {
       throw invalidConfiguration(
         'secretKey',
         `of ${id.fmtShort()}`,
         'a node of this id is alive already: close it first',
       )
     }
-    this.#liveIds.set(key, host)
+    this.#nodes.set(key, node)
     return () => {
-      this.#liveIds.delete(key)
+      if (this.#nodes.get(key) === node) this.#nodes.delete(key)
     }
   }
 
   /** The host of the node of that id; undefined when none is alive. */
   hostNameOf(id: string): string | undefined {
-    return this.#liveIds.get(id)
+    return this.#nodes.get(id)?.host.name
+  }
+
+  /** The node of an id, if it is alive. */
+  nodeOf(id: NodeId): WorldNode | undefined {
+    return this.#nodes.get(id.toString())
+  }
+
+  /** All nodes that are alive, oldest first. */
+  get nodes(): readonly WorldNode[] {
+    return [...this.#nodes.values()]
   }
 
   /** Everything ends: hosts lose their power, and their real files are closed. */

@@ -30,7 +30,7 @@ import type { P2PAddress } from '../core/address.ts'
 import type { TraceFields } from '../core/trace.ts'
 import { Netstat } from './netstat.ts'
 import type { Lan, NameService, Topology, TopologyLanOptions } from './network/index.ts'
-import type { RelayHost } from './relay-host.ts'
+import type { RelayHost, RelayOptions } from './relay-host.ts'
 import { NO_HOST } from './scheduler.ts'
 import { SimWorld } from './sim-world.ts'
 import { observers, openTrace, resolveTrace } from './trace/open.ts'
@@ -310,7 +310,7 @@ export class Simulation implements AsyncDisposable {
    *
    * @throws P2PError as {@link host}
    */
-  relay(name: string, options: HostOptions = {}): RelayHost {
+  relay(name: string, options: RelayOptions = {}): RelayHost {
     this.#checkOpen()
     return this.#world.addRelay(name, options)
   }

@@ -22,6 +22,8 @@ import { HeldEndpoint } from './held-endpoint.ts'
 import type { SimHost } from './host.ts'
 import { mapPort } from './port-mapping.ts'
 import { drawBytes } from './random.ts'
+import { relayLocation } from './relay-wire.ts'
+import type { WorldNode } from './sim-world.ts'
 
 const KEEP_ALIVE_US = 5_000_000
 
@@ -38,8 +40,8 @@ export interface SimulatorInit {
   readonly host: SimHost
   readonly key: SigningKey
   readonly limits: P2PLimits
-  /** The URL of its relay. */
-  readonly relay: string | undefined
+  /** The URLs of its relays. */
+  readonly relays: readonly string[]
   readonly discovery: readonly P2PDiscovery[]
   readonly hold: (() => () => void) | undefined
 }
@@ -81,9 +83,10 @@ export class SimulatorP2P extends EngineNode<SimulatorConnection> {
 
   /** Nodes come from {@link SimulatorP2P.create}. */
   constructor(init: SimulatorInit) {
-    const { host, key, limits, relay, discovery, hold } = init
+    const { host, key, limits, relays, discovery, hold } = init
     const { world } = host
-    const releaseId = world.claimId(key.nodeId, host.name)
+    const node: WorldNode = { id: key.nodeId, host, endpoint: undefined }
+    const releaseId = world.claimId(key.nodeId, node)
     const endpoint = new SimEndpoint({
       port: freePort(host, key),
       kernel: host.kernel,
@@ -91,12 +94,13 @@ export class SimulatorP2P extends EngineNode<SimulatorConnection> {
       name: host.name,
       key,
       network: host.network,
-      relay,
+      relays,
       transport: {
         idleTimeoutUs: limits.idleTimeoutMs * 1000,
         keepAliveUs: Math.min(KEEP_ALIVE_US, Math.ceil((limits.idleTimeoutMs * 1000) / 3)),
       },
     })
+    node.endpoint = endpoint
     const carrier: CarrierEndpoint = hold ? new HeldEndpoint(endpoint, hold) : endpoint
     super({
       backend: 'simulator',
@@ -112,6 +116,7 @@ export class SimulatorP2P extends EngineNode<SimulatorConnection> {
     this.#cleanUp = [
       releaseId,
       host.onMoved(() => {
+        endpoint.onNetworkChange()
         this.#announce()
         endpoint.addressChanged()
       }),
@@ -190,16 +195,22 @@ function prepare(options: SimulatorCreateOptions): SimulatorInit {
     host,
     key,
     limits: resolveLimits({ ...configuredLimits(host.world.config), ...options.limits }),
-    relay: relayOf(options.relay, host),
+    relays: relaysOf(options.relay, host),
     discovery: [...(options.discovery ?? []), new SimulatorDiscovery(host)],
     hold: world && ((): (() => void) => world.hold()),
   }
 }
 
-/** A node attaches to one relay: of several the first. */
-function relayOf(relay: CreateOptions['relay'], host: SimHost): string | undefined {
-  if (relay === 'disabled') return undefined
-  return relay === undefined || relay === 'default' ? host.world.defaultRelay.url : relay[0]
+/** The relays of which a node chooses the nearest. */
+function relaysOf(relay: CreateOptions['relay'], host: SimHost): readonly string[] {
+  if (relay === 'disabled') return []
+  if (relay === undefined || relay === 'default') return [host.world.defaultRelay.url]
+  for (const url of relay) {
+    if (relayLocation(url)) continue
+    const why = 'a relay of a simulation is given by its address, as `sim.relay(name).url` is: https://198.18.0.1/'
+    throw P2PError.of('invalid-configuration', `relay ${url}: ${why}`, { name: 'relay', value: url })
+  }
+  return [...new Set(relay)]
 }
 
 /** The port that the node had when it was last up, if nobody else has it now; else any. */

@@ -290,8 +290,9 @@ describe('behind NATs', () => {
     expect(seen).toEqual(['direct', sim.hosts[0]?.network.ip.toString()])
   })
 
-  test('where UDP is blocked there is no way', async () => {
-    expect(await pathBetween('home', 'udp-blocked')).toBe('none')
+  test('where UDP is blocked the relay is the way', async () => {
+    expect(await pathBetween('home', 'udp-blocked')).toBe('relay')
+    expect(await pathBetween('udp-blocked', 'udp-blocked')).toBe('relay')
   })
 
   test('a relay of its own is used by who is told to, and no relay means no way in', async () => {

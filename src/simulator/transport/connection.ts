@@ -221,6 +221,11 @@ export class TransportConnection {
     this.#core.addCandidates(addresses, nowUs)
   }
 
+  /** This side is somewhere else: the peer may find it at `addresses` and nowhere else. */
+  onNetworkChange(addresses: readonly string[], nowUs: number): void {
+    this.#core.onNetworkChange(addresses, nowUs)
+  }
+
   /** Opens a stream without a round trip; undefined while the peer allows no more of them. */
   openStream(bidi: boolean): number | undefined {
     return this.#core.state === 'established' ? this.#core.streams.open(bidi) : undefined

@@ -50,6 +50,8 @@ export interface TransportSink extends StreamSink {
   onConnected(): void
   /** Somebody has answered who is not the peer that was asked for; the handshake goes on. */
   onImpostor(): void
+  /** Somebody who may not be the peer has refused; the handshake goes on with the other places. */
+  onRefused(): void
   /** A path was opened, closed or selected. */
   onPathsChanged(): void
   /** A datagram has arrived; the bytes are the sink's to keep. */
@@ -236,6 +238,27 @@ export class ConnectionCore implements RecoveryHost {
     if (this.state === 'established') path.keepAliveTimerUs = nowUs + this.config.keepAliveUs
   }
 
+  /** This side is somewhere else: all is measured anew, and the peer may find it at `addresses` and nowhere else. */
+  onNetworkChange(addresses: readonly string[], nowUs: number): void {
+    this.#candidates.length = 0
+    this.#candidates.push(...addresses)
+    if (this.state !== 'established') return
+    const hasRelay = this.paths.some((path) => path.kind === 'relay' && path.isOpen)
+    for (const path of this.paths.slice()) {
+      if (path.kind === 'direct' && hasRelay) {
+        this.closePath(path, nowUs, true)
+        continue
+      }
+      path.forgetMeasurements(this.config, nowUs)
+      path.challengesSent = 0
+      path.challengePending = path.kind === 'direct'
+      path.data.pingPending = true
+    }
+    if (this.nat) this.controls.push(...this.nat.replaceLocal(this.#candidates, nowUs))
+    this.#search(nowUs)
+    this.sink.onPathsChanged()
+  }
+
   /** Adds addresses where the peer may find this side; it is told of them when a better path is wanted. */
   addCandidates(addresses: readonly string[], nowUs: number): void {
     for (const address of addresses) if (!this.#candidates.includes(address)) this.#candidates.push(address)
@@ -262,6 +285,7 @@ export class ConnectionCore implements RecoveryHost {
 
   /** The peer has answered on a path: it works both ways. */
   onPathProven(path: Path, nowUs: number): void {
+    path.guessRtt(nowUs - path.challengeSentUs)
     path.challengeToken = -1
     path.challengeTimerUs = NEVER
     path.validated = true
@@ -272,8 +296,9 @@ export class ConnectionCore implements RecoveryHost {
   }
 
   /** The client is somewhere else: a path goes on there, with little until it has answered (RFC 9000, 9.3). */
-  migrate(path: Path, route: Route): void {
+  migrate(path: Path, route: Route, nowUs: number): void {
     path.routes = [route]
+    path.forgetMeasurements(this.config, nowUs)
     path.validated = false
     path.receivedBytes = 0
     path.sentBytes = 0
@@ -304,18 +329,24 @@ export class ConnectionCore implements RecoveryHost {
     this.sink.onPathsChanged()
   }
 
-  /** Any direct path is better than one over a relay; among equals the one in use stays. */
+  /**
+   * Any direct path is better than one over a relay; among equals another one must be better by 5 ms to be worth the
+   * change, of which IPv6 is given 3 (iroh, RTT_SWITCHING_MIN and IPV6_RTT_ADVANTAGE).
+   */
   #select(nowUs: number): void {
-    const usable = this.paths.filter((path) => path.isOpen)
-    const isOpen = usable.includes(this.selected)
-    const direct = usable.find((path) => path.kind === 'direct')
-    const best = isOpen && (this.selected.kind === 'direct' || !direct) ? this.selected : (direct ?? usable[0])
+    let best: Path | undefined = this.paths.includes(this.selected) && this.selected.isOpen ? this.selected : undefined
+    for (const path of this.paths) if (path.isOpen && isBetter(path, best)) best = path
     if (best && best !== this.selected) {
       this.selected = best
       this.datagrams.dropLargerThan(maxDatagramBytes(best.mtuBytes))
       this.sink.onPathsChanged()
     }
     this.#search(nowUs)
+    // One direct path is enough to keep alive; the client decides which, so that not each side closes another.
+    if (this.role === 'server' || this.selected.kind === 'relay') return
+    for (const path of this.paths.slice()) {
+      if (path !== this.selected && path.kind === 'direct' && path.isOpen) this.closePath(path, nowUs, true)
+    }
   }
 
   /** Tells the peer where else this side may be found, and looks for a direct path while there is none. */
@@ -407,6 +438,7 @@ export class ConnectionCore implements RecoveryHost {
       case 'handshake-done':
       case 'path-abandon':
       case 'add-address':
+      case 'remove-address':
       case 'reach-out':
       case 'new-ids':
       case 'new-tokens':
@@ -439,6 +471,19 @@ export class ConnectionCore implements RecoveryHost {
     if (this.nat) this.nat.timerUs = NEVER
     for (const path of this.paths) path.stopTimers()
   }
+}
+
+const SWITCH_GAIN_US = 5_000
+const IPV6_ADVANTAGE_US = 3_000
+
+function isBetter(path: Path, than: Path | undefined): boolean {
+  if (!than || path === than) return !than
+  if (path.kind !== than.kind) return path.kind === 'direct'
+  return biasedRttUs(path) + SWITCH_GAIN_US <= biasedRttUs(than)
+}
+
+function biasedRttUs({ rtt, routes }: Path): number {
+  return rtt.smoothedUs - (routes[0]?.address.startsWith('[') === true ? IPV6_ADVANTAGE_US : 0)
 }
 
 function key(keys: SessionKeys | undefined, kind: PacketKind, clientsOwn: boolean): PacketKey | undefined {

@@ -112,6 +112,7 @@ export type ControlFrame =
   | { readonly type: 'path-response'; readonly token: number }
   | { readonly type: 'path-abandon'; readonly pathId: number }
   | { readonly type: 'add-address'; readonly sequence: number; readonly address: string }
+  | { readonly type: 'remove-address'; readonly sequence: number }
   /** Connection ids for the peer to use, several frames in one. */
   | { readonly type: 'new-ids'; readonly count: number; readonly bytesEach: number }
   /** Address tokens for later connections, which nobody uses here: they cost bytes. */
@@ -162,6 +163,8 @@ export function controlBytes(frame: ControlFrame): number {
       return EXTENSION_TYPE_BYTES + varintLength(frame.pathId) + 1
     case 'add-address':
       return EXTENSION_TYPE_BYTES + varintLength(frame.sequence) + addressBytes(frame.address)
+    case 'remove-address':
+      return EXTENSION_TYPE_BYTES + varintLength(frame.sequence)
     case 'reach-out':
       return EXTENSION_TYPE_BYTES + varintLength(frame.round) + addressBytes(frame.address)
     case 'new-ids':

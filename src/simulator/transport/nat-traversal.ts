@@ -2,6 +2,9 @@
  * Hole punching as iroh does it: both sides learn each other's addresses over a path that works, and send probes to all
  * of them at the same times, so that each side's NAT lets the other's in. The client leads; the server follows.
  *
+ * A round begins when there is something new to try, at most every 5 s otherwise, and every minute as long as there is no
+ * direct path. In between nothing happens.
+ *
  * @module
  */
 import type { ControlFrame } from './frames.ts'
@@ -13,8 +16,10 @@ const NEVER = Number.POSITIVE_INFINITY
 const MAX_ATTEMPTS = 9
 /** The longest time between two attempts. */
 const MAX_INTERVAL_US = 2_000_000
-/** The time between the beginnings of two rounds with the same addresses. */
+/** The shortest time between the beginnings of two rounds with the same addresses (iroh, HOLEPUNCH_ATTEMPTS_INTERVAL). */
 const ROUND_INTERVAL_US = 5_000_000
+/** The time after which it is tried again although nothing is new (iroh, UPGRADE_INTERVAL). */
+const RETRY_INTERVAL_US = 60_000_000
 /** Addresses of the peer that are tried, and of this side that are told. */
 const MAX_ADDRESSES = 32
 /** Packets that wait to be sent; challenges beyond go unanswered. */
@@ -26,15 +31,25 @@ export interface Probe {
   readonly frame: ControlFrame
 }
 
+/** An address of this side. */
+interface LocalAddress {
+  readonly address: string
+  /** Under which the peer knows it. */
+  readonly sequence: number
+}
+
 /** The addresses of both sides, and the probes under way. */
 export class NatTraversal {
   readonly #role: 'client' | 'server'
   readonly #baseUs: number
   readonly #routeTo: (address: string) => Route
   readonly #nextToken: () => number
-  readonly #local: string[] = []
+  #local: LocalAddress[] = []
+  #nextSequence = 0
   /** The peer's addresses. */
   readonly #remote: Route[] = []
+  /** Those that the peer has told, by their number. */
+  readonly #told = new Map<number, Route>()
   /** Those that have answered in this round. */
   readonly #reached = new Set<Route>()
   #round = 0
@@ -60,16 +75,46 @@ export class NatTraversal {
 
   /** Adds addresses of this side; the frames that tell the peer of those that are new. */
   addLocal(addresses: readonly string[], nowUs: number): ControlFrame[] {
-    const added = addresses.filter((address) => !this.#local.includes(address))
-    added.length = Math.min(added.length, MAX_ADDRESSES - this.#local.length)
+    const isKnown = (address: string): boolean => this.#local.some((local) => local.address === address)
+    const added: LocalAddress[] = []
+    for (const address of addresses) {
+      if (isKnown(address) || this.#local.length + added.length >= MAX_ADDRESSES) continue
+      added.push({ address, sequence: this.#nextSequence++ })
+    }
     if (added.length === 0) return []
-    const first = this.#local.length
     this.#local.push(...added)
     if (this.#role === 'server') {
-      return added.map((address, i) => ({ type: 'add-address', sequence: first + i, address }))
+      return added.map(({ sequence, address }) => ({ type: 'add-address', sequence, address }))
     }
-    this.#startSoon(nowUs)
+    this.#start(nowUs)
     return []
+  }
+
+  /** This side is somewhere else; the frames that tell the peer so. */
+  replaceLocal(addresses: readonly string[], nowUs: number): ControlFrame[] {
+    const gone = this.#local.filter(({ address }) => !addresses.includes(address))
+    this.#local = this.#local.filter((local) => !gone.includes(local))
+    this.#reached.clear()
+    const frames = this.addLocal(addresses, nowUs)
+    if (this.#role === 'client') return frames
+    return [...gone.map(({ sequence }) => ({ type: 'remove-address', sequence }) as const), ...frames]
+  }
+
+  /** The server says where it may be. */
+  onAddAddress(sequence: number, address: string, nowUs: number): void {
+    if (this.#told.size >= MAX_ADDRESSES) return
+    this.#told.set(sequence, this.#routeTo(address))
+    this.addRemote(address, nowUs)
+  }
+
+  /** The server says where it is no longer. */
+  onRemoveAddress(sequence: number): void {
+    const route = this.#told.get(sequence)
+    if (!route) return
+    this.#told.delete(sequence)
+    const index = this.#remote.indexOf(route)
+    if (index >= 0) this.#remote.splice(index, 1)
+    this.#reached.delete(route)
   }
 
   /** Adds an address where the peer may be. */
@@ -77,14 +122,14 @@ export class NatTraversal {
     const route = this.#routeTo(address)
     if (this.#remote.includes(route) || this.#remote.length >= MAX_ADDRESSES) return
     this.#remote.push(route)
-    if (this.#role === 'client') this.#startSoon(nowUs)
+    if (this.#role === 'client') this.#start(nowUs)
   }
 
-  /** Whether a better path is wanted. While it is, round follows round; otherwise only news begin one. */
+  /** Whether a better path is wanted. While it is, it is tried again and again; otherwise only news begin a round. */
   want(wanted: boolean, nowUs: number): void {
     if (this.#wanted === wanted) return
     this.#wanted = wanted
-    if (wanted && this.#role === 'client') this.#startSoon(nowUs)
+    if (wanted && this.#role === 'client') this.#start(Math.max(nowUs, this.#roundStartUs + ROUND_INTERVAL_US))
   }
 
   /** Whether a better path is wanted. */
@@ -133,7 +178,7 @@ export class NatTraversal {
     const frames: ControlFrame[] = []
     if (this.#attempt >= MAX_ATTEMPTS && this.#role === 'client') {
       this.#beginRound(this.#round + 1, nowUs)
-      for (const address of this.#local) frames.push({ type: 'reach-out', round: this.#round, address })
+      for (const { address } of this.#local) frames.push({ type: 'reach-out', round: this.#round, address })
     }
     for (const route of this.#remote) {
       if (!this.#reached.has(route)) this.#challenge(route)
@@ -155,7 +200,7 @@ export class NatTraversal {
       return nowUs + Math.ceil(Math.min(doubledUs, MAX_INTERVAL_US))
     }
     this.#attempt = MAX_ATTEMPTS
-    return this.#role === 'client' && this.#wanted ? Math.max(nowUs, this.#roundStartUs + ROUND_INTERVAL_US) : NEVER
+    return this.#role === 'client' && this.#wanted ? Math.max(nowUs, this.#roundStartUs + RETRY_INTERVAL_US) : NEVER
   }
 
   #challenge(route: Route): void {
@@ -164,10 +209,10 @@ export class NatTraversal {
     this.#probes.push({ route, frame: { type: 'path-challenge', token } })
   }
 
-  #startSoon(nowUs: number): void {
+  #start(atUs: number): void {
     if (this.#local.length === 0) return
     this.#attempt = MAX_ATTEMPTS
-    this.timerUs = nowUs
+    this.timerUs = atUs
   }
 
   #beginRound(round: number, nowUs: number): void {

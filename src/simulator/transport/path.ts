@@ -21,6 +21,8 @@ export interface Route {
   readonly kind: 'direct' | 'relay'
   /** `ip:port`, or the relay's URL. */
   readonly address: string
+  /** Whether the address occurs in many networks, so that a stranger may have it in this one. @default false */
+  readonly isPrivate?: boolean | undefined
 }
 
 /** One path. */
@@ -46,8 +48,8 @@ export class Path {
   appLimited = true
   /** Whether the peer is known to be where its packets come from. */
   validated: boolean
-  /** Whether the peer has answered on this very path, so that both directions work. */
-  proven = false
+  /** Whether the peer has answered on this very path, so that both directions work: the first by the handshake. */
+  proven: boolean
   receivedBytes = 0
   sentBytes = 0
   /** Packets of the data space with higher numbers were sent after the first round-trip sample; Infinity before it. */
@@ -62,6 +64,7 @@ export class Path {
   /** Whether a challenge is to be sent, the token of the last one, and when to send another. */
   challengePending = false
   challengeToken = -1
+  challengeSentUs = 0
   challengesSent = 0
   challengeTimerUs: number = Number.POSITIVE_INFINITY
 
@@ -76,11 +79,12 @@ export class Path {
     const data = new PacketSpace(config.maxAckDelayUs, config.skipPacketNumbers ? random : undefined)
     this.#spaces = id === 0 ? [new PacketSpace(0), new PacketSpace(0), data] : [undefined, undefined, data]
     this.validated = false
+    this.proven = id === 0
   }
 
-  /** Whether data may take it. The first path was proven by the handshake. */
+  /** Whether data may take it. */
   get isOpen(): boolean {
-    return this.proven || this.id === 0
+    return this.proven
   }
 
   /** The largest datagram that may be sent. */
@@ -131,12 +135,7 @@ export class Path {
 
   /** Begins the handshake anew: only the packet numbers go on. What was measured was measured with somebody else. */
   restartHandshake(config: TransportConfig, nowUs: number): void {
-    this.rtt = new RttEstimator(config.initialRttUs)
-    this.congestion = new Cubic(config.initialWindowBytes, config.mtuBytes)
-    this.pacer = new Pacer(config.initialRttUs, config.initialWindowBytes, config.mtuBytes, nowUs)
-    this.probeCount = 0
-    this.firstAfterSample = Number.POSITIVE_INFINITY
-
+    this.forgetMeasurements(config, nowUs)
     for (const kind of [INITIAL, HANDSHAKE] as const) {
       const before = this.#spaces[kind]
       this.discardSpace(kind)
@@ -144,6 +143,20 @@ export class Path {
       if (before) space.continueFrom(before)
       this.#spaces[kind] = space
     }
+  }
+
+  /** It leads elsewhere now: round trips and windows of before say nothing any more (RFC 9000, 9.4). */
+  forgetMeasurements(config: TransportConfig, nowUs: number): void {
+    this.rtt = new RttEstimator(config.initialRttUs)
+    this.congestion = new Cubic(config.initialWindowBytes, this.mtuBytes)
+    this.pacer = new Pacer(config.initialRttUs, config.initialWindowBytes, this.mtuBytes, nowUs)
+    this.probeCount = 0
+    this.firstAfterSample = Number.POSITIVE_INFINITY
+  }
+
+  /** An answer to a challenge took this long: the best guess before anything else is measured. */
+  guessRtt(rttUs: number): void {
+    if (!this.rtt.hasSample) this.rtt = new RttEstimator(Math.max(rttUs, 1))
   }
 
   /** Packets in flight that ask for an acknowledgement, or are padded. */

@@ -154,7 +154,7 @@ export class Receiver {
     if (!this.#handleAcks(kind, body.acks, nowUs)) return
     for (const frame of body.controls ?? []) {
       if (frame.type === 'close') {
-        core.onPeerClose(frame, nowUs)
+        if (!this.#isRefusedByStranger(path, route, nowUs)) core.onPeerClose(frame, nowUs)
         return
       }
       if (frame.type === 'crypto') this.#handleMessage(path, kind, frame.message, route, nowUs)
@@ -217,8 +217,28 @@ export class Receiver {
     core.establish(nowUs)
   }
 
+  /**
+   * Nobody has to prove anything to refuse a handshake, and at a private address a stranger may live: then the other
+   * places are tried on.
+   */
+  #isRefusedByStranger(path: Path, route: Route, nowUs: number): boolean {
+    const core = this.#core
+    if (core.role === 'server' || core.state !== 'handshaking' || route.isPrivate !== true) return false
+    const others = path.routes.filter((other) => other !== route)
+    if (others.length === 0) return false
+    path.routes = others
+    this.#restart(path, nowUs)
+    core.sink.onRefused()
+    return true
+  }
+
   /** Whoever has answered is not the peer: as if it had not, and the hello is sent again. */
   #startOver(path: Path, nowUs: number): void {
+    this.#restart(path, nowUs)
+    this.#core.sink.onImpostor()
+  }
+
+  #restart(path: Path, nowUs: number): void {
     const core = this.#core
     const client = core.client
     if (!client) return
@@ -231,7 +251,6 @@ export class Receiver {
     core.crypto[HANDSHAKE].length = 0
     core.crypto[INITIAL].push(client.hello)
     core.recovery.arm(path, nowUs)
-    core.sink.onImpostor()
   }
 
   #onClientFlight(path: Path, message: ClientFlight, nowUs: number): void {
@@ -276,7 +295,7 @@ export class Receiver {
     }
     path.data.acks.received(body.number, body.eliciting, nowUs)
     if (core.role === 'server' && !path.routes.includes(route) && route.kind === path.kind) {
-      if (body.number === path.data.acks.largest && !isProbing(body)) core.migrate(path, route)
+      if (body.number === path.data.acks.largest && !isProbing(body)) core.migrate(path, route, nowUs)
     }
   }
 
@@ -350,7 +369,11 @@ export class Receiver {
       }
       case 'add-address':
         if (core.role === 'server') return TransportErrorCode.protocolViolation
-        core.nat?.addRemote(frame.address, nowUs)
+        core.nat?.onAddAddress(frame.sequence, frame.address, nowUs)
+        return 0
+      case 'remove-address':
+        if (core.role === 'server') return TransportErrorCode.protocolViolation
+        core.nat?.onRemoveAddress(frame.sequence)
         return 0
       case 'reach-out':
         if (core.role === 'client') return TransportErrorCode.protocolViolation

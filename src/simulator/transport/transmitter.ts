@@ -228,6 +228,7 @@ export class Transmitter {
   #challenge(path: Path, nowUs: number): ControlFrame {
     const core = this.#core
     path.challengePending = false
+    path.challengeSentUs = nowUs
     path.challengeToken = core.random.nextU32()
     path.challengeTimerUs = nowUs + core.recovery.probeTimeoutUs(path) * powerOfTwo(path.challengesSent++)
     return { type: 'path-challenge', token: path.challengeToken }

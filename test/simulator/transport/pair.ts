@@ -34,6 +34,7 @@ export class Recorder implements TransportSink {
   readonly stops: Map<number, number> = new Map()
   connected = false
   impostors = 0
+  refusals = 0
   available = 0
   close: TransportClose | undefined
 
@@ -41,6 +42,10 @@ export class Recorder implements TransportSink {
     this.connected = true
     this.log.push('connected')
   }
+  onRefused(): void {
+    this.refusals++
+  }
+
   onImpostor(): void {
     this.impostors++
   }

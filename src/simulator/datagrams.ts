@@ -1,0 +1,37 @@
+/**
+ * What the simulator's endpoints and relays need of the network: sockets.
+ *
+ * @module
+ */
+
+/** The address of a socket: equal ones of one network are the same object. */
+export interface DatagramAddress {
+  /** `ip:port` */
+  toString(): string
+}
+
+/** A packet that has arrived. */
+export interface ReceivedDatagram {
+  readonly source: DatagramAddress
+  readonly payload: unknown
+  /** Whether bits were flipped on the way. @default false */
+  readonly isCorrupted?: boolean | undefined
+}
+
+/** A bound socket. */
+export interface DatagramSocket {
+  readonly localAddress: DatagramAddress
+  /** `sizeBytes` is the payload that the object stands for. */
+  send(destination: DatagramAddress | string, payload: unknown, sizeBytes: number): void
+  close(): void
+}
+
+/** What sockets are bound on: a network interface of the fabric. */
+export interface DatagramInterface {
+  /** @param port 0 for any */
+  bind(
+    port: number,
+    handler: (datagram: ReceivedDatagram) => void,
+    options?: { readonly protocol: 'udp' | 'tcp' },
+  ): DatagramSocket
+}
