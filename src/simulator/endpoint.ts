@@ -185,6 +185,11 @@ export class SimEndpoint implements CarrierEndpoint, ConnectionHost {
     return { [Symbol.dispose]: () => void this.#addressWatchers.delete(own) }
   }
 
+  /** Whether it was given relays, over which peers can reach it. */
+  get usesRelays(): boolean {
+    return this.#relays.isEnabled
+  }
+
   /** The relays it is connected to, or tries to be. */
   relays(): readonly RelayClientSnapshot[] {
     return this.#relays.snapshot()

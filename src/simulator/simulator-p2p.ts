@@ -79,6 +79,8 @@ export class SimulatorP2P extends EngineNode<SimulatorConnection> {
   readonly #endpoint: SimEndpoint
   readonly #cleanUp: readonly (() => void)[]
   #outside: string | undefined
+  /** What was published last. */
+  #ticket = ''
   #closing: Promise<void> | undefined
 
   /** Nodes come from {@link SimulatorP2P.create}. */
@@ -125,6 +127,7 @@ export class SimulatorP2P extends EngineNode<SimulatorConnection> {
         endpoint.destroy()
       }),
     ]
+    endpoint.watchAddress(() => this.#publish())
     this.#announce()
   }
 
@@ -168,7 +171,16 @@ export class SimulatorP2P extends EngineNode<SimulatorConnection> {
     const port = Number(bound.slice(bound.lastIndexOf(':') + 1))
     host.ports.set(id, port)
     this.#outside = mapPort(host, port)
-    host.world.ids.register(id, this.#published())
+    this.#publish()
+  }
+
+  /** Tells those who know only the id, when there is anything new. */
+  #publish(): void {
+    const address = this.#published()
+    const ticket = address.toTicket()
+    if (ticket === this.#ticket) return
+    this.#ticket = ticket
+    this.host.world.ids.register(this.localNodeId().toString(), address)
   }
 
   /**
@@ -178,7 +190,7 @@ export class SimulatorP2P extends EngineNode<SimulatorConnection> {
   #published(): P2PAddress {
     const address = this.address()
     const isPrivate = this.host.network.attachment.realm.router !== undefined
-    if (!isPrivate || address.relays.length === 0) return address
+    if (!isPrivate || !this.#endpoint.usesRelays) return address
     return new P2PAddress(address.id, this.#outside === undefined ? [] : [this.#outside], address.relays)
   }
 }

@@ -84,14 +84,6 @@ describe('an outage of the relay', () => {
   ] as const)('%s for %i ms: the connection survives, and stands still for %i to %i', async (how, forMs, min, max) => {
     const stalls: number[] = []
     for (let seed = 1; seed <= 20; seed++) stalls.push(await stall(forMs, how, seed))
-    console.log(
-      how,
-      forMs,
-      stalls
-        .map(Math.round)
-        .sort((a, b) => a - b)
-        .join(' '),
-    )
     expect(percentile(stalls, 0.5)).toBeGreaterThan(min)
     expect(percentile(stalls, 0.5)).toBeLessThan(max)
   })
