@@ -28,7 +28,6 @@ export type { CrashOptions, HostOptions, HostProgram, HostProgramSource, Program
 export * from './network/index.ts'
 export type { Audit, Kernel, KernelEvent, RandomStream } from './kernel.ts'
 export { Netstat } from './netstat.ts'
-export type { RelayHost } from './relay-host.ts'
 export type { RelayAttachmentSnapshot, RelayRateLimit } from './relay-attachment.ts'
 export { RelayHost } from './relay-host.ts'
 export type { RelayOptions } from './relay-host.ts'
