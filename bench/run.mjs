@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url'
 
 const SUITES = [
   { name: 'scheduler', file: './scheduler.mjs', flags: ['--expose-gc'] },
-  { name: 'network', file: './fabric.mjs', flags: ['--expose-gc'] },
+  { name: 'network', file: './network.mjs', flags: ['--expose-gc'] },
   { name: 'transport', file: './transport.mjs', flags: ['--expose-gc'] },
   { name: 'simulator', file: './simulator.mjs', flags: ['--expose-gc'] },
   { name: 'trace', file: './trace.mjs', flags: ['--expose-gc'] },

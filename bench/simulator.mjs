@@ -1,120 +1,194 @@
-// How fast whole programs run in the simulator: woken code, requests and a transfer. virtual / real says how much
-// faster than life it runs. What it is made of is measured alone in the scheduler, network and transport suites.
-import { parseSimulatorConfig } from '@moosicbox/p2p'
-import { Simulation, SimulatorP2P } from '@moosicbox/p2p/simulator'
-import { figure, report, rounds, suiteOptions } from './lib/suite.mjs'
+// How fast simulations run: every figure in a process of its own, several times. The workloads W1, W3 and W4 are those
+// that other simulators were measured with (docs/simulation.md, "How fast it is").
+//   node bench/simulator.mjs [--quick] [--json] [NAME…]
+// Wall time is what a user waits; with other work on the machine the processor's time says more.
+import { spawnSync } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+import { parseArgs } from 'node:util'
+import { summary } from './lib/stats.mjs'
+import { printTable, short } from './lib/table.mjs'
 
-const options = suiteOptions()
-const { scale } = options
-const config = parseSimulatorConfig({ SIMULATOR_DEFAULT_LATENCY_MS: '25', SIMULATOR_DEFAULT_PACKET_LOSS: '0' })
+const RUN_ONE = fileURLToPath(new URL('./workloads/run-one.mjs', import.meta.url))
 
-/** Programs that sleep: an event, a promise, and the code behind it. */
-async function wokenEvents() {
-  const sleeps = Math.round(20_000 * scale)
-  const results = await rounds(options.rounds, async () => {
-    const sim = new Simulation({ seed: 1, config })
-    for (let i = 0; i < 10; i++) {
-      sim.host(`host-${i}`, async (host) => {
-        for (let n = 0; n < sleeps; n++) await host.runtime.sleep(1)
+/** What is told of a row besides time, memory and packets. */
+const perSeed = (seeds) => ({ unit: 'ms a seed', value: ({ ms }) => ms / seeds })
+const speed = { unit: 'virtual / real', value: ({ ms, virtualMs }) => virtualMs / ms }
+const perEvent = { unit: 'ns CPU an event', value: ({ cpuMs, events }) => (1e6 * cpuMs) / events }
+const perPacket = { unit: 'ns CPU a packet', value: ({ cpuMs, packets }) => (1e6 * cpuMs) / packets }
+const perHost = { unit: 'KiB a host', value: ({ bytesPerHost }) => bytesPerHost / 1024 }
+const perConnection = { unit: 'KiB a connection', value: ({ bytesPerConnection }) => bytesPerConnection / 1024 }
+const seconds = { unit: 's', value: ({ ms }) => ms / 1000 }
+
+const row = (name, work, module, workload, args, quick, figures, aim = '') => {
+  return { name, work, module, workload, args, quick, figures, aim }
+}
+const ROWS = [
+  row('w1', 'W1, datagrams, a NAT each', 'datagrams', 'w1', {}, { seconds: 600 }, [speed], '>= 3500'),
+  row('w1-public', 'W1, datagrams, no NAT', 'datagrams', 'w1', { nat: false }, { seconds: 600 }, [speed]),
+  ...[100, 1000, 10_000].map((hosts) =>
+    row(
+      `w3-${hosts}`,
+      `W3, datagrams, ${hosts} hosts`,
+      'datagrams',
+      'w3',
+      { hosts },
+      { seconds: 10 },
+      [seconds, perEvent],
+      hosts === 10_000 ? '<= 8 s' : '',
+    ),
+  ),
+  row(
+    'w3-100-long',
+    'W3, datagrams, 100 hosts for 6000 s',
+    'datagrams',
+    'w3',
+    { hosts: 100, seconds: 6000 },
+    { seconds: 1000 },
+    [perEvent],
+  ),
+  row(
+    'hosts-100k',
+    '100,000 hosts, a ping a second for 10 s',
+    'datagrams',
+    'w3',
+    { hosts: 100_000, seconds: 10 },
+    { seconds: 2 },
+    [seconds, perEvent],
+    'runs',
+  ),
+  row('w4', 'W4, datagrams, 1000 seeds', 'datagrams', 'w4', {}, {}, [perSeed(1000)], '<= 0.3'),
+  row('memory', '10,000 hosts that wait', 'datagrams', 'memory', {}, {}, [perHost], '<= 10'),
+  row('woken', 'events that wake a program', 'transport', 'woken', {}, { sleeps: 4000 }, [perEvent]),
+  row(
+    'w1-transport',
+    'W1, streams over the transport',
+    'transport',
+    'w1',
+    {},
+    { seconds: 20 },
+    [speed, perPacket],
+    '>= 1000',
+  ),
+  row(
+    'w4-transport',
+    'W4, streams over the transport, 200 seeds',
+    'transport',
+    'w4',
+    { seeds: 200 },
+    {},
+    [perSeed(200)],
+    '<= 2',
+  ),
+  row('mesh-1k', '1000 hosts with 3 connections, 60 s', 'transport', 'mesh', { hosts: 1000 }, { hosts: 100 }, [
+    seconds,
+    perHost,
+    perConnection,
+  ]),
+  row(
+    'mesh',
+    '10,000 hosts with 3 connections, 60 s',
+    'transport',
+    'mesh',
+    {},
+    { hosts: 300 },
+    [seconds, perHost, perConnection],
+    '<= 10, <= 40',
+  ),
+  row('bulk', '100 MB over 1 Gbit/s, 10 ms', 'transport', 'bulk', {}, { megabytes: 10 }, [seconds, perPacket]),
+  row(
+    'bulk-loss',
+    '100 MB over 100 Mbit/s, 10 ms, 1 % loss',
+    'transport',
+    'bulk',
+    { bitsPerSecond: 100_000_000, packetLoss: 0.01 },
+    { megabytes: 10 },
+    [seconds, perPacket],
+  ),
+]
+/** A figure is measured again until this is used up. */
+const BUDGET_MS = 20_000
+/** Longer than anything takes that works. */
+const LIMIT_MS = 600_000
+
+const { values, positionals } = parseArgs({
+  options: { json: { type: 'boolean' }, quick: { type: 'boolean' } },
+  allowPositionals: true,
+})
+const { json = false, quick = false } = values
+const unknown = positionals.filter((name) => !ROWS.some((it) => it.name === name))
+if (unknown.length > 0) {
+  console.error(`no such figure: ${unknown.join(', ')}; there are ${ROWS.map(({ name }) => name).join(', ')}`)
+  process.exit(2)
+}
+
+function once({ module, workload, args, quick: less }) {
+  const given = JSON.stringify(quick ? { ...args, ...less } : args)
+  const { status, signal, stdout, stderr } = spawnSync(
+    process.execPath,
+    ['--expose-gc', RUN_ONE, module, workload, given],
+    { encoding: 'utf8', timeout: LIMIT_MS },
+  )
+  if (status === 0) return JSON.parse(stdout)
+  return {
+    failure:
+      signal ??
+      stderr
+        .trim()
+        .split('\n')
+        .find((line) => /Error/.test(line)) ??
+      `exit ${status}`,
+  }
+}
+
+const results = []
+for (const it of ROWS.filter(({ name }) => positionals.length === 0 || positionals.includes(name))) {
+  const rounds = []
+  // What takes long is not repeated as often.
+  let budgetMs = BUDGET_MS
+  while (rounds.length < (quick ? 1 : 7) && budgetMs > 0) {
+    const result = once(it)
+    rounds.push(result)
+    budgetMs -= result.failure ? BUDGET_MS : result.ms
+  }
+  const failed = rounds.find(({ failure }) => failure)
+  if (!json) process.stderr.write(`${it.work}: ${failed ? failed.failure : `${rounds.length} rounds`}\n`)
+  results.push({ ...it, rounds: failed ? [] : rounds, failure: failed?.failure })
+}
+
+const of = (rounds, value) => (rounds.length === 0 ? undefined : summary(rounds.map(value)))
+const figures = results.map(({ name, work, aim, rounds, failure, figures: own }) => ({
+  name,
+  work,
+  aim,
+  failure,
+  rounds: rounds.length,
+  wallMs: of(rounds, ({ ms }) => ms),
+  cpuMs: of(rounds, ({ cpuMs }) => cpuMs),
+  peakBytes: of(rounds, ({ peakBytes }) => peakBytes),
+  packetsPerSecond: of(rounds, ({ ms, packets }) => (1000 * packets) / ms),
+  figures: own.map(({ unit, value }) => ({ unit, ...of(rounds, value) })),
+}))
+
+if (json) {
+  console.log(JSON.stringify({ quick, figures }, null, 2))
+} else {
+  printTable(
+    `simulations, each in a process of its own${quick ? ', a share of the work' : ''}`,
+    ['work', 'figure', 'median', 'min..max', 'aim', 'wall s', 'CPU s', 'packets/s', 'peak MiB', 'rounds'],
+    figures.flatMap((it) => {
+      if (it.failure) return [[it.work, it.failure]]
+      const common = [
+        (it.wallMs.median / 1000).toFixed(2),
+        (it.cpuMs.median / 1000).toFixed(2),
+        short(it.packetsPerSecond.median),
+        (it.peakBytes.median / 1_048_576).toFixed(0),
+        it.rounds,
+      ]
+      return it.figures.map(({ unit, median, min, max }, i) => {
+        const spread = `${short(min)}..${short(max)}`
+        return i === 0 ? [it.work, unit, short(median), spread, it.aim, ...common] : ['', unit, short(median), spread]
       })
-    }
-    const { events } = await sim.run()
-    await sim.close()
-    return { events }
-  })
-  return [figure('events that wake a program', 'events/s', results, ({ ms, events }) => (1000 * events) / ms)]
+    }),
+  )
 }
-
-/** W1: ten hosts, each sends a 100 B request to a random other every 100 virtual ms and gets it back; 25 ms one way. */
-async function requests() {
-  const seconds = Math.round(60 * scale)
-  const payload = new Uint8Array(100).fill(9)
-  const results = await rounds(options.rounds, async () => {
-    const sim = new Simulation({ seed: 1, config })
-    const nodes = []
-    let answered = 0
-    for (let i = 0; i < 10; i++) {
-      sim.host(`host-${i}`, async (host) => {
-        const p2p = await SimulatorP2P.create()
-        nodes[i] = p2p
-        const listener = await p2p.listen()
-        const echo = async (connection) => {
-          for (;;) {
-            const stream = await connection.acceptStream()
-            await stream.write(await stream.readToEnd(1024))
-            await stream.finish()
-          }
-        }
-        const accept = async () => {
-          for await (const connection of listener) echo(connection).catch(() => {})
-        }
-        void accept()
-        await host.runtime.sleep(1000)
-        const connections = new Map()
-        for (let n = 0; n < seconds * 10; n++) {
-          const other = (i + 1 + Math.floor(host.runtime.random() * 9)) % 10
-          let connection = connections.get(other)
-          if (!connection) connections.set(other, (connection = await p2p.connect(nodes[other].address())))
-          const stream = await connection.openStream()
-          await stream.write(payload)
-          await stream.finish()
-          const answer = await stream.readToEnd(1024)
-          if (answer.length === 100) answered++
-          await host.runtime.sleep(50)
-        }
-        await host.runtime.sleep(500)
-      })
-    }
-    const { virtualMs, events, ended } = await sim.run()
-    await sim.close()
-    if (ended !== 'programs' || answered !== seconds * 100) throw new Error(`${answered} answers, ended by ${ended}`)
-    return { virtualMs, events, answered }
-  })
-  const name = '10 hosts, requests of 100 B over the transport'
-  return [
-    figure(name, 'virtual / real', results, ({ ms, virtualMs }) => virtualMs / ms),
-    figure(name, 'requests/s', results, ({ ms, answered }) => (1000 * answered) / ms),
-    figure(name, 'events/s', results, ({ ms, events }) => (1000 * events) / ms),
-  ]
-}
-
-/** One bulk transfer of 16 MiB over 100 Mbit/s and 10 ms. */
-async function bulk() {
-  const megabytes = Math.max(2, Math.round(16 * scale))
-  const chunk = new Uint8Array(65_536).fill(3)
-  const results = await rounds(options.rounds, async () => {
-    const link = { latencyMs: 10, bandwidthLimitBitsPerSecond: 100_000_000 }
-    const sim = new Simulation({ seed: 1, config })
-    let address
-    let received = 0
-    sim.host('receiver', { link }, async () => {
-      const p2p = await SimulatorP2P.create()
-      const listener = await p2p.listen()
-      address = p2p.address()
-      const connection = await listener.accept()
-      const stream = await connection.acceptReceiveStream()
-      for (let bytes = await stream.read(); bytes; bytes = await stream.read()) received += bytes.length
-    })
-    sim.host('sender', { link }, async (host) => {
-      const p2p = await SimulatorP2P.create()
-      await host.runtime.sleep(10)
-      const connection = await p2p.connect(address)
-      const stream = await connection.openSendStream()
-      for (let i = 0; i < megabytes * 16; i++) await stream.write(chunk)
-      await stream.finish()
-      await connection.end()
-    })
-    const { virtualMs } = await sim.run()
-    await sim.close()
-    if (received !== megabytes * 1_048_576) throw new Error(`${received} bytes received`)
-    return { virtualMs }
-  })
-  const name = 'one transfer over 100 Mbit/s, 10 ms'
-  return [
-    figure(name, 'MB/s, real', results, ({ ms }) => (megabytes * 1.048576 * 1000) / ms),
-    figure(name, 'virtual / real', results, ({ ms, virtualMs }) => virtualMs / ms),
-  ]
-}
-
-const figures = [...(await wokenEvents()), ...(await requests()), ...(await bulk())]
-report('simulator: one thread', figures, options)
+if (figures.some(({ failure }) => failure)) process.exit(1)

@@ -20,8 +20,10 @@ export class IpAddress {
   readonly value: bigint
   /** `10.0.0.1` or `fd00::1` (RFC 5952). */
   readonly text: string
-  /** @internal Socket addresses by port. */
-  readonly sockets: Map<number, SocketAddress> = new Map()
+  /** @internal The first of its socket addresses: most have no other. */
+  firstSocket: SocketAddress | undefined
+  /** @internal The others, by port. */
+  otherSockets: Map<number, SocketAddress> | undefined
 
   /** @internal */
   constructor(index: number, version: 4 | 6, value: bigint, text: string) {
@@ -154,11 +156,15 @@ export class AddressBook {
 
   /** The socket address of that port (0..65535; checked by the callers that take it from outside). */
   socket(ip: IpAddress, port: number): SocketAddress {
-    const known = ip.sockets.get(port)
+    const first = ip.firstSocket
+    if (first?.port === port) return first
+    const known = ip.otherSockets?.get(port)
     if (known) return known
     this.#checkRoom(this.#sockets)
     const socket = new SocketAddress(this.#sockets++, ip, port)
-    ip.sockets.set(port, socket)
+    if (!first) return (ip.firstSocket = socket)
+    ip.otherSockets ??= new Map()
+    ip.otherSockets.set(port, socket)
     return socket
   }
 

@@ -13,7 +13,7 @@ import { NetworkInterface } from './interface.ts'
 import { type DropCounts, NetworkKind } from './kinds.ts'
 import { Lan } from './lan.ts'
 import { Firewall, type FirewallOptions } from './firewall.ts'
-import { type LinkOptions, resolveLinkOptions } from './link-options.ts'
+import type { LinkOptions } from './link-options.ts'
 import { Nat } from './nat.ts'
 import { type NatOptions, resolveNatOptions } from './nat-options.ts'
 import { Attachment, type LanRouter, Realm } from './realm.ts'
@@ -32,6 +32,8 @@ export const PUBLIC_PREFIX_6 = '2001:db8::/32'
 /** What most home routers use; nobody's is special. */
 export const DEFAULT_LAN_PREFIX = '192.168.1.0/24'
 
+/** A link without any options. */
+const PERFECT: LinkOptions = Object.freeze({})
 const END_KINDS: readonly string[] = ['host', 'relay', 'name-server']
 
 /** Options of a {@link Fabric}. */
@@ -272,7 +274,7 @@ export class Fabric {
 
   #addLan(lan: Lan, edge: GraphNode, options: LanOptions): Lan {
     this.#lans.set(lan.name, lan)
-    this.graph.connectNodes(edge.name, lan.around, options.up ?? {}, options.down ?? {})
+    this.graph.connectNodes(edge.name, lan.around, options.up ?? PERFECT, options.down ?? PERFECT)
     return lan
   }
 
@@ -298,7 +300,7 @@ export class Fabric {
   #plug(iface: NetworkInterface, lan: Lan | undefined, options: PlugOptions): void {
     const { node, host } = iface
     iface.hub = lan?.name ?? options.core ?? INTERNET
-    this.graph.connectNodes(node.name, iface.hub, options.up ?? {}, options.down ?? {})
+    this.graph.connectNodes(node.name, iface.hub, options.up ?? PERFECT, options.down ?? PERFECT)
     for (const attachment of iface.attachments()) {
       attachment.realm.add(attachment)
       this.#kernel.audit.record(NetworkKind.attach, host, attachment.ip.index, node.index)
@@ -324,8 +326,8 @@ export class Fabric {
   }
 
   #checkPlug(name: string, options: PlugOptions & Pick<AttachOptions, 'kind'>): void {
-    resolveLinkOptions(options.up ?? {}, `link ${name} up`)
-    resolveLinkOptions(options.down ?? {}, `link ${name} down`)
+    this.graph.checkLink(options.up ?? PERFECT, `link ${name} up`)
+    this.graph.checkLink(options.down ?? PERFECT, `link ${name} down`)
     const { lan, core, kind = 'host' } = options
     if (!END_KINDS.includes(kind)) throw invalidConfiguration('kind', kind, `must be ${END_KINDS.join(', ')}`)
     if (core !== undefined) this.#checkCore(core, lan)

@@ -31,6 +31,8 @@ export class GraphNode {
   onlyOutbound: Link | undefined
   /** @internal */
   onlyInbound: Link | undefined
+  /** @internal Whether no path between two others can lead through here. */
+  isLeaf = true
   /** @internal The first link of the best path to each node, as of `routesVersion`. */
   routes: Map<GraphNode, Link> | undefined
   /** @internal */
@@ -66,14 +68,10 @@ export class GraphNode {
   #findOnly(): void {
     this.onlyOutbound = this.outbound.length === 1 ? this.outbound[0] : undefined
     this.onlyInbound = this.inbound.length === 1 ? this.inbound[0] : undefined
-  }
-
-  /** @internal Whether no path between two others can lead through here. */
-  get isLeaf(): boolean {
     const [out] = this.outbound
     const [into] = this.inbound
-    if (this.outbound.length > 1 || this.inbound.length > 1) return false
-    return !out || !into || out.to === into.from
+    const hasFew = this.outbound.length <= 1 && this.inbound.length <= 1
+    this.isLeaf = hasFew && (!out || !into || out.to === into.from)
   }
 
   /**

@@ -13,7 +13,7 @@ import type { Kernel } from '../kernel.ts'
 import { GraphNode, type GraphNodeKind } from './graph-node.ts'
 import { NetworkKind } from './kinds.ts'
 import { Link } from './link.ts'
-import type { BurstSettings, LinkOptions } from './link-options.ts'
+import { type BurstSettings, type CheckedLinkOptions, type LinkOptions, LinkOptionsChecker } from './link-options.ts'
 import { Partition, type PartitionDirection } from './partitions.ts'
 import { computeRoutes } from './routes.ts'
 
@@ -40,7 +40,8 @@ const MAX_NAME_LENGTH = 200
 export class NetworkGraph {
   readonly #kernel: Kernel
   readonly #nodes = new Map<string, GraphNode>()
-  readonly #links = new Map<string, Link>()
+  readonly #links = new Set<Link>()
+  readonly #checker = new LinkOptionsChecker()
   readonly #partitions: Partition[] = []
   #paths = new Map<string, GraphPath | undefined>()
   #nextNode = 0
@@ -112,7 +113,7 @@ export class NetworkGraph {
 
   /** All links, in the order they were added. */
   links(): readonly Link[] {
-    return [...this.#links.values()]
+    return [...this.#links]
   }
 
   /** @internal Makes `outside` the outside of the LAN that `inside` is the router of. */
@@ -120,6 +121,15 @@ export class NetworkGraph {
     inside.outside = outside
     inside.lan = undefined
     this.#paths.clear()
+  }
+
+  /**
+   * @internal What link options come to.
+   *
+   * @throws P2PError `invalid-configuration` that begins with `where`
+   */
+  checkLink(options: LinkOptions, where: string): CheckedLinkOptions {
+    return this.#checker.check(options, where)
   }
 
   /** @internal Removes all links of a node. */
@@ -158,12 +168,17 @@ export class NetworkGraph {
       const why = 'the nodes are in different networks; connect the router of the LAN instead'
       throw invalidConfiguration('link', `${from}>${to}`, why)
     }
-    const link = new Link(this.#kernel, source, target, options)
-    if (this.#links.has(link.name)) {
-      throw invalidConfiguration('link', link.name, 'there is one already; change it with updateLink')
+    const checked = this.checkLink(options, `link ${source.name}>${target.name}`)
+    if (linkBetween(source, target)) {
+      throw invalidConfiguration(
+        'link',
+        `${source.name}>${target.name}`,
+        'there is one already; change it with updateLink',
+      )
     }
+    const link = new Link(this.#kernel, source, target, checked)
     this.#forgetRoutes(source, target)
-    this.#links.set(link.name, link)
+    this.#links.add(link)
     source.link(link)
     target.link(link)
     this.#forgetRoutes(source, target)
@@ -174,7 +189,7 @@ export class NetworkGraph {
   /** Removes the links between two nodes, both ways; does nothing where there are none. */
   disconnectNodes(a: string, b: string): void {
     for (const [from, to] of [this.#ends(a, b), this.#ends(b, a)]) {
-      const link = this.#links.get(`${from.name}>${to.name}`)
+      const link = linkBetween(from, to)
       if (link) this.#removeLink(link)
     }
   }
@@ -182,7 +197,7 @@ export class NetworkGraph {
   /** Whether there is a link from `from` to `to`. */
   hasLink(from: string, to: string): boolean {
     const [source, target] = this.#ends(from, to)
-    return this.#links.has(`${source.name}>${target.name}`)
+    return linkBetween(source, target) !== undefined
   }
 
   /**
@@ -192,7 +207,7 @@ export class NetworkGraph {
    */
   link(from: string, to: string): Link {
     const [source, target] = this.#ends(from, to)
-    const link = this.#links.get(`${source.name}>${target.name}`)
+    const link = linkBetween(source, target)
     if (!link) throw invalidConfiguration('link', `${from}>${to}`, 'there is no such link')
     return link
   }
@@ -367,7 +382,7 @@ export class NetworkGraph {
 
   #removeLink(link: Link): void {
     this.#forgetRoutes(link.from, link.to)
-    this.#links.delete(link.name)
+    this.#links.delete(link)
     link.from.unlink(link)
     link.to.unlink(link)
     link.remove()
@@ -412,6 +427,13 @@ function averageLoss(loss: number | BurstSettings): number {
   const { goodToBad, badToGood, lossInGood, lossInBad } = loss
   const changes = goodToBad + badToGood
   return changes === 0 ? lossInGood : (goodToBad * lossInBad + badToGood * lossInGood) / changes
+}
+
+/** The link from one to the other: looked for where fewer are. */
+function linkBetween(from: GraphNode, to: GraphNode): Link | undefined {
+  return from.outbound.length < to.inbound.length
+    ? from.outbound.find((link) => link.to === to)
+    : to.inbound.find((link) => link.from === from)
 }
 
 /** The networks a node is in, from the innermost to the public internet (undefined). */

@@ -8,6 +8,7 @@ import { P2PError } from '../../core/errors.ts'
 import type { AddressBook, IpAddress, SocketAddress } from './addresses.ts'
 import type { GraphNode } from './graph-node.ts'
 import { Attachment, type Realm } from './realm.ts'
+import { SocketTable } from './socket-table.ts'
 
 /**
  * What a packet is part of. NATs and firewalls keep the two apart, and ports of one say nothing about the other. The
@@ -173,10 +174,7 @@ export class NetworkInterface {
   readonly node: GraphNode
   readonly #sink: PacketSink
   readonly #book: AddressBook
-  /** By port, and by minus the port for TCP. */
-  readonly #sockets = new Map<number, Socket>()
-  /** The socket that received last, mostly the only one. */
-  #recent: Socket | undefined
+  readonly #sockets = new SocketTable()
   #nextEphemeral = 0
   /** Whether it is up. A host whose interface is down, as in flight mode, sends and receives nothing. */
   isUp = true
@@ -250,48 +248,40 @@ export class NetworkInterface {
       })
     }
     const free = port === 0 ? this.#freePort(protocol) : port
-    if (this.#sockets.has(keyOf(protocol, free))) {
+    if (this.#sockets.get(protocol, free)) {
       throw P2PError.of('network', `${protocol} port ${free} of ${this.name} is in use; bind another, or 0 for any`, {})
     }
     const socket = new Socket(this, this.#sink, this.#book, protocol, free, handler)
-    this.#sockets.set(keyOf(protocol, free), socket)
+    this.#sockets.add(socket)
     return socket
   }
 
   /** The open sockets, oldest first. */
   sockets(): readonly Socket[] {
-    return [...this.#sockets.values()]
+    return this.#sockets.all()
   }
 
   /** Closes all sockets, as the end of the host's process does. */
   closeSockets(): void {
-    for (const socket of this.#sockets.values()) socket.close()
+    for (const socket of this.#sockets.all()) socket.close()
   }
 
   /** @internal */
   socketAt(protocol: PacketProtocol, port: number): Socket | undefined {
-    const recent = this.#recent
-    if (recent?.port === port && recent.protocol === protocol) return recent
-    return (this.#recent = this.#sockets.get(keyOf(protocol, port)))
+    return this.#sockets.get(protocol, port)
   }
 
   /** @internal */
   release(socket: Socket): void {
-    const key = keyOf(socket.protocol, socket.port)
-    if (this.#sockets.get(key) === socket) this.#sockets.delete(key)
-    this.#recent = undefined
+    this.#sockets.delete(socket)
   }
 
   #freePort(protocol: PacketProtocol): number {
     for (let i = 0; i < EPHEMERAL_PORTS; i++) {
       const port = FIRST_EPHEMERAL_PORT + this.#nextEphemeral
       this.#nextEphemeral = (this.#nextEphemeral + 1) % EPHEMERAL_PORTS
-      if (!this.#sockets.has(keyOf(protocol, port))) return port
+      if (!this.#sockets.get(protocol, port)) return port
     }
     throw P2PError.of('limit-exceeded', `${this.name} has no free port left`, { limit: 'ports', max: EPHEMERAL_PORTS })
   }
-}
-
-function keyOf(protocol: PacketProtocol, port: number): number {
-  return protocol === 'udp' ? port : -port
 }

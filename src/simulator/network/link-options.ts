@@ -106,6 +106,8 @@ export interface LinkSettings {
 const MAX_DELAY_MS = 3_600_000
 /** Bits and microseconds in a byte-second: size x this / rate is a transmission time in microseconds. */
 export const BIT_MICROSECONDS = 8_000_000
+/** Options of which a checker remembers what they come to. */
+const MAX_KNOWN = 1024
 const MAX_RATE = 1_000_000_000_000
 /** QUIC's smallest datagram (RFC 9000, 14): a link that cannot carry it is of no use here. */
 const MIN_MTU_BYTES = 1200
@@ -254,5 +256,34 @@ export function resolveLinkOptions(options: LinkOptions, where: string): LinkSet
     queueBytes: queue(options, bandwidthLimitBitsPerSecond, mtuBytes + IPV6_OVERHEAD_BYTES, where),
     mtuBytes,
     isActive: flag(options.isActive ?? true, `${where}: isActive`),
+  }
+}
+
+/** Options with what they come to. */
+export interface CheckedLinkOptions {
+  readonly options: LinkOptions
+  readonly settings: LinkSettings
+}
+
+/**
+ * Checks link options, and those that cannot change, such as presets, only once: a hundred thousand hosts on the same
+ * line share what it comes to.
+ */
+export class LinkOptionsChecker {
+  readonly #known = new Map<LinkOptions, CheckedLinkOptions>()
+
+  /**
+   * As {@link resolveLinkOptions}; the options are copied unless they cannot change.
+   *
+   * @throws P2PError `invalid-configuration`
+   */
+  check(options: LinkOptions, where: string): CheckedLinkOptions {
+    const known = this.#known.get(options)
+    if (known) return known
+    const settings = Object.freeze(resolveLinkOptions(options, where))
+    if (!Object.isFrozen(options)) return { options: Object.freeze({ ...options }), settings }
+    const checked = { options, settings }
+    if (this.#known.size < MAX_KNOWN) this.#known.set(options, checked)
+    return checked
   }
 }

@@ -13,6 +13,7 @@ import { Accidents } from './accidents.ts'
 import {
   BIT_MICROSECONDS,
   type BurstSettings,
+  type CheckedLinkOptions,
   type GilbertElliott,
   type LinkOptions,
   type LinkSettings,
@@ -45,46 +46,49 @@ export interface LinkSnapshot {
 
 /** A directed link of a graph. Change it with {@link NetworkGraph.updateLink}. */
 export class Link {
+  // What a packet on a plain link touches comes first, side by side in memory: with many hosts that is what it costs.
   readonly from: GraphNode
   readonly to: GraphNode
-  /** `from>to`; its random streams are named after it. */
-  readonly name: string
   readonly #kernel: Kernel
-  #options: LinkOptions
-  #settings: LinkSettings
-  /** Copies of settings, so that a packet touches as little memory as possible. */
   #isPlain = false
   #latencyUs = 0
   #mtuBytes = 0
   #plainLoss = 0
+  #lastArrivalUs = 0
+  #sentPackets = 0
+  #sentBytes = 0
+  /** Independent loss, drawn ahead: so many packets get through, then perhaps one is lost. */
+  #passesLeft = 0
+  #isLossNext = false
+  #options: LinkOptions
+  #settings: LinkSettings
+  #name: string | undefined
   #lossRandom: RandomStream | undefined
   #jitterRandom: RandomStream | undefined
   #accidents: Accidents | undefined
   /** The rate is taken until this time: whole microseconds, and a rest in 1/rate of one, so that nothing is rounded. */
   #busyUs = 0
   #busyRest = 0
-  #lastArrivalUs = 0
   /** When it last went down and up, for packets whose way over it was computed before they got to it. */
   #downSinceUs = Number.POSITIVE_INFINITY
   #upSinceUs = 0
   #inBadState = false
-  /** Independent loss, drawn ahead: so many packets get through, then perhaps one is lost. */
-  #passesLeft = 0
-  #isLossNext = false
-  #sentPackets = 0
-  #sentBytes = 0
-  readonly #dropped = new DropCounter()
+  #dropped: DropCounter | undefined
 
   /** @internal */
-  constructor(kernel: Kernel, from: GraphNode, to: GraphNode, options: LinkOptions) {
-    this.#kernel = kernel
+  constructor(kernel: Kernel, from: GraphNode, to: GraphNode, { options, settings }: CheckedLinkOptions) {
     this.from = from
     this.to = to
-    this.name = `${from.name}>${to.name}`
-    this.#settings = resolveLinkOptions(options, `link ${this.name}`)
-    this.#options = Object.freeze({ ...options })
+    this.#kernel = kernel
+    this.#settings = settings
+    this.#options = options
     this.#copySettings()
-    if (!this.#settings.isActive) this.#downSinceUs = 0
+    if (!settings.isActive) this.#downSinceUs = 0
+  }
+
+  /** `from>to`; its random streams are named after it. */
+  get name(): string {
+    return (this.#name ??= `${this.from.name}>${this.to.name}`)
   }
 
   /** What it was made with, and changed to since. */
@@ -218,7 +222,7 @@ export class Link {
       isActive: this.isActive,
       sentPackets: this.#sentPackets,
       sentBytes: this.#sentBytes,
-      dropped: this.#dropped.snapshot(),
+      dropped: this.#dropped?.snapshot() ?? {},
       queuedBytes: Math.ceil(this.#queuedBytes(now)),
       queuedMs: Math.max(0, this.#busyUs - now) / 1000,
     }
@@ -226,7 +230,7 @@ export class Link {
 
   /** @internal Counts a packet that something outside the link dropped on it. */
   countDrop(code: number): void {
-    this.#dropped.add(code)
+    this.#countDrop(code)
   }
 
   #copySettings(): void {
@@ -243,8 +247,13 @@ export class Link {
     this.#isLossNext = false
   }
 
-  #drop(code: number): number {
+  #countDrop(code: number): void {
+    this.#dropped ??= new DropCounter()
     this.#dropped.add(code)
+  }
+
+  #drop(code: number): number {
+    this.#countDrop(code)
     return -code
   }
 

@@ -1,0 +1,59 @@
+/**
+ * The sockets of an interface by protocol and port. Nearly all hosts have one or two, for which a list is smaller than a
+ * map, and with many hosts size is speed.
+ *
+ * @module
+ */
+import type { PacketProtocol, Socket } from './interface.ts'
+
+/** Above this a map is quicker. */
+const MAX_LISTED = 4
+
+/** The table; see the module's comment. */
+export class SocketTable {
+  #recent: Socket | undefined
+  #list: Socket[] = []
+  #map: Map<number, Socket> | undefined
+
+  get size(): number {
+    return this.#map ? this.#map.size : this.#list.length
+  }
+
+  /** Oldest first. */
+  all(): readonly Socket[] {
+    return this.#map ? [...this.#map.values()] : [...this.#list]
+  }
+
+  get(protocol: PacketProtocol, port: number): Socket | undefined {
+    const recent = this.#recent
+    if (recent?.port === port && recent.protocol === protocol) return recent
+    const found = this.#map
+      ? this.#map.get(keyOf(protocol, port))
+      : this.#list.find((socket) => socket.port === port && socket.protocol === protocol)
+    return (this.#recent = found)
+  }
+
+  /** Adds one whose place is free. */
+  add(socket: Socket): void {
+    if (this.#map) {
+      this.#map.set(keyOf(socket.protocol, socket.port), socket)
+      return
+    }
+    this.#list.push(socket)
+    if (this.#list.length <= MAX_LISTED) return
+    this.#map = new Map(this.#list.map((it) => [keyOf(it.protocol, it.port), it]))
+    this.#list = []
+  }
+
+  delete(socket: Socket): void {
+    if (this.get(socket.protocol, socket.port) !== socket) return
+    this.#recent = undefined
+    if (this.#map) this.#map.delete(keyOf(socket.protocol, socket.port))
+    else this.#list.splice(this.#list.indexOf(socket), 1)
+  }
+}
+
+/** By port, and by minus the port for TCP. */
+function keyOf(protocol: PacketProtocol, port: number): number {
+  return protocol === 'udp' ? port : -port
+}
