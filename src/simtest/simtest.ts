@@ -64,7 +64,7 @@ export async function checkScenario(
   const resolved = options.resolved ?? resolveOptions(what.options, process.env)
   const old = resolved.isWhole ? corpusSeeds(resolved.corpus, what.name) : []
   const seeds = [...new Set([...old, ...resolved.seeds])]
-  const result = await sweepHere(what, resolved, { seeds, of: seeds.length, untilMs: realNowMs() + resolved.timeoutMs })
+  const result = await sweepHere(what, resolved, { seeds, of: seeds.length, forMs: resolved.timeoutMs })
   const commands = commandsFor(what.name, options.file)
   const examined: Examined[] = []
   const keys = new Set<string>()

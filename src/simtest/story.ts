@@ -34,7 +34,8 @@ function indent(text: string, by: string): string {
   return text.replaceAll('\n', `\n${by}`)
 }
 
-function storyLines({ story }: Outcome): string[] {
+/** What happened, a line each; of a long story the beginning and the end. */
+export function storyLines({ story }: Outcome): string[] {
   const lines = story.map(({ atMs, text }) => `${at(atMs)}  ${indent(text, ' '.repeat(14))}`)
   if (lines.length <= MAX_LINES) return lines
   // The end is what matters; the beginning says who is who.

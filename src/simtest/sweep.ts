@@ -36,8 +36,8 @@ export interface SweepOptions {
   readonly seeds: Iterable<bigint>
   /** Of how many it is, for the progress. */
   readonly of?: number | undefined
-  /** Real time at which to stop, between seeds. */
-  readonly untilMs?: number | undefined
+  /** Real milliseconds after which no more seeds are begun. */
+  readonly forMs?: number | undefined
   readonly onProgress?: ((progress: SweepProgress) => void) | undefined
 }
 
@@ -55,26 +55,27 @@ export async function sweepHere(
   resolved: ResolvedOptions,
   options: SweepOptions,
 ): Promise<SweepResult> {
-  const { seeds, of, untilMs = Number.POSITIVE_INFINITY, onProgress } = options
+  const { seeds, of, forMs = Number.POSITIVE_INFINITY, onProgress } = options
   const startMs = realNowMs()
   const failures: Outcome[] = []
   const reached = new Map<string, number>()
   let runs = 0
   let events = 0
-  let virtualMs = 0
+  let virtualUs = 0
   for (const seed of seeds) {
-    if (realNowMs() >= untilMs) break
+    if (realNowMs() - startMs >= forMs) break
     // The sweep ends between seeds; this is for a seed that does not end.
     const deadlineMs = realNowMs() + Math.max(resolved.timeoutMs, MIN_RUN_MS)
     const outcome = await runScenario(scenario, resolved, seed, { deadlineMs })
     runs++
     events += outcome.events
-    virtualMs += outcome.virtualMs
+    virtualUs += Math.round(outcome.virtualMs * 1000)
     countReached(reached, outcome.reached)
     if (outcome.failure) failures.push(outcome)
     onProgress?.({ done: runs, failed: failures.length, of, elapsedMs: realNowMs() - startMs })
     if (outcome.failure && resolved.stopAt === 'first') break
   }
+  const virtualMs = virtualUs / 1000
   return { name: scenario.name, runs, failures, reached, events, virtualMs, elapsedMs: realNowMs() - startMs }
 }
 

@@ -1,0 +1,189 @@
+#!/usr/bin/env node
+/**
+ * The command `p2p-sim`: sweeps scenarios over many seeds, replays failures, merges results.
+ *
+ * @module
+ */
+import { resolve } from 'node:path'
+import process from 'node:process'
+import { pathToFileURL } from 'node:url'
+import { parseArgs } from 'node:util'
+import { invalidConfiguration, parseDuration, parseSeed } from '../core/config.ts'
+import { P2PError } from '../core/errors.ts'
+import {
+  finishBanner,
+  mergeSweeps,
+  problemsOf,
+  progressLine,
+  readReplay,
+  readSweeps,
+  replayModule,
+  startBanner,
+  sweepModule,
+  writeSweeps,
+} from '../simtest/command.ts'
+import type { SweepFile, SweepProgress } from '../simtest/command.ts'
+
+const USAGE = `usage: p2p-sim sweep MODULE [options]    runs the scenarios that a module exports over many seeds
+       p2p-sim replay FILE MODULE        replays a failure from its file
+       p2p-sim merge FILE...             puts the results of shards together
+
+  --scenario NAME     one of the module's scenarios
+  --seeds N           how many seeds (SIMULATOR_RUNS)
+  --seed N            the first (SIMULATOR_SEED); random when left out, and printed
+  --for 10m           begin no more seeds after this time
+  --shard I/N         the I-th of N parts; the same --seed for all
+  --max-parallel N    workers (SIMULATOR_MAX_PARALLEL); the number of cores when left out, 0 for none
+  --all               go on after a failure
+  --shrink 30s        time for making a failure smaller
+  --corpus FILE       seeds that once failed: tried first, and added to
+  --json FILE         where the result goes
+`
+
+/** What is wrong with how the command was called. */
+class UsageError extends Error {}
+
+const OPTIONS = {
+  scenario: { type: 'string' },
+  seeds: { type: 'string' },
+  seed: { type: 'string' },
+  for: { type: 'string' },
+  shard: { type: 'string' },
+  'max-parallel': { type: 'string' },
+  all: { type: 'boolean', default: false },
+  shrink: { type: 'string' },
+  corpus: { type: 'string' },
+  json: { type: 'string' },
+  help: { type: 'boolean', short: 'h', default: false },
+} as const
+
+function whole(name: string, text: string, least: number): number {
+  const value = /^\d+$/.test(text) ? Number(text) : -1
+  if (value >= least && Number.isSafeInteger(value)) return value
+  throw invalidConfiguration(name, text, `must be a whole number of at least ${least}`)
+}
+
+function parseShard(text: string): { index: number; of: number } {
+  const match = /^(\d+)\/(\d+)$/.exec(text)
+  if (!match) throw invalidConfiguration('--shard', text, 'must be i/n, such as 1/4')
+  return { index: Number(match[1]), of: Number(match[2]) }
+}
+
+/** A line on a terminal that is written over; elsewhere a line now and then. */
+class Progress {
+  #last = 0
+
+  show(progress: SweepProgress): void {
+    const isLive = process.stderr.isTTY
+    const isEnd = progress.done === progress.of
+    if (progress.elapsedMs - this.#last < (isLive ? 100 : 5000) && !isEnd) return
+    this.#last = progress.elapsedMs
+    process.stderr.write(isLive ? `\r\u001B[K${progressLine(progress)}` : `${progressLine(progress)}\n`)
+  }
+
+  end(): void {
+    if (process.stderr.isTTY) process.stderr.write('\r\u001B[K')
+  }
+}
+
+function quote(text: string): string {
+  return /^[\w./:@=-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`
+}
+
+function tellEnd(sweep: SweepFile, command: string): boolean {
+  // What one shard has not reached another may have, and that others are missing goes without saying.
+  const problems = problemsOf(sweep.of > 1 ? { ...sweep, of: 1, shards: [1], reached: {} } : sweep)
+  process.stderr.write(
+    `${finishBanner({
+      name: sweep.name,
+      runs: sweep.runs,
+      failed: sweep.failed.map(({ seed }) => BigInt(seed)),
+      events: sweep.events,
+      virtualMs: sweep.virtualMs,
+      elapsedMs: sweep.elapsedMs,
+      command,
+      isSuccessful: problems.length === 0,
+    })}\n`,
+  )
+  for (const problem of problems) process.stderr.write(`  ${problem}\n`)
+  return problems.length === 0
+}
+
+type Values = ReturnType<typeof parseArgs<{ options: typeof OPTIONS; allowPositionals: true }>>['values']
+
+async function sweep(module: string, values: Values): Promise<boolean> {
+  const path = quote(module)
+  const progress = new Progress()
+  const again = (name: string, seed: bigint | string, seeds: number): string =>
+    `npx p2p-sim sweep ${path} --scenario ${quote(name)} --seed ${seed} --seeds ${seeds}`
+  const sweeps = await sweepModule(pathToFileURL(resolve(module)).href, {
+    scenario: values.scenario,
+    seed: values.seed === undefined ? undefined : parseSeed(values.seed, '--seed'),
+    seeds: values.seeds === undefined ? undefined : whole('--seeds', values.seeds, 1),
+    forMs: values.for === undefined ? undefined : parseDuration(values.for, '--for'),
+    shard: values.shard === undefined ? undefined : parseShard(values.shard),
+    maxParallel: values['max-parallel'] === undefined ? undefined : whole('--max-parallel', values['max-parallel'], 0),
+    all: values.all,
+    corpus: values.corpus,
+    shrinkMs: values.shrink === undefined ? undefined : parseDuration(values.shrink, '--shrink'),
+    onStart: (start) => process.stderr.write(`${startBanner(start)}\n`),
+    onProgress: (now) => progress.show(now),
+    onReport: (text) => {
+      progress.end()
+      process.stdout.write(`${text}\n\n`)
+    },
+    command: (name, { replay, seed }) =>
+      replay === undefined ? again(name, seed ?? 0n, 1) : `npx p2p-sim replay ${quote(replay)} ${path}`,
+  })
+  progress.end()
+  if (values.json !== undefined) writeSweeps(values.json, sweeps)
+  let isGood = true
+  for (const one of sweeps) {
+    const first = one.failed[0]?.seed
+    if (!tellEnd(one, again(one.name, first ?? one.firstSeed, first === undefined ? one.runs : 1))) isGood = false
+  }
+  return isGood
+}
+
+async function replay(file: string, module: string): Promise<boolean> {
+  const { text, isSame } = await replayModule(readReplay(file), pathToFileURL(resolve(module)).href)
+  process.stdout.write(`${text}\n`)
+  return isSame
+}
+
+function merge(files: readonly string[], values: Values): boolean {
+  const merged = mergeSweeps(files.flatMap((file) => readSweeps(file)))
+  if (values.json !== undefined) writeSweeps(values.json, merged)
+  let isGood = true
+  for (const one of merged) {
+    const problems = problemsOf(one)
+    process.stdout.write(`${JSON.stringify(one.name)}: ${one.runs} runs, ${one.failed.length} failed\n`)
+    for (const problem of problems) process.stdout.write(`  ${problem}\n`)
+    if (problems.length > 0) isGood = false
+  }
+  return isGood
+}
+
+async function main(): Promise<boolean> {
+  const { values, positionals } = parseArgs({ allowPositionals: true, options: OPTIONS })
+  const [command, ...rest] = positionals
+  if (values.help || command === undefined) {
+    process.stdout.write(USAGE)
+    return values.help
+  }
+  const [first, second] = rest
+  if (command === 'sweep' && first !== undefined && rest.length === 1) return sweep(first, values)
+  if (command === 'replay' && first !== undefined && second !== undefined && rest.length === 2)
+    return replay(first, second)
+  if (command === 'merge' && rest.length > 0) return merge(rest, values)
+  throw new UsageError(`it cannot be told what to do: ${positionals.join(' ')}`)
+}
+
+try {
+  if (!(await main())) process.exitCode = 1
+} catch (error) {
+  const isUsage = error instanceof UsageError || String((error as { code?: unknown }).code).startsWith('ERR_PARSE_ARGS')
+  if (!isUsage && !P2PError.is(error)) throw error
+  process.stderr.write(`p2p-sim: ${(error as Error).message}\n${isUsage ? `\n${USAGE}` : ''}`)
+  process.exitCode = 2
+}
