@@ -100,7 +100,8 @@ export class SimConnection implements CarrierConnection, TransportSink, StreamHo
   #error: P2PError | undefined
   #timer: KernelEvent | undefined
   #timerUs = Number.POSITIVE_INFINITY
-  #flushing = false
+  /** When the next flush is due. */
+  #flushUs = Number.POSITIVE_INFINITY
   /** Inside of `receive`, where what happens is told only after the answers have been sent. */
   #receiving = false
   readonly #news = new News()
@@ -135,10 +136,12 @@ export class SimConnection implements CarrierConnection, TransportSink, StreamHo
   /** A datagram for this connection has arrived. */
   receive(payload: unknown, route: Route): void {
     if (this.#destroyed) return
+    const nowUs = this.kernel.nowUs()
+    const processingUs = this.#transport.processingUs(nowUs)
     this.#receiving = true
-    this.#transport.handle(payload, route, this.kernel.nowUs())
+    this.#transport.handle(payload, route, nowUs)
     this.#receiving = false
-    this.flush()
+    this.#flushIn(processingUs)
   }
 
   /** Tells the transport where this node may be found. */
@@ -217,16 +220,22 @@ export class SimConnection implements CarrierConnection, TransportSink, StreamHo
    * bytes written one after the other share datagrams.
    */
   flush(): void {
-    if (this.#flushing || this.#destroyed) return
-    this.#flushing = true
-    this.kernel.schedule(0, () => {
-      this.#flushing = false
-      this.flushNow()
+    this.#flushIn(0)
+  }
+
+  #flushIn(delayUs: number): void {
+    const atUs = this.kernel.nowUs() + delayUs
+    if (this.#flushUs <= atUs || this.#destroyed) return
+    this.#flushUs = atUs
+    this.kernel.schedule(delayUs, () => {
+      // An earlier one may have come in between, which then has done it all.
+      if (this.#flushUs === atUs) this.flushNow()
     })
   }
 
   /** Sends what is due at once. */
   flushNow(): void {
+    this.#flushUs = Number.POSITIVE_INFINITY
     if (this.#destroyed) return
     const nowUs = this.kernel.nowUs()
     this.#trace?.window(this.#transport.selected)

@@ -46,6 +46,15 @@ export interface TransportConfig {
   readonly persistentCongestionThreshold: number
   /** The longest step between two probes; 1.5 round trips where that is more. @default 1000000 */
   readonly maxProbeStepUs: number
+  /**
+   * What a host takes from a packet's arrival until its answers leave and its application hears of it: deciphering, a
+   * turn of the event loop. Packets that arrive meanwhile are handled together. @default 60
+   */
+  readonly processingUs: number
+  /** What it takes in addition when it has slept for 3 ms or more. @default 140 */
+  readonly wakeUs: number
+  /** What it takes in addition for each flight of the handshake: keys and signatures. @default 500 */
+  readonly handshakeProcessingUs: number
   /** Whether packets are spread over the round trip. @default true */
   readonly pacing: boolean
   /** Whether packet numbers are skipped at random, against optimistic acknowledgements. @default true */
@@ -79,11 +88,22 @@ export const DEFAULT_TRANSPORT_CONFIG: TransportConfig = Object.freeze({
   packetThreshold: 3,
   persistentCongestionThreshold: 3,
   maxProbeStepUs: 1_000_000,
+  processingUs: 60,
+  wakeUs: 140,
+  handshakeProcessingUs: 500,
   pacing: true,
   skipPacketNumbers: true,
   timerGranularityUs: 1_000,
 })
 
+/** A host that has done nothing for so long takes longer to wake up. */
+export const SLEEP_US = 3_000
+/** How late a coarse timer wakes a process: Linux's timer slack of 50 us, and a turn of the scheduler. */
+export const TIMER_LATENCY_US = 60
+/** What a process is busy each time it wakes up. */
+export const TURN_US = 60
+/** What it is busy for a datagram that it sends; 1 MiB costs 6 to 7 ms on both sides together without a network. */
+export const DATAGRAM_US = 5
 /** The smallest datagram every path carries (RFC 9000, 14). */
 export const MIN_MTU_BYTES = 1_200
 /** The finest step of loss timers (RFC 9002, 6.1.2). */
@@ -101,7 +121,12 @@ export function resolveTransportConfig(overrides: Partial<TransportConfig> = {})
   for (const [name, value] of Object.entries(config)) {
     if (typeof value === 'boolean') continue
     const infinite = value === Number.POSITIVE_INFINITY && (name === 'keepAliveUs' || name === 'idleTimeoutUs')
-    const smallest = name === 'mtuBytes' || name === 'maxMtuBytes' ? MIN_MTU_BYTES : name.endsWith('Streams') ? 0 : 1
+    const smallest =
+      name === 'mtuBytes' || name === 'maxMtuBytes'
+        ? MIN_MTU_BYTES
+        : name.endsWith('Streams') || name.endsWith('rocessingUs') || name === 'wakeUs'
+          ? 0
+          : 1
     if (!infinite && !(Number.isSafeInteger(value) && value >= smallest)) {
       throw P2PError.of(
         'invalid-configuration',

@@ -6,7 +6,7 @@
  */
 import type { NodeId } from '../../core/node-id.ts'
 import type { RandomStream } from '../kernel.ts'
-import { DEFAULT_TRANSPORT_CONFIG } from './config.ts'
+import { DATAGRAM_US, DEFAULT_TRANSPORT_CONFIG, SLEEP_US, TIMER_LATENCY_US, TURN_US } from './config.ts'
 import type { TransportConfig } from './config.ts'
 import { ConnectionCore } from './core.ts'
 import type { ConnectionState, DropStats, TransportSink } from './core.ts'
@@ -107,6 +107,10 @@ export class TransportConnection {
   readonly #phaseUs: number
   /** How far into a millisecond of the host's it was last active. */
   #parkedUs = 0
+  /** When it was last awake. */
+  #activeUs = 0
+  /** Datagrams sent since it went to sleep last. */
+  #burst = 0
 
   constructor(options: ClientOptions | ServerOptions) {
     const config = options.config ?? DEFAULT_TRANSPORT_CONFIG
@@ -148,6 +152,13 @@ export class TransportConnection {
     return this.#core.remoteNode
   }
 
+  /** How long after the arrival of a datagram the host gets round to answering it; whoever drives this has to wait. */
+  processingUs(nowUs: number): number {
+    const { config, state } = this.#core
+    const us = config.processingUs + (nowUs - this.#activeUs >= SLEEP_US ? config.wakeUs : 0)
+    return state === 'handshaking' ? us + config.handshakeProcessingUs : us
+  }
+
   /** Takes a datagram that came along `route`. */
   handle(datagram: unknown, route: Route, nowUs: number): void {
     this.#receiver.handle(datagram, route, nowUs)
@@ -156,7 +167,14 @@ export class TransportConnection {
   /** The next datagram to send along {@link outgoingRoutes}; undefined when there is none now. */
   poll(nowUs: number): Packet | undefined {
     const packet = this.#transmitter.poll(nowUs)
-    if (!packet && this.#granularityUs > 1) this.#parkedUs = (nowUs + this.#phaseUs) % this.#granularityUs
+    this.#activeUs = nowUs
+    if (this.#granularityUs === 1) return packet
+    if (packet) this.#burst++
+    else {
+      const idleUs = nowUs + TURN_US + this.#burst * DATAGRAM_US
+      this.#parkedUs = TIMER_LATENCY_US + ((idleUs + this.#phaseUs) % this.#granularityUs)
+      this.#burst = 0
+    }
     return packet
   }
 
@@ -199,7 +217,7 @@ export class TransportConnection {
       core.onIdle()
       return
     }
-    if (core.nat && core.nat.timerUs <= nowUs) core.controls.push(...core.nat.handleTimeout(nowUs))
+    if (core.nat && core.nat.timerUs <= nowUs) core.controls.unshift(...core.nat.handleTimeout(nowUs))
     for (const path of core.paths.slice()) {
       if (core.paths.length > 1 && path.idleTimerUs <= nowUs) {
         core.closePath(path, nowUs, true)

@@ -212,7 +212,7 @@ export class Receiver {
     core.remoteNode = client.expected
     core.setPeerParameters(message.parameters)
     core.crypto[HANDSHAKE].push(answer)
-    core.laterControls.push({ type: 'observed-address' }, CLIENT_IDS)
+    core.laterControls.push(CLIENT_IDS, { type: 'observed-address' })
     path.routes = [route]
     core.establish(nowUs)
   }

@@ -20,6 +20,8 @@ const KINDS = [INITIAL, HANDSHAKE, DATA] as const
 /** Less room than this is not worth another packet in the same datagram. */
 const MIN_PACKET_BYTES = 80
 const NO_ROUTES: readonly Route[] = []
+/** Room that noq wants for a frame with a connection id, however short it is in the end; what is left is for streams. */
+const NEW_ID_BOUND = 54
 /** What a probe of the path's MTU holds, and padding (noq-proto 1.4, connection/mod.rs:1872). */
 const MTU_PROBE: readonly ControlFrame[] = Object.freeze([{ type: 'ping' }, { type: 'immediate-ack' }])
 
@@ -345,10 +347,10 @@ function ackFrame(pathId: number, named: boolean, space: PacketSpace, nowUs: num
 
 /** As much of a frame as fits, and the rest. Only one that stands for several can be parted. */
 function fittingPart(frame: ControlFrame, bytes: number): { now: ControlFrame; later?: ControlFrame } | undefined {
-  if (controlBytes(frame) <= bytes) return { now: frame }
-  if (frame.type !== 'new-ids') return undefined
-  const count = Math.floor(bytes / frame.bytesEach)
-  if (count === 0) return undefined
+  if (frame.type !== 'new-ids') return controlBytes(frame) <= bytes ? { now: frame } : undefined
+  const count = Math.min(frame.count, 1 + Math.floor((bytes - NEW_ID_BOUND) / frame.bytesEach))
+  if (count <= 0) return undefined
+  if (count === frame.count) return { now: frame }
   return { now: { ...frame, count }, later: { ...frame, count: frame.count - count } }
 }
 
