@@ -9,6 +9,7 @@
  * @module
  */
 import type { CarrierConnection, CarrierEndpoint, CarrierReceiveStream } from '../core/carrier.ts'
+import type { P2PNodeId } from '../core/node-id.ts'
 import type { SigningKey } from '../core/keys.ts'
 import type { Runtime } from '../core/runtime.ts'
 import type { RelaySetting } from './config.ts'
@@ -22,11 +23,21 @@ export interface DoorSettings {
   /** A connection with no sign of life for this long is over; the transport's own limit may be lower. */
   readonly idleTimeoutMs: number
   readonly runtime: Runtime
+  /** Who may connect. @default everyone */
+  readonly access?: IrohAccess | undefined
+}
+
+/** Lists of peers that are let in or not, before any of their streams is seen. */
+export interface IrohAccess {
+  /** Only these may connect. @default everyone */
+  readonly allow?: readonly P2PNodeId[] | undefined
+  /** These may not, whatever `allow` says. @default nobody */
+  readonly deny?: readonly P2PNodeId[] | undefined
 }
 
 /** One way to iroh. */
 export interface IrohBinding {
-  /** For `P2PSystem.backend`: `iroh (official)`. */
+  /** For `P2PSystem.backend`: `iroh (official)` or `iroh (native)`. */
   readonly name: 'official' | 'native'
   /**
    * Loads the native part and binds the sockets.
@@ -41,6 +52,8 @@ export interface IrohBinding {
 export interface IrohEndpoint extends CarrierEndpoint {
   /** Waits until a relay answers, so that `address()` names it, but no longer than `timeoutMs`; tells whether one does. */
   online(timeoutMs: number): Promise<boolean>
+  /** Who may connect from now on; those who are connected stay. */
+  setAccess(access: IrohAccess): void
 }
 
 /** A connection, with what only some doors can do. */

@@ -4,7 +4,9 @@
  * @module
  */
 import { checkBind, invalidConfiguration } from '../core/config.ts'
+import type { P2PNodeId } from '../core/node-id.ts'
 import type { CreateOptions } from '../core/system.ts'
+import type { IrohAccess } from './binding.ts'
 
 /** Which relays to be reachable through: iroh's own, none, or these. */
 export type RelaySetting = 'default' | 'disabled' | readonly string[]
@@ -23,6 +25,10 @@ export interface IrohOptions extends CreateOptions {
   readonly relay?: RelaySetting | undefined
   /** Longest wait of `create` for a relay, in milliseconds, so that `address()` names it; 0 for none. @default 3000 */
   readonly relayTimeoutMs?: number | undefined
+  /** Only these peers may connect; others are turned away before any of their streams is seen. @default everyone */
+  readonly allow?: readonly P2PNodeId[] | undefined
+  /** These peers may not connect, whatever `allow` says. @default nobody */
+  readonly deny?: readonly P2PNodeId[] | undefined
 }
 
 /** What {@link IrohOptions} come to. */
@@ -31,6 +37,9 @@ export interface IrohSettings {
   readonly bind: readonly string[] | undefined
   readonly relay: RelaySetting
   readonly relayTimeoutMs: number
+  /** The door that is asked for by name. */
+  readonly binding: 'native' | 'official' | undefined
+  readonly access: IrohAccess
 }
 
 type Environment = Readonly<Record<string, string | undefined>>
@@ -53,19 +62,41 @@ export function resolveIrohSettings(options: IrohOptions = {}, env: Environment 
   if (!(relayTimeoutMs >= 0 && relayTimeoutMs <= MAX_RELAY_TIMEOUT_MS)) {
     throw invalidConfiguration('relayTimeoutMs', relayTimeoutMs, `must be from 0 to ${MAX_RELAY_TIMEOUT_MS}`)
   }
-  return { bind: bind && [...bind], relay: typeof relay === 'string' ? relay : [...relay], relayTimeoutMs }
+  checkIds('allow', options.allow)
+  checkIds('deny', options.deny)
+  return {
+    bind: bind && [...bind],
+    relay: typeof relay === 'string' ? relay : [...relay],
+    relayTimeoutMs,
+    binding: fromEnvironment.binding,
+    access: { allow: options.allow && [...options.allow], deny: options.deny && [...options.deny] },
+  }
 }
 
 /**
- * Reads `P2P_LISTEN_PORT` and `P2P_RELAY_MODE` (`default`, `disabled`, or URLs with commas between); an empty variable
- * counts as unset.
+ * Reads `P2P_LISTEN_PORT`, `P2P_RELAY_MODE` (`default`, `disabled`, or URLs with commas between) and
+ * `P2P_IROH_BINDING` (`native`, `official`); an empty variable counts as unset.
  *
  * @throws P2PError `invalid-configuration` that names the variable and its value
  */
-export function parseIrohEnvironment(env: Environment): Pick<IrohOptions, 'bind' | 'relay'> {
+export function parseIrohEnvironment(
+  env: Environment,
+): Pick<IrohOptions, 'bind' | 'relay'> & Pick<IrohSettings, 'binding'> {
   const port = env['P2P_LISTEN_PORT']
   const relayMode = env['P2P_RELAY_MODE']
-  return { bind: port ? parsePort(port) : undefined, relay: relayMode ? parseRelayMode(relayMode) : undefined }
+  const binding = env['P2P_IROH_BINDING'] || undefined
+  if (binding !== undefined && binding !== 'native' && binding !== 'official') {
+    throw invalidConfiguration('P2P_IROH_BINDING', binding, "must be 'native' or 'official'")
+  }
+  return { bind: port ? parsePort(port) : undefined, relay: relayMode ? parseRelayMode(relayMode) : undefined, binding }
+}
+
+function checkIds(name: string, ids: readonly P2PNodeId[] | undefined): void {
+  if (ids === undefined) return
+  if (!Array.isArray(ids)) throw invalidConfiguration(name, ids, 'must be a list of node ids')
+  for (const id of ids as readonly Partial<P2PNodeId>[]) {
+    if (!(id?.asBytes?.() instanceof Uint8Array)) throw invalidConfiguration(name, id, 'must be a list of node ids')
+  }
 }
 
 function parsePort(text: string): readonly string[] | undefined {

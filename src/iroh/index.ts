@@ -4,8 +4,16 @@
  *
  * @module
  */
-export type { DoorSettings, IrohAnswer, IrohBinding, IrohCarrierConnection, IrohEndpoint } from './binding.ts'
+export type {
+  DoorSettings,
+  IrohAccess,
+  IrohAnswer,
+  IrohBinding,
+  IrohCarrierConnection,
+  IrohEndpoint,
+} from './binding.ts'
 export { parseIrohEnvironment } from './config.ts'
 export type { IrohOptions, RelaySetting } from './config.ts'
 export { IrohConnection, IrohP2P, IrohP2P as BackendP2P } from './iroh-p2p.ts'
 export type { IrohCreateOptions, IrohListener } from './iroh-p2p.ts'
+export type { BindingSetting } from './select.ts'

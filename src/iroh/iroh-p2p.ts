@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { checkOptions, CREATE_OPTIONS, resolveLimits } from '../core/config.ts'
+import { checkOptions, CREATE_OPTIONS, invalidConfiguration, resolveLimits } from '../core/config.ts'
 import type { StreamKind } from '../core/connection.ts'
 import { EngineConnection } from '../core/engine/connection.ts'
 import type { EngineListener } from '../core/engine/listener.ts'
@@ -11,31 +11,46 @@ import { EngineNode } from '../core/engine/node.ts'
 import type { NodeOptions } from '../core/engine/node.ts'
 import type { Session } from '../core/engine/session.ts'
 import { realRuntime, SecretKey } from '../runtime/index.ts'
-import type { IrohBinding } from './binding.ts'
+import type { IrohAccess, IrohBinding, IrohEndpoint } from './binding.ts'
 import { resolveIrohSettings } from './config.ts'
 import type { IrohOptions } from './config.ts'
-import { officialBinding } from './official/binding.ts'
+import { openBinding } from './select.ts'
+import type { BindingSetting } from './select.ts'
 
 /** Options of {@link IrohP2P.create}. */
 export interface IrohCreateOptions extends IrohOptions {
-  /** The way to iroh. @default the package `@number0/iroh` */
-  readonly binding?: IrohBinding | undefined
+  /**
+   * The way to iroh: our own addon (`native`), the package `@number0/iroh` (`official`), or another. `P2P_IROH_BINDING`
+   * names one too. Which one it is, `backend` tells. @default 'native' where it is built or installed, else 'official'
+   */
+  readonly binding?: BindingSetting | undefined
 }
 
-const OPTIONS: readonly string[] = [...CREATE_OPTIONS, 'relayTimeoutMs', 'binding']
+const OPTIONS: readonly string[] = [...CREATE_OPTIONS, 'relayTimeoutMs', 'allow', 'deny', 'binding']
+
+function checkBinding(binding: BindingSetting | undefined): BindingSetting | undefined {
+  if (binding === undefined || binding === 'native' || binding === 'official') return binding
+  if (typeof (binding as Partial<IrohBinding> | null)?.open === 'function') return binding
+  throw invalidConfiguration('binding', binding, "must be 'native', 'official', or a binding with `open`")
+}
 
 /** A connection over iroh. */
 export class IrohConnection extends EngineConnection {}
+
+/** What a node on iroh is made of. */
+interface IrohNodeOptions extends NodeOptions {
+  readonly endpoint: IrohEndpoint
+}
 
 /** A listener on iroh. */
 export type IrohListener = EngineListener<IrohConnection>
 
 /**
- * A node on iroh. It keeps the process alive until it is closed.
+ * A node on iroh. Through the official door it keeps the process alive until it is closed; through the native one while
+ * it listens, is connected, or something is in flight.
  *
- * With `relay: 'disabled'` and loopback addresses in `bind`, everything this library and its peers say to each other
- * stays on the machine. The official binding alone does not: once for each node it asks the local network, by one
- * multicast packet, for a router that forwards ports.
+ * With `relay: 'disabled'` and loopback addresses in `bind`, not one packet leaves the machine. Through the official
+ * door one does: once for each node it asks the local network, by multicast, for a router that forwards ports.
  *
  * @example
  * ```ts
@@ -51,9 +66,17 @@ export type IrohListener = EngineListener<IrohConnection>
  * ```
  */
 export class IrohP2P extends EngineNode<IrohConnection> {
+  readonly #endpoint: IrohEndpoint
+
+  /** Nodes come from {@link IrohP2P.create}. */
+  constructor(init: IrohNodeOptions) {
+    super(init)
+    this.#endpoint = init.endpoint
+  }
+
   /**
    * Creates a node of this class, or of the subclass it is called on, and binds its sockets. What the options leave
-   * open, `P2P_LISTEN_PORT` and `P2P_RELAY_MODE` decide.
+   * open, `P2P_LISTEN_PORT`, `P2P_RELAY_MODE` and `P2P_IROH_BINDING` decide.
    *
    * @throws P2PError `unsupported` when there is no binding for this platform, `network` when an address cannot be
    * bound, `invalid-configuration`
@@ -64,11 +87,15 @@ export class IrohP2P extends EngineNode<IrohConnection> {
     const settings = resolveIrohSettings(options, process.env)
     const secretKey = options.secretKey ?? SecretKey.generate()
     const runtime = realRuntime()
-    const binding = options.binding ?? officialBinding()
-    const endpoint = await binding.open({ ...settings, secretKey, idleTimeoutMs: limits.idleTimeoutMs, runtime })
+    const { name, endpoint } = await openBinding(checkBinding(options.binding) ?? settings.binding, {
+      ...settings,
+      secretKey,
+      idleTimeoutMs: limits.idleTimeoutMs,
+      runtime,
+    })
     if (settings.relay !== 'disabled') await endpoint.online(settings.relayTimeoutMs)
-    const init: NodeOptions = {
-      backend: `iroh (${binding.name})`,
+    const init: IrohNodeOptions = {
+      backend: `iroh (${name})`,
       nodeId: secretKey.nodeId,
       endpoint,
       runtime,
@@ -77,6 +104,11 @@ export class IrohP2P extends EngineNode<IrohConnection> {
       sign: (message) => secretKey.sign(message),
     }
     return new this(init as never)
+  }
+
+  /** Who may connect from now on, in place of `allow` and `deny` of `create`; those who are connected stay. */
+  setAccess(access: IrohAccess): void {
+    this.#endpoint.setAccess(access)
   }
 
   protected override makeConnection(session: Session, kinds: readonly StreamKind[]): IrohConnection {

@@ -63,7 +63,7 @@ const PACKAGES: Readonly<Record<string, readonly string[]>> = {
     'node:util',
     'node:os',
   ],
-  iroh: ['@number0/iroh'],
+  iroh: ['@number0/iroh', 'node:module'],
 }
 
 /** The machine's clock, timers and randomness. Only `src/runtime` may name them. */

@@ -62,7 +62,7 @@ async function open(settings: DoorSettings, official: Official): Promise<IrohEnd
     await raw.close()
     throw P2PError.of('network', `cannot keep to ${bind?.join(' and ')}: iroh opened other sockets too`, {})
   }
-  return new OfficialEndpoint({
+  const endpoint = new OfficialEndpoint({
     official,
     raw,
     bound,
@@ -74,6 +74,8 @@ async function open(settings: DoorSettings, official: Official): Promise<IrohEnd
     relays: relay !== 'disabled',
     looksUp: relay === 'default',
   })
+  if (settings.access) endpoint.setAccess(settings.access)
+  return endpoint
 }
 
 /** A family that is not bound would be on all interfaces. */

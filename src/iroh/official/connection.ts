@@ -11,6 +11,7 @@ import { P2PError } from '../../core/errors.ts'
 import { NodeId } from '../../core/node-id.ts'
 import type { Runtime, RuntimeTimer } from '../../core/runtime.ts'
 import type { IrohCarrierConnection } from '../binding.ts'
+import { TRANSPORT_ENDS } from '../errors.ts'
 import type { ByteCodec } from './bytes.ts'
 import { datagramError, parseClose, streamError } from './errors.ts'
 import { OfficialReceiveStream, OfficialSendStream } from './streams.ts'
@@ -202,7 +203,7 @@ export class OfficialConnection implements IrohCarrierConnection, StreamHost {
         heardMs = now
       }
       if (now - heardMs >= timeoutMs) {
-        this.#close(0, { ...parseClose('timed out', undefined), by: 'transport' })
+        this.#close(0, TRANSPORT_ENDS.timedOut)
         return
       }
       this.#idleTimer = this.#runtime.setTimer(timeoutMs / 8, look)

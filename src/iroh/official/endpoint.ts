@@ -6,15 +6,17 @@
 import type * as iroh from '@number0/iroh'
 import { P2PAddress, parseSocketAddress } from '../../core/address.ts'
 import type { CarrierCapabilities, CarrierConnection, CarrierTarget } from '../../core/carrier.ts'
+import { LIBRARY_CODE } from '../../core/engine/wire.ts'
 import { P2PError } from '../../core/errors.ts'
 import type { NodeId } from '../../core/node-id.ts'
 import type { Runtime, RuntimeTimer } from '../../core/runtime.ts'
 import { isLoopback } from '../addresses.ts'
-import type { IrohEndpoint } from '../binding.ts'
+import type { IrohAccess, IrohEndpoint } from '../binding.ts'
+import { closeError, connectErrors, NODE_CLOSED } from '../errors.ts'
 import type { ByteCodec } from './bytes.ts'
 import { OfficialConnection } from './connection.ts'
 import type { ConnectionHost } from './connection.ts'
-import { closeError, connectError, noRoute, NODE_CLOSED } from './errors.ts'
+import { connectError } from './errors.ts'
 import type { Official } from './load.ts'
 
 /** The binding needs up to 3 s to close while an attempt to connect is under way. */
@@ -56,6 +58,7 @@ export class OfficialEndpoint implements IrohEndpoint {
   readonly #connections = new Set<OfficialConnection>()
   #handshakes = 0
   #serves = false
+  #access: IrohAccess = {}
   #closing: Promise<void> | undefined
 
   constructor({ raw, ...options }: OfficialEndpointOptions) {
@@ -76,7 +79,7 @@ export class OfficialEndpoint implements IrohEndpoint {
     // Packets to other machines would not leave a loopback socket, but the binding would try.
     const direct = address.direct.filter((remote) => !loopbackOnly || isLoopback(remote))
     const relay = this.#options.relays ? address.relays[0] : undefined
-    if (direct.length === 0 && relay === undefined && !this.#options.looksUp) throw noRoute(address.id)
+    if (direct.length === 0 && relay === undefined && !this.#options.looksUp) throw connectErrors.noRoute(address.id)
     const startedMs = runtime.now()
     const id = official.EndpointId.fromBytes(codec.encode(address.id.asBytes()))
     const to = new official.EndpointAddr(id, relay ?? null, direct)
@@ -115,6 +118,10 @@ export class OfficialEndpoint implements IrohEndpoint {
     let timer: RuntimeTimer | undefined
     look(this.address().toTicket())
     return { [Symbol.dispose]: () => timer?.cancel() }
+  }
+
+  setAccess(access: IrohAccess): void {
+    this.#access = access
   }
 
   boundAddresses(): readonly string[] {
@@ -158,6 +165,11 @@ export class OfficialEndpoint implements IrohEndpoint {
     return connection
   }
 
+  #permits(peer: NodeId): boolean {
+    const { allow, deny } = this.#access
+    return !deny?.some((id) => peer.equals(id)) && (allow?.some((id) => peer.equals(id)) ?? true)
+  }
+
   /** Runs from the start, also when nothing is served: a peer whose attempt nobody takes up would wait for 30 s. */
   async #acceptAll(raw: iroh.Endpoint): Promise<void> {
     for (;;) {
@@ -175,7 +187,9 @@ export class OfficialEndpoint implements IrohEndpoint {
         return
       }
       const accepting = await incoming.accept()
-      this.onIncoming(this.#adopt(await accepting.connect()))
+      const connection = this.#adopt(await accepting.connect())
+      if (this.#permits(connection.remoteId)) this.onIncoming(connection)
+      else connection.close(LIBRARY_CODE.refused, 'not authorized')
     } catch {
       // The attempt failed, which is for the one who made it to know: a protocol not served, a network gone.
     } finally {

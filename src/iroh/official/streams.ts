@@ -9,7 +9,8 @@
  */
 import type * as iroh from '@number0/iroh'
 import type { CarrierReceiveStream, CarrierSendStream } from '../../core/carrier.ts'
-import { P2PError } from '../../core/errors.ts'
+import type { P2PError } from '../../core/errors.ts'
+import { streamErrors } from '../errors.ts'
 import { PIECE_BYTES } from './bytes.ts'
 import type { ByteCodec } from './bytes.ts'
 import { streamError } from './errors.ts'
@@ -80,9 +81,7 @@ export class OfficialSendStream implements CarrierSendStream {
   async acknowledged(): Promise<void> {
     if (!this.#finished) {
       // The binding would hold the stream's lock until it ends, and no write or reset would get through.
-      throw P2PError.of('stream-stopped', 'delivery is confirmed for streams that were finished only', {
-        streamCode: 0,
-      })
+      throw streamErrors.unfinished()
     }
     let code: number | null
     try {
@@ -132,7 +131,7 @@ export class OfficialReceiveStream implements CarrierReceiveStream {
   stop(code: number): void {
     if (this.#end !== 'open') return
     // After its stop the binding reads the end; whoever reads on is to know better.
-    this.#end = P2PError.of('stream-stopped', `this side stopped reading (code ${code})`, { streamCode: code })
+    this.#end = streamErrors.stoppedHere(code)
     const done = (): void => this.#host.release(this.#raw)
     this.#raw.stop(BigInt(code)).then(done, done)
   }

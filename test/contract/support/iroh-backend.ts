@@ -4,9 +4,9 @@ import { IrohP2P } from '../../../src/iroh/index.ts'
 import type { ContractBackend } from '../../../src/testing/index.ts'
 import { AddressBook } from './address-book.ts'
 
-export function irohBackend(): ContractBackend {
+export function irohBackend(binding: 'native' | 'official'): ContractBackend {
   return {
-    name: 'iroh',
+    name: `iroh (${binding})`,
     scale: { runs: 3, maxBytes: 2_097_152, many: 20, beyondWindowsBytes: 4_000_000 },
     run: async (body) => {
       const discovery = new AddressBook()
@@ -17,6 +17,7 @@ export function irohBackend(): ContractBackend {
             const node = await IrohP2P.create({
               secretKey: testSigningKey(name),
               relay: 'disabled',
+              binding,
               bind: ['127.0.0.1:0', '[::1]:0'],
               discovery: [discovery],
               ...options,

@@ -1,0 +1,228 @@
+//! Connections: one task each, which accepts streams and datagrams as far as JavaScript has room for them, and notices
+//! the end.
+#![forbid(unsafe_code)]
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use iroh::endpoint::{Connection, ConnectionError, RecvStream, SendStream, VarInt};
+use n0_future::StreamExt;
+use rustc_hash::FxHashSet;
+use tokio::{sync::Notify, task::AbortHandle};
+
+use crate::{
+    admission::Admitted,
+    context::{Context, lock},
+    failure::describe,
+    handles::Kind,
+    records::RecordKind,
+    runtime::{free, post, with},
+    stream::StreamEntry,
+    world::World,
+};
+
+/// Streams of each kind that may wait for JavaScript; it asks for more as it takes them.
+const ACCEPT_AHEAD: u32 = 256;
+
+/// Who ended a connection, as a number in [`RecordKind::Closed`].
+#[derive(Clone, Copy)]
+#[repr(u32)]
+enum By {
+    Local = 0,
+    Remote = 1,
+    TimedOut = 2,
+    Reset = 3,
+    Transport = 4,
+}
+
+/// One connection.
+pub struct ConnectionEntry {
+    pub(crate) context: Arc<Context>,
+    pub(crate) connection: Connection,
+    pub(crate) streams: FxHashSet<u32>,
+    pub(crate) opening: [std::collections::VecDeque<(u32, bool)>; 2],
+    changed: Arc<Notify>,
+    room: Room,
+    /// Given back at the end.
+    admitted: Option<Admitted>,
+    watching: Option<AbortHandle>,
+    pub(crate) over: bool,
+}
+
+/// How many more of each JavaScript takes.
+#[derive(Clone, Copy, Default)]
+struct Room {
+    two_way: u32,
+    one_way: u32,
+    datagrams: u32,
+}
+
+impl World {
+    /// Takes a connection in; `None` when there are too many handles.
+    pub(crate) fn adopt(
+        &mut self,
+        context: &Arc<Context>,
+        connection: Connection,
+        admitted: Option<Admitted>,
+    ) -> Option<u32> {
+        let handle = post().inbox().handles.allocate(Kind::Connection, context.id)?;
+        lock(&context.connections).insert(handle, connection.weak_handle());
+        let changed = Arc::new(Notify::new());
+        tokio::spawn(serve(handle, connection.clone(), Arc::clone(context), Arc::clone(&changed)));
+        let room = Room { two_way: ACCEPT_AHEAD, one_way: ACCEPT_AHEAD, datagrams: 0 };
+        self.connections.insert(
+            handle,
+            ConnectionEntry {
+                context: Arc::clone(context),
+                connection,
+                streams: FxHashSet::default(),
+                opening: Default::default(),
+                changed,
+                room,
+                admitted,
+                watching: None,
+                over: false,
+            },
+        );
+        Some(handle)
+    }
+
+    /// JavaScript closes a connection, and forgets it and its streams.
+    pub(crate) fn close_connection(&mut self, handle: u32, code: VarInt, reason: &[u8]) {
+        let Some(entry) = self.connections.get_mut(&handle) else { return };
+        entry.connection.close(code, reason);
+        let streams: Vec<u32> = entry.streams.drain().collect();
+        for stream in streams {
+            self.drop_stream(stream);
+        }
+        self.remove_connection(handle);
+    }
+
+    /// The transport says that it is over: what had arrived is handed to JavaScript, which then needs us no more.
+    fn connection_over(&mut self, handle: u32) {
+        let Some(entry) = self.connections.get_mut(&handle) else { return };
+        entry.over = true;
+        entry.admitted = None;
+        entry.room = Room { two_way: u32::MAX, one_way: u32::MAX, datagrams: u32::MAX };
+        if let Some(watching) = entry.watching.take() {
+            watching.abort();
+        }
+        let streams: Vec<u32> = entry.streams.iter().copied().collect();
+        for stream in streams {
+            self.stream_over(stream);
+        }
+    }
+
+    fn remove_connection(&mut self, handle: u32) {
+        let Some(entry) = self.connections.remove(&handle) else { return };
+        lock(&entry.context.connections).remove(&handle);
+        if let Some(watching) = entry.watching {
+            watching.abort();
+        }
+        entry.changed.notify_one();
+        free(handle);
+    }
+
+    /// JavaScript has taken what was accepted.
+    pub(crate) fn accept_more(&mut self, handle: u32, two_way: u32, one_way: u32, datagrams: u32) {
+        let Some(entry) = self.connections.get_mut(&handle) else { return };
+        entry.room.two_way = entry.room.two_way.saturating_add(two_way);
+        entry.room.one_way = entry.room.one_way.saturating_add(one_way);
+        entry.room.datagrams = entry.room.datagrams.saturating_add(datagrams);
+        entry.changed.notify_one();
+    }
+
+    /// From now on JavaScript is told when paths change.
+    pub(crate) fn watch_paths(&mut self, handle: u32) {
+        let Some(entry) = self.connections.get_mut(&handle) else { return };
+        if entry.over || entry.watching.is_some() {
+            return;
+        }
+        let mut events = entry.connection.path_events();
+        let context = Arc::clone(&entry.context);
+        let task = tokio::spawn(async move {
+            while events.next().await.is_some() {
+                context.push(RecordKind::Paths, handle, 0, Bytes::new());
+            }
+        });
+        entry.watching = Some(task.abort_handle());
+    }
+
+    fn room(&self, handle: u32) -> Option<Room> {
+        self.connections.get(&handle).map(|entry| entry.room)
+    }
+
+    fn accepted(&mut self, handle: u32, send: Option<SendStream>, receive: RecvStream) {
+        let Some(entry) = self.connections.get_mut(&handle) else { return };
+        let Some(stream) = post().inbox().handles.allocate(Kind::Stream, entry.context.id) else {
+            entry.connection.close(0_u32.into(), b"it holds too many handles");
+            return;
+        };
+        let context = Arc::clone(&entry.context);
+        entry.streams.insert(stream);
+        let kind = if send.is_some() {
+            entry.room.two_way = entry.room.two_way.saturating_sub(1);
+            RecordKind::TwoWay
+        } else {
+            entry.room.one_way = entry.room.one_way.saturating_sub(1);
+            RecordKind::OneWay
+        };
+        let over = entry.over;
+        context.push(kind, handle, stream, Bytes::new());
+        self.streams.insert(stream, StreamEntry::accepted(context, handle, send));
+        if over {
+            self.stream_over(stream);
+        }
+        self.receive(stream, receive);
+    }
+
+    fn datagram(&mut self, handle: u32, bytes: Bytes) {
+        let Some(entry) = self.connections.get_mut(&handle) else { return };
+        entry.room.datagrams = entry.room.datagrams.saturating_sub(1);
+        entry.context.push(RecordKind::Datagram, handle, 0, bytes);
+    }
+}
+
+async fn serve(handle: u32, connection: Connection, context: Arc<Context>, changed: Arc<Notify>) {
+    let [mut two_way, mut one_way, mut datagrams, mut open] = [true; 4];
+    // `None` once JavaScript has closed it.
+    while let Some(room) = with(|world| world.room(handle)) {
+        tokio::select! {
+            result = connection.accept_bi(), if two_way && room.two_way > 0 => match result {
+                Ok((send, receive)) => with(|world| world.accepted(handle, Some(send), receive)),
+                Err(_) => two_way = false,
+            },
+            result = connection.accept_uni(), if one_way && room.one_way > 0 => match result {
+                Ok(receive) => with(|world| world.accepted(handle, None, receive)),
+                Err(_) => one_way = false,
+            },
+            result = connection.read_datagram(), if datagrams && room.datagrams > 0 => match result {
+                Ok(bytes) => with(|world| world.datagram(handle, bytes)),
+                Err(_) => datagrams = false,
+            },
+            error = connection.closed(), if open => {
+                open = false;
+                tell_end(&context, handle, &error);
+                with(|world| world.connection_over(handle));
+            }
+            () = changed.notified() => {}
+        }
+        if !(open || two_way || one_way || datagrams) {
+            context.push(RecordKind::AcceptEnd, handle, 0, Bytes::new());
+            with(|world| world.remove_connection(handle));
+        }
+    }
+}
+
+fn tell_end(context: &Context, handle: u32, error: &ConnectionError) {
+    let zero = VarInt::from_u32(0);
+    let text = describe(error);
+    let (by, code, reason) = match error {
+        ConnectionError::ApplicationClosed(close) => (By::Remote, close.error_code, close.reason.as_ref()),
+        ConnectionError::LocallyClosed => (By::Local, zero, &b""[..]),
+        ConnectionError::TimedOut => (By::TimedOut, zero, &b""[..]),
+        ConnectionError::Reset => (By::Reset, zero, &b""[..]),
+        _ => (By::Transport, zero, text.as_bytes()),
+    };
+    context.push_code(RecordKind::Closed, handle, by as u32, code, reason);
+}

@@ -1,0 +1,185 @@
+//! One environment of JavaScript: the main thread, or a worker. It has a queue of records and a bell.
+#![forbid(unsafe_code)]
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use iroh::{
+    Endpoint,
+    endpoint::{VarInt, WeakConnectionHandle},
+};
+use napi::{
+    Env, Status,
+    threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode},
+};
+use rustc_hash::FxHashMap;
+
+use crate::{
+    admission::Admission,
+    failure::{Failed, Failure, code_and_text},
+    records::{RecordKind, Records},
+};
+
+/// Wakes JavaScript, which then drains the records. Weak: it does not keep the process alive unless it is told to.
+pub type Bell = ThreadsafeFunction<(), (), (), Status, false, true>;
+
+#[derive(Debug, Default)]
+struct Outbox {
+    records: Records,
+    /// The bell was rung and JavaScript has not drained everything yet.
+    rung: bool,
+    closed: bool,
+}
+
+/// An endpoint as calls from JavaScript see it.
+#[derive(Debug)]
+pub struct SharedEndpoint {
+    /// The endpoint.
+    pub endpoint: Endpoint,
+    /// Who may come in.
+    pub admission: Arc<Admission>,
+}
+
+/// One environment.
+pub struct Context {
+    /// Its number.
+    pub id: u32,
+    outbox: Mutex<Outbox>,
+    bell: Mutex<Option<Bell>>,
+    /// What calls from JavaScript may look at without asking the runtime's thread. They look under the lock, so that
+    /// the last reference is always dropped on the runtime's thread.
+    pub endpoints: Mutex<FxHashMap<u32, SharedEndpoint>>,
+    /// As `endpoints`.
+    pub connections: Mutex<FxHashMap<u32, WeakConnectionHandle>>,
+}
+
+/// A lock that a panic elsewhere does not spoil.
+pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Context {
+    /// A context that rings `bell`.
+    #[must_use]
+    pub fn new(id: u32, bell: Bell) -> Self {
+        Self {
+            id,
+            outbox: Mutex::default(),
+            bell: Mutex::new(Some(bell)),
+            endpoints: Mutex::default(),
+            connections: Mutex::default(),
+        }
+    }
+
+    /// Adds a record and wakes JavaScript.
+    pub fn push(&self, kind: RecordKind, id: u32, number: u32, payload: Bytes) {
+        self.add(true, |records| records.push(kind, id, number, payload));
+    }
+
+    /// Adds a record that can wait until JavaScript is woken for another.
+    pub fn push_quietly(&self, kind: RecordKind, id: u32, number: u32) {
+        self.add(false, |records| records.push(kind, id, number, Bytes::new()));
+    }
+
+    /// Adds a record with a code and a text.
+    pub fn push_code(&self, kind: RecordKind, id: u32, number: u32, code: VarInt, text: &[u8]) {
+        self.push(kind, id, number, code_and_text(code, text));
+    }
+
+    /// Adds bytes of a stream.
+    pub fn push_data(&self, stream: u32, chunks: impl IntoIterator<Item = Bytes>) {
+        self.add(true, |records| records.data(stream, chunks));
+    }
+
+    fn add(&self, loudly: bool, add: impl FnOnce(&mut Records)) {
+        let ring = {
+            let mut outbox = lock(&self.outbox);
+            if outbox.closed {
+                return;
+            }
+            add(&mut outbox.records);
+            let ring = loudly && !outbox.rung;
+            outbox.rung |= loudly;
+            ring
+        };
+        if ring {
+            self.ring();
+        }
+    }
+
+    /// Moves records to `scratch`: how many bytes, and whether there are more.
+    pub fn drain(&self, scratch: &mut [u8]) -> (usize, bool) {
+        let mut outbox = lock(&self.outbox);
+        let used = outbox.records.pack(scratch);
+        let more = !outbox.records.is_empty();
+        // Whoever adds a record from now on rings again.
+        outbox.rung = more;
+        (used, more)
+    }
+
+    /// Wakes JavaScript, which has said that it left something.
+    pub fn ring(&self) {
+        if let Some(bell) = lock(&self.bell).as_ref() {
+            bell.call((), ThreadsafeFunctionCallMode::NonBlocking);
+        }
+    }
+
+    /// Whether the bell keeps the process alive.
+    ///
+    /// # Errors
+    ///
+    /// When Node says so.
+    pub fn keep_alive(&self, env: &Env, alive: bool) -> napi::Result<()> {
+        let mut bell = lock(&self.bell);
+        let Some(bell) = bell.as_mut() else { return Ok(()) };
+        // Cloning and dropping, as napi would rather have it, does not reach Node's count.
+        #[allow(deprecated)]
+        if alive { bell.refer(env) } else { bell.unref(env) }
+    }
+
+    /// Nothing reaches JavaScript any more.
+    pub fn close(&self) {
+        {
+            let mut outbox = lock(&self.outbox);
+            outbox.closed = true;
+            outbox.records.clear();
+        }
+        let bell = lock(&self.bell).take();
+        drop(bell);
+    }
+}
+
+/// A promise of JavaScript that is settled exactly once, also when the task that was to do so panics or is dropped.
+pub struct Token {
+    context: Arc<Context>,
+    token: u32,
+    settled: bool,
+}
+
+impl Token {
+    /// The promise behind `token`.
+    #[must_use]
+    pub fn new(context: Arc<Context>, token: u32) -> Self {
+        Self { context, token, settled: false }
+    }
+
+    /// It went well; `number` is a handle, or 0.
+    pub fn done(mut self, number: u32, payload: Bytes) {
+        self.settled = true;
+        self.context.push(RecordKind::Done, self.token, number, payload);
+    }
+
+    /// It did not.
+    pub fn failed(mut self, failed: Failed) {
+        self.settled = true;
+        self.context.push(RecordKind::Failed, self.token, failed.kind as u32, failed.payload);
+    }
+}
+
+impl Drop for Token {
+    fn drop(&mut self) {
+        if !self.settled {
+            self.context.push(RecordKind::Failed, self.token, Failure::Abandoned as u32, Bytes::new());
+        }
+    }
+}

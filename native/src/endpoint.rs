@@ -1,0 +1,323 @@
+//! Endpoints: binding, accepting, connecting, relays.
+#![forbid(unsafe_code)]
+
+use std::{
+    net::SocketAddr,
+    sync::{Arc, PoisonError},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use iroh::{
+    Endpoint, EndpointAddr, RelayConfig, RelayMap, RelayMode, RelayUrl, SecretKey, Watcher,
+    endpoint::{
+        IdleTimeout, Incoming, PortmapperConfig, QuicTransportConfig, VarInt, presets,
+    },
+};
+use tokio::{task::AbortHandle, time::timeout};
+
+use crate::{
+    admission::{Admission, Arrival, Handshake},
+    context::{Context, SharedEndpoint, Token, lock},
+    failure::{Failed, Failure},
+    handles::Kind,
+    records::RecordKind,
+    runtime::{free, post, with},
+    settings::{Relays, Settings},
+    world::World,
+};
+
+/// Longest time that an endpoint is given to say goodbye.
+const CLOSE_TIME: Duration = Duration::from_secs(3);
+
+/// One endpoint.
+pub struct EndpointEntry {
+    pub(crate) context: Arc<Context>,
+    endpoint: Endpoint,
+    tasks: [AbortHandle; 2],
+}
+
+/// An endpoint that is bound, and what goes with it.
+struct Bound {
+    endpoint: Endpoint,
+    admission: Arc<Admission>,
+    handshake_timeout: Duration,
+    refuse_code: VarInt,
+}
+
+impl World {
+    /// Opens an endpoint.
+    pub(crate) fn bind(context: Arc<Context>, token: u32, key: SecretKey, settings: Settings) {
+        let promise = Token::new(Arc::clone(&context), token);
+        tokio::spawn(async move {
+            match bind(key, &settings).await {
+                Ok(bound) => with(|world| world.add_endpoint(context, promise, bound)),
+                Err(failed) => promise.failed(failed),
+            }
+        });
+    }
+
+    fn add_endpoint(&mut self, context: Arc<Context>, promise: Token, bound: Bound) {
+        let Some(handle) = post().inbox().handles.allocate(Kind::Endpoint, context.id) else {
+            promise.failed(Failed::of(Failure::Handles));
+            return;
+        };
+        let Bound { endpoint, admission, handshake_timeout, refuse_code } = bound;
+        let shared = SharedEndpoint { endpoint: endpoint.clone(), admission: Arc::clone(&admission) };
+        lock(&context.endpoints).insert(handle, shared);
+        let host = Host { handle, context: Arc::clone(&context), admission, handshake_timeout, refuse_code };
+        let accepting = tokio::spawn(accept_all(endpoint.clone(), Arc::new(host)));
+        let watching = tokio::spawn(watch(endpoint.clone(), handle, Arc::clone(&context)));
+        let tasks = [accepting.abort_handle(), watching.abort_handle()];
+        self.endpoints.insert(handle, EndpointEntry { context, endpoint, tasks });
+        promise.done(handle, Bytes::new());
+    }
+
+    /// Closes an endpoint, within bounds.
+    pub(crate) fn close_endpoint(&mut self, context: Arc<Context>, token: u32, endpoint: u32) {
+        self.drop_endpoint(endpoint, Some(Token::new(context, token)));
+    }
+
+    pub(crate) fn drop_endpoint(&mut self, handle: u32, promise: Option<Token>) {
+        let Some(entry) = self.endpoints.remove(&handle) else {
+            if let Some(promise) = promise {
+                promise.done(0, Bytes::new());
+            }
+            return;
+        };
+        lock(&entry.context.endpoints).remove(&handle);
+        let EndpointEntry { endpoint, tasks, .. } = entry;
+        tokio::spawn(async move {
+            let _ = timeout(CLOSE_TIME, endpoint.close()).await;
+            for task in tasks {
+                task.abort();
+            }
+            drop(endpoint);
+            free(handle);
+            if let Some(promise) = promise {
+                promise.done(0, Bytes::new());
+            }
+        });
+    }
+
+    /// Connects; the attempt can be cancelled by its token.
+    pub(crate) fn connect(
+        &mut self,
+        context: Arc<Context>,
+        token: u32,
+        endpoint: u32,
+        address: EndpointAddr,
+        alpn: Vec<u8>,
+    ) {
+        let promise = Token::new(Arc::clone(&context), token);
+        let Some(entry) = self.endpoints.get(&endpoint) else {
+            promise.failed(Failed::of(Failure::EndpointClosed));
+            return;
+        };
+        let endpoint = entry.endpoint.clone();
+        let key = (context.id, token);
+        let task = tokio::spawn(async move {
+            let result = endpoint.connect(address, &alpn).await;
+            with(|world| {
+                world.attempts.remove(&key);
+                match result {
+                    Err(error) => promise.failed(error.into()),
+                    Ok(connection) => match world.adopt(&context, connection, None) {
+                        Some(handle) => promise.done(handle, Bytes::new()),
+                        None => promise.failed(Failed::of(Failure::Handles)),
+                    },
+                }
+            });
+        });
+        self.attempts.insert(key, task.abort_handle());
+    }
+
+    /// An address that this endpoint is known under elsewhere.
+    pub(crate) fn external_address(&mut self, endpoint: u32, address: SocketAddr, add: bool) {
+        let Some(endpoint) = self.endpoint(endpoint) else { return };
+        tokio::spawn(async move {
+            if add {
+                endpoint.add_external_addr(address).await;
+            } else {
+                endpoint.remove_external_addr(&address).await;
+            }
+        });
+    }
+
+    /// A relay more, or one fewer.
+    pub(crate) fn relay(&mut self, endpoint: u32, url: RelayUrl, token: Option<String>, add: bool) {
+        let Some(endpoint) = self.endpoint(endpoint) else { return };
+        tokio::spawn(async move {
+            if add {
+                endpoint.insert_relay(url.clone(), Arc::new(relay_config(url, token))).await;
+            } else {
+                endpoint.remove_relay(&url).await;
+            }
+        });
+    }
+
+    /// The network may have changed, which the system does not always tell.
+    pub(crate) fn network_change(&mut self, endpoint: u32) {
+        let Some(endpoint) = self.endpoint(endpoint) else { return };
+        tokio::spawn(async move { endpoint.network_change().await });
+    }
+
+    fn endpoint(&self, handle: u32) -> Option<Endpoint> {
+        self.endpoints.get(&handle).map(|entry| entry.endpoint.clone())
+    }
+}
+
+async fn bind(key: SecretKey, settings: &Settings) -> Result<Bound, Failed> {
+    let mut builder = match &settings.relays {
+        Relays::Default => Endpoint::builder(presets::N0),
+        Relays::Disabled => Endpoint::builder(presets::Minimal).relay_mode(RelayMode::Disabled),
+        Relays::Custom(relays) => {
+            let map = RelayMap::empty();
+            for (url, token) in relays {
+                map.insert(url.clone(), Arc::new(relay_config(url.clone(), token.clone())));
+            }
+            Endpoint::builder(presets::Minimal).relay_mode(RelayMode::Custom(map))
+        }
+    };
+    // Asking routers for ports is of no use to sockets that nobody else can reach, and is talk on the network.
+    if settings.relays == Relays::Disabled || settings.is_loopback_only() {
+        builder = builder.portmapper_config(PortmapperConfig::Disabled);
+    }
+    builder = builder.secret_key(key).transport_config(transport(settings));
+    if !settings.bind.is_empty() {
+        builder = builder.clear_ip_transports();
+        for address in &settings.bind {
+            builder = builder.bind_addr(*address).map_err(|error| Failed {
+                kind: Failure::Bind,
+                payload: Bytes::from(crate::failure::describe(&error)),
+            })?;
+        }
+    }
+    let endpoint = builder.bind().await?;
+    Ok(Bound {
+        endpoint,
+        admission: Admission::new(settings),
+        handshake_timeout: settings.handshake_timeout,
+        refuse_code: settings.refuse_code,
+    })
+}
+
+/// Address discovery over QUIC, on its standard port, comes with TLS; asking a plain relay for it costs three seconds.
+fn relay_config(url: RelayUrl, token: Option<String>) -> RelayConfig {
+    let config = if url.scheme() == "https" { RelayConfig::from(url) } else { RelayConfig::new(url, None) };
+    match token {
+        Some(token) => config.with_auth_token(token),
+        None => config,
+    }
+}
+
+fn transport(settings: &Settings) -> QuicTransportConfig {
+    // iroh's own limits for single paths, which are not to outlast the connection.
+    let path_idle = settings.idle_timeout.min(Duration::from_secs(15));
+    let keep_alive = settings.keep_alive.min(Duration::from_secs(5)).min(path_idle / 3);
+    let streams = VarInt::from_u32(settings.max_streams.get());
+    let idle = IdleTimeout::try_from(settings.idle_timeout).ok();
+    QuicTransportConfig::builder()
+        .max_idle_timeout(idle)
+        .keep_alive_interval(keep_alive)
+        .default_path_max_idle_timeout(path_idle)
+        .default_path_keep_alive_interval(keep_alive)
+        .max_concurrent_bidi_streams(streams)
+        .max_concurrent_uni_streams(streams)
+        .receive_window(settings.receive_window)
+        .build()
+}
+
+/// What those who knock need to know.
+struct Host {
+    handle: u32,
+    context: Arc<Context>,
+    admission: Arc<Admission>,
+    handshake_timeout: Duration,
+    refuse_code: VarInt,
+}
+
+async fn accept_all(endpoint: Endpoint, host: Arc<Host>) {
+    while let Some(incoming) = endpoint.accept().await {
+        match host.admission.arrive(incoming.remote_addr_validated()) {
+            Arrival::Refused => incoming.refuse(),
+            Arrival::Validate => {
+                if let Err(error) = incoming.retry() {
+                    error.into_incoming().refuse();
+                }
+            }
+            Arrival::Welcome(place) => {
+                tokio::spawn(shake_hands(incoming, place, Arc::clone(&host)));
+            }
+        }
+    }
+}
+
+async fn shake_hands(incoming: Incoming, place: Handshake, host: Arc<Host>) {
+    let Ok(accepting) = incoming.accept() else { return };
+    // What goes wrong is for the one who made the attempt to know.
+    let Ok(Ok(connection)) = timeout(host.handshake_timeout, accepting).await else { return };
+    drop(place);
+    let peer = *connection.remote_id().as_bytes();
+    let admitted = match host.admission.admit(peer) {
+        Ok(admitted) => admitted,
+        Err(why) => {
+            connection.close(host.refuse_code, why.as_bytes());
+            return;
+        }
+    };
+    let mut about = Vec::with_capacity(32 + connection.alpn().len());
+    about.extend_from_slice(&peer);
+    about.extend_from_slice(connection.alpn());
+    with(|world| {
+        // Said first, as streams may come at once; they cannot be told before this is done.
+        match world.adopt(&host.context, connection.clone(), Some(admitted)) {
+            Some(handle) => host.context.push(RecordKind::Incoming, host.handle, handle, Bytes::from(about)),
+            None => connection.close(host.refuse_code, b"it holds too many handles"),
+        }
+    });
+}
+
+async fn watch(endpoint: Endpoint, handle: u32, context: Arc<Context>) {
+    let mut addresses = endpoint.watch_addr();
+    let mut relays = endpoint.home_relay_status();
+    drop(endpoint);
+    loop {
+        let changed = tokio::select! {
+            changed = addresses.updated() => changed.is_ok(),
+            changed = relays.updated() => changed.is_ok(),
+        };
+        if !changed {
+            return;
+        }
+        context.push(RecordKind::Address, handle, 0, Bytes::new());
+    }
+}
+
+/// Looks at an endpoint from a thread of JavaScript.
+pub fn look<R>(context: &Context, endpoint: u32, look: impl FnOnce(&SharedEndpoint) -> R) -> Option<R> {
+    let endpoints = context.endpoints.lock().unwrap_or_else(PoisonError::into_inner);
+    endpoints.get(&endpoint).map(look)
+}
+
+/// Where the endpoint can be reached, and its relays: a line each.
+#[must_use]
+pub fn describe(endpoint: &Endpoint) -> String {
+    let mut lines = String::new();
+    let address = endpoint.addr();
+    for direct in address.ip_addrs() {
+        lines.push_str(&format!("direct {direct}\n"));
+    }
+    for relay in address.relay_urls() {
+        lines.push_str(&format!("relay {relay}\n"));
+    }
+    for bound in endpoint.bound_sockets() {
+        lines.push_str(&format!("bound {bound}\n"));
+    }
+    for status in endpoint.home_relay_status().get() {
+        let state = if status.is_connected() { "connected" } else { "disconnected" };
+        let denied = status.auth_denied_reason().unwrap_or_default().replace('\n', " ");
+        lines.push_str(&format!("home {state} {} {denied}\n", status.url()));
+    }
+    lines
+}

@@ -1,0 +1,277 @@
+//! What Rust tells JavaScript: records that are packed into memory of JavaScript's own, many a crossing.
+//!
+//! A record is four little-endian words (kind, handle or token, a number of its kind, length) and its payload, padded to
+//! four bytes.
+#![forbid(unsafe_code)]
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+
+/// The kinds of records; `src/iroh/native/records.ts` has the same numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum RecordKind {
+    /// A call with a token is done: the number is a handle, or 0.
+    Done = 1,
+    /// A call with a token has failed: the number is a [`crate::failure::Failure`].
+    Failed = 2,
+    /// A connection was accepted: handle of the endpoint, handle of the connection; the peer's id and the protocol.
+    Incoming = 3,
+    /// A connection is over: who ended it; code and reason.
+    Closed = 4,
+    /// A two-way stream was accepted: handle of the connection, handle of the stream.
+    TwoWay = 5,
+    /// A one-way stream was accepted.
+    OneWay = 6,
+    /// Bytes of a stream.
+    Data = 7,
+    /// No more bytes come: 0 at the end, 1 after a reset (with its code), 2 when the connection is over.
+    ReadEnd = 8,
+    /// A write that asked for it has been taken by the transport.
+    Drained = 9,
+    /// No more bytes are wanted: 1 stopped (with its code), 2 when the connection is over.
+    WriteEnd = 10,
+    /// What was finished: 0 has arrived, 1 was stopped (with its code), 2 is lost with the connection.
+    Acknowledged = 11,
+    /// The transport has opened a stream.
+    Opened = 12,
+    /// No more streams come: 0 for two-way ones, 1 for one-way ones.
+    AcceptEnd = 13,
+    /// A datagram.
+    Datagram = 14,
+    /// The paths of a connection have changed.
+    Paths = 15,
+    /// The addresses of an endpoint, or its relays, have changed.
+    Address = 16,
+}
+
+/// Words before the payload, in bytes.
+pub const HEADER_BYTES: usize = 16;
+
+/// The least memory that every record fits into, but for bytes of streams, which can be cut.
+pub const MIN_SCRATCH_BYTES: usize = 16_384;
+
+/// Other payloads are cut to this; only texts of errors and of peers can be longer.
+const MAX_PAYLOAD_BYTES: usize = 8_192;
+
+/// Chunks of one stream become one record up to here.
+const MAX_DATA_BYTES: usize = 65_536;
+
+/// A piece of a record that is smaller is not worth a record of its own.
+const MIN_PIECE_BYTES: usize = 4_096;
+
+#[derive(Debug)]
+struct Record {
+    kind: RecordKind,
+    id: u32,
+    number: u32,
+    length: usize,
+    body: VecDeque<Bytes>,
+}
+
+/// Records that wait for JavaScript.
+#[derive(Debug, Default)]
+pub struct Records {
+    queue: VecDeque<Record>,
+    /// Events that wait, which are not repeated.
+    events: Vec<(RecordKind, u32)>,
+}
+
+impl Records {
+    /// Adds a record; for [`RecordKind::Data`] use [`Records::data`].
+    pub fn push(&mut self, kind: RecordKind, id: u32, number: u32, payload: Bytes) {
+        if matches!(kind, RecordKind::Paths | RecordKind::Address) {
+            if self.events.contains(&(kind, id)) {
+                return;
+            }
+            self.events.push((kind, id));
+        }
+        let mut payload = payload;
+        payload.truncate(MAX_PAYLOAD_BYTES);
+        let length = payload.len();
+        let body = if length == 0 { VecDeque::new() } else { VecDeque::from([payload]) };
+        self.queue.push_back(Record { kind, id, number, length, body });
+    }
+
+    /// Adds bytes of a stream, to the last record if that is of the same stream.
+    pub fn data(&mut self, stream: u32, chunks: impl IntoIterator<Item = Bytes>) {
+        if let Some(last) = self.queue.back_mut()
+            && last.kind == RecordKind::Data
+            && last.id == stream
+            && last.length < MAX_DATA_BYTES
+        {
+            for chunk in chunks {
+                last.length += chunk.len();
+                last.body.push_back(chunk);
+            }
+            return;
+        }
+        let body: VecDeque<Bytes> = chunks.into_iter().collect();
+        let length = body.iter().map(Bytes::len).sum();
+        self.queue.push_back(Record { kind: RecordKind::Data, id: stream, number: 0, length, body });
+    }
+
+    /// Whether nothing waits.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.queue.is_empty()
+    }
+
+    /// Drops everything.
+    pub fn clear(&mut self) {
+        self.queue.clear();
+        self.events.clear();
+    }
+
+    /// Moves as many records as fit into `scratch`, of at least [`MIN_SCRATCH_BYTES`]; returns how many bytes of it
+    /// they take.
+    pub fn pack(&mut self, scratch: &mut [u8]) -> usize {
+        let mut at = 0;
+        while let Some(record) = self.queue.front_mut() {
+            let room = scratch.len().saturating_sub(at + HEADER_BYTES) & !3;
+            let length = if record.length <= room {
+                record.length
+            } else if record.kind == RecordKind::Data && room >= MIN_PIECE_BYTES {
+                room
+            } else {
+                break;
+            };
+            if scratch.len() < at + HEADER_BYTES {
+                break;
+            }
+            let words = [record.kind as u32, record.id, record.number, u32::try_from(length).unwrap_or(0)];
+            for (word, target) in words.iter().zip(scratch[at..at + HEADER_BYTES].chunks_exact_mut(4)) {
+                target.copy_from_slice(&word.to_le_bytes());
+            }
+            at += HEADER_BYTES;
+            record.take(&mut scratch[at..at + length]);
+            at += length.next_multiple_of(4);
+            if record.length > 0 {
+                break;
+            }
+            let (kind, id) = (record.kind, record.id);
+            if matches!(kind, RecordKind::Paths | RecordKind::Address) {
+                self.events.retain(|event| *event != (kind, id));
+            }
+            self.queue.pop_front();
+        }
+        at
+    }
+}
+
+impl Record {
+    /// Moves the first bytes of the body to `target`, all of which is filled.
+    fn take(&mut self, target: &mut [u8]) {
+        let mut filled = 0;
+        while filled < target.len() {
+            let Some(chunk) = self.body.front_mut() else { break };
+            let count = chunk.len().min(target.len() - filled);
+            let piece = chunk.split_to(count);
+            target[filled..filled + count].copy_from_slice(&piece);
+            filled += count;
+            if chunk.is_empty() {
+                self.body.pop_front();
+            }
+        }
+        self.length -= filled;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Bytes, MIN_SCRATCH_BYTES, RecordKind, Records};
+
+    struct Unpacked {
+        kind: u32,
+        id: u32,
+        number: u32,
+        payload: Vec<u8>,
+    }
+
+    fn unpack(bytes: &[u8]) -> Vec<Unpacked> {
+        let word = |at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap());
+        let mut records = Vec::new();
+        let mut at = 0;
+        while at < bytes.len() {
+            let length = word(at + 12) as usize;
+            let payload = bytes[at + 16..at + 16 + length].to_vec();
+            records.push(Unpacked { kind: word(at), id: word(at + 4), number: word(at + 8), payload });
+            at += 16 + length.next_multiple_of(4);
+        }
+        records
+    }
+
+    #[test]
+    fn records_arrive_in_order_and_whole() {
+        let mut records = Records::default();
+        records.push(RecordKind::Done, 1, 2, Bytes::new());
+        records.push(RecordKind::Closed, 3, 4, Bytes::from_static(b"12345"));
+        records.data(5, [Bytes::from_static(b"ab"), Bytes::from_static(b"c")]);
+        let mut scratch = vec![0xee; MIN_SCRATCH_BYTES];
+        let used = records.pack(&mut scratch);
+        assert!(records.is_empty());
+        let unpacked = unpack(&scratch[..used]);
+        let shown: Vec<_> = unpacked.iter().map(|r| (r.kind, r.id, r.number, r.payload.as_slice())).collect();
+        assert_eq!(shown, [(1, 1, 2, &b""[..]), (4, 3, 4, b"12345"), (7, 5, 0, b"abc")]);
+        assert_eq!(records.pack(&mut scratch), 0);
+    }
+
+    #[test]
+    fn bytes_of_one_stream_are_joined_and_those_of_others_are_not() {
+        let mut records = Records::default();
+        for stream in [1, 1, 2, 1] {
+            records.data(stream, [Bytes::from_static(b"xy")]);
+        }
+        let mut scratch = vec![0; MIN_SCRATCH_BYTES];
+        let used = records.pack(&mut scratch);
+        let lengths: Vec<_> = unpack(&scratch[..used]).iter().map(|r| (r.id, r.payload.len())).collect();
+        assert_eq!(lengths, [(1, 4), (2, 2), (1, 2)]);
+    }
+
+    #[test]
+    fn bytes_that_do_not_fit_are_cut_and_lose_nothing() {
+        let mut records = Records::default();
+        let sent: Vec<u8> = (0..100_003_u32).map(|i| (i % 251) as u8).collect();
+        records.push(RecordKind::Done, 9, 0, Bytes::new());
+        records.data(1, sent.chunks(1_333).map(Bytes::copy_from_slice));
+        records.push(RecordKind::ReadEnd, 1, 0, Bytes::new());
+        let mut received = Vec::new();
+        let mut ended = false;
+        while !records.is_empty() {
+            let mut scratch = vec![0; MIN_SCRATCH_BYTES + 3];
+            let used = records.pack(&mut scratch);
+            assert!(used > 0);
+            for record in unpack(&scratch[..used]) {
+                assert!(!ended);
+                received.extend_from_slice(&record.payload);
+                ended = record.kind == RecordKind::ReadEnd as u32;
+            }
+        }
+        assert!(ended);
+        assert_eq!(received, sent);
+    }
+
+    #[test]
+    fn an_event_is_not_repeated_while_it_waits() {
+        let mut records = Records::default();
+        let mut scratch = vec![0; MIN_SCRATCH_BYTES];
+        for _ in 0..2 {
+            for _ in 0..3 {
+                records.push(RecordKind::Paths, 1, 0, Bytes::new());
+                records.push(RecordKind::Paths, 2, 0, Bytes::new());
+            }
+            let used = records.pack(&mut scratch);
+            assert_eq!(unpack(&scratch[..used]).len(), 2);
+        }
+    }
+
+    #[test]
+    fn a_text_of_any_length_fits() {
+        let mut records = Records::default();
+        records.push(RecordKind::Failed, 1, 1, Bytes::from(vec![b'x'; 1_000_000]));
+        let mut scratch = vec![0; MIN_SCRATCH_BYTES];
+        assert!(records.pack(&mut scratch) > 8_000);
+        assert!(records.is_empty());
+    }
+}

@@ -1,0 +1,183 @@
+//! What an endpoint is opened with: lines of text, `name value…`, so that no code of JavaScript runs while they are
+//! read, as getters of an object would.
+#![forbid(unsafe_code)]
+
+use std::{net::SocketAddr, num::NonZeroU32, str::FromStr, time::Duration};
+
+use iroh::{RelayUrl, endpoint::VarInt};
+
+/// Which relays to be reachable through.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Relays {
+    /// None; the port mapper is off too, and nobody is looked up.
+    Disabled,
+    /// iroh's own, with its look-up of ids.
+    Default,
+    /// These, each with a token for those that ask for one.
+    Custom(Vec<(RelayUrl, Option<String>)>),
+}
+
+/// The settings of one endpoint.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Exactly these sockets; none for all interfaces.
+    pub bind: Vec<SocketAddr>,
+    /// See [`Relays`].
+    pub relays: Relays,
+    /// A connection without a sign of life for this long is over.
+    pub idle_timeout: Duration,
+    /// How often each side says something when there is nothing to say.
+    pub keep_alive: Duration,
+    /// Streams of each kind that a peer may have open at a time, a connection.
+    pub max_streams: NonZeroU32,
+    /// Bytes that a peer may have under way to this side, over all streams of a connection.
+    pub receive_window: VarInt,
+    /// Handshakes of inbound connections at a time.
+    pub max_handshakes: u32,
+    /// Longest time for one of them.
+    pub handshake_timeout: Duration,
+    /// Inbound connections at a time, and from one peer.
+    pub max_connections: u32,
+    /// Inbound connections at a time from one peer.
+    pub max_connections_per_peer: u32,
+    /// The code that those turned away after the handshake are closed with.
+    pub refuse_code: VarInt,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            bind: Vec::new(),
+            relays: Relays::Default,
+            idle_timeout: Duration::from_secs(30),
+            keep_alive: Duration::from_secs(5),
+            max_streams: NonZeroU32::new(1024).unwrap_or(NonZeroU32::MIN),
+            receive_window: VarInt::from_u32(64 * 1024 * 1024),
+            max_handshakes: 256,
+            handshake_timeout: Duration::from_secs(10),
+            max_connections: 100_000,
+            max_connections_per_peer: 1_000,
+            refuse_code: VarInt::from_u32(0),
+        }
+    }
+}
+
+fn number<T: FromStr>(name: &str, value: &str) -> Result<T, String> {
+    value.parse().map_err(|_| format!("{name} {value}: not a number that it could be"))
+}
+
+fn millis(name: &str, value: &str) -> Result<Duration, String> {
+    let count: u32 = number(name, value)?;
+    if count == 0 { Err(format!("{name} 0: must be above 0")) } else { Ok(Duration::from_millis(count.into())) }
+}
+
+fn var_int(name: &str, value: &str) -> Result<VarInt, String> {
+    VarInt::from_u64(number(name, value)?).map_err(|_| format!("{name} {value}: above 2^62 - 1"))
+}
+
+impl Settings {
+    /// Reads lines; what they leave out has its default.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the first line that makes no sense.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let mut settings = Self::default();
+        for line in text.lines().filter(|line| !line.is_empty()) {
+            let (name, value) = line.split_once(' ').ok_or_else(|| format!("{line}: a setting without a value"))?;
+            match name {
+                "bind" => settings.bind.push(value.parse().map_err(|_| format!("bind {value}: not ip:port"))?),
+                "relays" => {
+                    settings.relays = match value {
+                        "disabled" => Relays::Disabled,
+                        "default" => Relays::Default,
+                        _ => return Err(format!("relays {value}: neither disabled nor default")),
+                    };
+                }
+                "relay" => settings.add_relay(value)?,
+                "idle-timeout-ms" => settings.idle_timeout = millis(name, value)?,
+                "keep-alive-ms" => settings.keep_alive = millis(name, value)?,
+                "max-streams" => settings.max_streams = number(name, value)?,
+                "receive-window-bytes" => settings.receive_window = var_int(name, value)?,
+                "max-handshakes" => settings.max_handshakes = number(name, value)?,
+                "handshake-timeout-ms" => settings.handshake_timeout = millis(name, value)?,
+                "max-connections" => settings.max_connections = number(name, value)?,
+                "max-connections-per-peer" => settings.max_connections_per_peer = number(name, value)?,
+                "refuse-code" => settings.refuse_code = var_int(name, value)?,
+                _ => return Err(format!("{name}: there is no such setting")),
+            }
+        }
+        Ok(settings)
+    }
+
+    fn add_relay(&mut self, value: &str) -> Result<(), String> {
+        let (url, token) = value.split_once(' ').map_or((value, None), |(url, token)| (url, Some(token.to_owned())));
+        let url: RelayUrl = url.parse().map_err(|_| format!("relay {url}: not a URL"))?;
+        match &mut self.relays {
+            Relays::Custom(list) => list.push((url, token)),
+            relays => *relays = Relays::Custom(vec![(url, token)]),
+        }
+        Ok(())
+    }
+
+    /// Whether no packet could leave the machine anyway.
+    #[must_use]
+    pub fn is_loopback_only(&self) -> bool {
+        !self.bind.is_empty() && self.bind.iter().all(|address| address.ip().is_loopback())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Relays, Settings};
+    use std::time::Duration;
+
+    #[test]
+    fn nothing_said_is_all_defaults() {
+        assert_eq!(Settings::parse("").unwrap(), Settings::default());
+    }
+
+    #[test]
+    fn every_setting_is_read() {
+        let text = "bind 127.0.0.1:0\nbind [::1]:7\nrelays disabled\nidle-timeout-ms 12\nkeep-alive-ms 3\nmax-streams 4\n\
+            receive-window-bytes 5\nmax-handshakes 6\nhandshake-timeout-ms 7\nmax-connections 8\n\
+            max-connections-per-peer 9\nrefuse-code 4294967297\n";
+        let settings = Settings::parse(text).unwrap();
+        assert_eq!(settings.bind.len(), 2);
+        assert!(settings.is_loopback_only());
+        assert_eq!(settings.relays, Relays::Disabled);
+        assert_eq!(settings.idle_timeout, Duration::from_millis(12));
+        assert_eq!(settings.keep_alive, Duration::from_millis(3));
+        assert_eq!(settings.max_streams.get(), 4);
+        assert_eq!(settings.receive_window.into_inner(), 5);
+        assert_eq!((settings.max_handshakes, settings.handshake_timeout.as_millis()), (6, 7));
+        assert_eq!((settings.max_connections, settings.max_connections_per_peer), (8, 9));
+        assert_eq!(settings.refuse_code.into_inner(), 0x1_0000_0001);
+    }
+
+    #[test]
+    fn relays_have_tokens_or_none() {
+        let settings = Settings::parse("relay http://127.0.0.1:1/\nrelay https://r.example/ secret\n").unwrap();
+        let Relays::Custom(relays) = settings.relays else { panic!() };
+        let tokens: Vec<_> = relays.iter().map(|(_, token)| token.as_deref()).collect();
+        assert_eq!(tokens, [None, Some("secret")]);
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_named() {
+        for (text, words) in [
+            ("bind localhost:1", "bind localhost:1: not ip:port"),
+            ("relays off", "neither"),
+            ("relay nowhere", "not a URL"),
+            ("idle-timeout-ms 0", "above 0"),
+            ("idle-timeout-ms -1", "not a number"),
+            ("max-streams 0", "not a number"),
+            ("refuse-code 4611686018427387904", "above"),
+            ("colour green", "no such setting"),
+            ("bind", "without a value"),
+        ] {
+            let error = Settings::parse(text).unwrap_err();
+            assert!(error.contains(words), "{text}: {error}");
+        }
+    }
+}

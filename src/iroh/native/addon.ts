@@ -1,0 +1,92 @@
+/**
+ * The native addon (`native/src/lib.rs`): its functions, and where it is found. Every function returns at once; what
+ * takes time is answered by records. Functions on handles return false, or 0, when the handle is over; what is no
+ * handle, context or value at all makes them throw.
+ *
+ * @module
+ */
+import { createRequire } from 'node:module'
+import { P2PError } from '../../core/errors.ts'
+
+/** What the addon exports. Codes are whole numbers up to 2^53 - 1. */
+export interface NativeAddon {
+  version(): string
+  liveHandles(): number
+  openContext(bell: () => void): number
+  closeContext(context: number): void
+  keepAlive(context: number, alive: boolean): void
+  drain(context: number, scratch: Uint8Array): number
+  ringAgain(context: number): void
+  bind(context: number, token: number, key: Uint8Array, settings: string): void
+  closeEndpoint(context: number, token: number, endpoint: number): void
+  endpointInfo(context: number, endpoint: number): string
+  turnedAway(context: number, endpoint: number): number
+  setAlpns(context: number, endpoint: number, alpns: Uint8Array): boolean
+  setAccess(context: number, endpoint: number, onlyAllowed: boolean, allow: Uint8Array, deny: Uint8Array): boolean
+  setExternalAddress(context: number, endpoint: number, address: string, add: boolean): boolean
+  setRelay(context: number, endpoint: number, url: string, token: string, add: boolean): boolean
+  networkChange(context: number, endpoint: number): boolean
+  connect(context: number, token: number, endpoint: number, peer: Uint8Array, alpn: Uint8Array, addresses: string): void
+  cancel(context: number, token: number): void
+  closeConnection(context: number, connection: number, code: number, reason: Uint8Array): boolean
+  acceptMore(context: number, connection: number, twoWay: number, oneWay: number, datagrams: number): boolean
+  watchPaths(context: number, connection: number): boolean
+  paths(context: number, connection: number): string
+  stats(context: number, connection: number): number[]
+  maxDatagramSize(context: number, connection: number): number
+  sendDatagram(context: number, connection: number, bytes: Uint8Array): number
+  openStream(context: number, connection: number, twoWay: boolean, loudly: boolean): number
+  write(context: number, stream: number, bytes: Uint8Array, tell: boolean): boolean
+  finish(context: number, stream: number, tell: boolean): boolean
+  reset(context: number, stream: number, code: number): boolean
+  stop(context: number, stream: number, code: number): boolean
+  readMore(context: number, stream: number, bytes: number): boolean
+}
+
+/** Where `npm run build:native` leaves the addon. */
+const BUILT = '../../../build/native/p2p.node'
+
+/** The version that this door speaks with; a record or a call that differs makes another. */
+const VERSION = '0.1.0'
+
+/** The package that holds the addon for this platform. */
+export function platformPackage(): string {
+  const { platform, arch } = process
+  if (platform !== 'linux') return `@moosicbox/p2p-${platform}-${arch}${platform === 'win32' ? '-msvc' : ''}`
+  const report = process.report?.getReport() as { readonly header?: { readonly glibcVersionRuntime?: string } }
+  return `@moosicbox/p2p-linux-${arch}-${report?.header?.glibcVersionRuntime === undefined ? 'musl' : 'gnu'}`
+}
+
+/**
+ * The addon: the one built here, or that of this platform's package.
+ *
+ * @param require for tests
+ * @throws P2PError `unsupported` when there is none for this platform, or it is of another version
+ */
+export function loadAddon(require: (id: string) => unknown = createRequire(import.meta.url)): NativeAddon {
+  const name = platformPackage()
+  const failures: unknown[] = []
+  for (const id of [BUILT, name]) {
+    let addon: NativeAddon
+    try {
+      addon = require(id) as NativeAddon
+    } catch (error) {
+      failures.push(error)
+      continue
+    }
+    const version = addon.version().split(' ')[0]
+    if (version === VERSION) return addon
+    const message = `the native door is of version ${version}, and this package needs ${VERSION}: npm run build:native`
+    throw P2PError.of('unsupported', message, { what: `${id} ${version}`, backend: 'iroh (native)' })
+  }
+  const found = failures.find((error) => (error as { readonly code?: unknown }).code !== 'MODULE_NOT_FOUND')
+  const message = found
+    ? 'the native door cannot be loaded here; `cause` says why'
+    : `there is no native door: npm run build:native builds it where Rust is, or install ${name}`
+  throw P2PError.of(
+    'unsupported',
+    message,
+    { what: name, backend: 'iroh (native)' },
+    { cause: found ?? new AggregateError(failures, 'the places that were tried') },
+  )
+}

@@ -1,0 +1,268 @@
+/**
+ * A connection over the addon.
+ *
+ * @module
+ */
+import type { CarrierClose, CarrierReceiveStream, CarrierSendStream, CarrierStream } from '../../core/carrier.ts'
+import type { P2PPath } from '../../core/connection.ts'
+import type { NodeId } from '../../core/node-id.ts'
+import { P2P_ALPN } from '../../core/system.ts'
+import type { IrohCarrierConnection } from '../binding.ts'
+import { closeError, streamErrors } from '../errors.ts'
+import type { NativeDoor } from './door.ts'
+import { closeOf } from './errors.ts'
+import { NativeStream } from './stream.ts'
+
+/** Streams that may wait to be opened by the transport; whoever wants more waits. */
+const MAX_OPENING = 256
+
+/** The addon accepts 256 ahead, and is told in lots. */
+const ACCEPT_LOT = 64
+
+/** Datagrams that are asked for at a time, once somebody reads them. */
+const DATAGRAM_LOT = 32
+
+const UNSUPPORTED = 3
+const TOO_LARGE = 2
+
+interface Waiting<T> {
+  readonly resolve: (value: T) => void
+  readonly reject: (error: unknown) => void
+}
+
+/** What waits to be taken, and who waits for it. */
+class Inbox<T> {
+  readonly values: T[] = []
+  readonly #waiting: Waiting<T>[] = []
+
+  push(value: T): void {
+    const next = this.#waiting.shift()
+    if (next) next.resolve(value)
+    else this.values.push(value)
+  }
+
+  wait(): Promise<T> {
+    return new Promise((resolve, reject) => this.#waiting.push({ resolve, reject }))
+  }
+
+  fail(error: unknown): void {
+    for (const waiting of this.#waiting.splice(0)) waiting.reject(error)
+  }
+}
+
+/** One connection. */
+export class NativeConnection implements IrohCarrierConnection {
+  readonly remoteId: NodeId
+  readonly alpn: string
+  readonly closed: Promise<CarrierClose>
+  readonly door: NativeDoor
+  /** Whether the addon tells when what was finished has arrived; on our own protocol the peer's library does. */
+  readonly tracksDelivery: boolean
+  readonly #handle: number
+  readonly #streams = new Set<NativeStream>()
+  readonly #twoWay = new Inbox<NativeStream>()
+  readonly #oneWay = new Inbox<NativeStream>()
+  readonly #datagrams = new Inbox<Uint8Array>()
+  #taken = { twoWay: 0, oneWay: 0 }
+  #datagramRoom = 0
+  #opening = 0
+  readonly #openers: Waiting<void>[] = []
+  readonly #pathListeners = new Set<() => void>()
+  #close: CarrierClose | undefined
+  #held = true
+  /** Nothing comes from the addon any more. */
+  #ended = false
+  #resolveClosed!: (close: CarrierClose) => void
+
+  constructor(handle: number, door: NativeDoor, remoteId: NodeId, alpn: string) {
+    this.#handle = handle
+    this.door = door
+    this.remoteId = remoteId
+    this.alpn = alpn
+    this.tracksDelivery = alpn !== P2P_ALPN
+    this.closed = new Promise((resolve) => {
+      this.#resolveClosed = resolve
+    })
+    door.connections.set(handle, this)
+    door.hold()
+  }
+
+  /** How it ended, if it has. */
+  get ending(): CarrierClose | undefined {
+    return this.#close
+  }
+
+  async openBi(): Promise<CarrierStream> {
+    return this.#open(true)
+  }
+
+  async openUni(): Promise<CarrierSendStream> {
+    return this.#open(false)
+  }
+
+  async acceptBi(): Promise<CarrierStream> {
+    return this.#accept(this.#twoWay, 'twoWay')
+  }
+
+  async acceptUni(): Promise<CarrierReceiveStream> {
+    return this.#accept(this.#oneWay, 'oneWay')
+  }
+
+  sendDatagram(bytes: Uint8Array): void {
+    if (this.#close) throw closeError(this.#close)
+    const answer = this.door.addon.sendDatagram(this.door.context, this.#handle, bytes)
+    if (answer === 0) return
+    if (answer === TOO_LARGE) throw streamErrors.datagramTooLarge(bytes.length, this.maxDatagramBytes())
+    if (answer === UNSUPPORTED) throw streamErrors.datagramFailed()
+    // It is over, which will be told in a moment; until then it is as good as lost on the way.
+  }
+
+  async readDatagram(): Promise<Uint8Array> {
+    const { values } = this.#datagrams
+    const waiting = values.shift()
+    if (waiting) return waiting
+    if (this.#ended && this.#close) throw closeError(this.#close)
+    if (this.#datagramRoom === 0) {
+      this.#datagramRoom = DATAGRAM_LOT
+      this.door.addon.acceptMore(this.door.context, this.#handle, 0, 0, DATAGRAM_LOT)
+    }
+    return this.#datagrams.wait()
+  }
+
+  maxDatagramBytes(): number {
+    return this.#close ? 0 : this.door.addon.maxDatagramSize(this.door.context, this.#handle)
+  }
+
+  close(code: number, reason: string): void {
+    if (this.#close) return
+    this.door.addon.closeConnection(this.door.context, this.#handle, code, new TextEncoder().encode(reason))
+    this.#end({ closeCode: code, reason, by: 'local' })
+    this.acceptEnded()
+  }
+
+  paths(): readonly P2PPath[] {
+    if (this.#close) return []
+    return this.door.addon
+      .paths(this.door.context, this.#handle)
+      .split('\n')
+      .slice(0, -1)
+      .map((line) => {
+        const [kind, remote = '', selected, rttUs] = line.split(' ')
+        return {
+          kind: kind === 'relay' ? 'relay' : 'direct',
+          remote,
+          selected: selected === 'selected',
+          rttMs: Number(rttUs) / 1000,
+        }
+      })
+  }
+
+  onPathChange(listener: () => void): Disposable {
+    // An object of its own, so that one listener given twice is called twice.
+    const entry = (): void => listener()
+    if (!this.#close) {
+      if (this.#pathListeners.size === 0) this.door.addon.watchPaths(this.door.context, this.#handle)
+      this.#pathListeners.add(entry)
+    }
+    return { [Symbol.dispose]: () => void this.#pathListeners.delete(entry) }
+  }
+
+  /** A stream that the peer has opened. For the door, as those below. */
+  accepted(handle: number, twoWay: boolean): void {
+    const stream = new NativeStream(handle, this, twoWay, true)
+    this.#keep(stream)
+    if (this.#close) stream.connectionOver(this.#close, false)
+    const inbox = twoWay ? this.#twoWay : this.#oneWay
+    inbox.push(stream)
+  }
+
+  opened(): void {
+    this.#opening--
+    this.#openers.shift()?.resolve()
+  }
+
+  datagram(bytes: Uint8Array): void {
+    this.#datagramRoom--
+    this.#datagrams.push(bytes)
+  }
+
+  pathsChanged(): void {
+    for (const listener of this.#pathListeners) listener()
+  }
+
+  /** The transport says that it is over. */
+  over(by: number, code: number, reason: string): void {
+    if (!this.#close) this.#end(closeOf(by, code, reason))
+  }
+
+  /** Nothing that had arrived is left. */
+  acceptEnded(): void {
+    if (!this.#close || this.#ended) return
+    this.#ended = true
+    this.door.connections.delete(this.#handle)
+    const error = closeError(this.#close)
+    for (const inbox of [this.#twoWay, this.#oneWay, this.#datagrams]) inbox.fail(error)
+    this.#release()
+  }
+
+  forget(stream: NativeStream): void {
+    this.#streams.delete(stream)
+    this.door.streams.delete(stream.handle)
+  }
+
+  #keep(stream: NativeStream): void {
+    this.#streams.add(stream)
+    this.door.streams.set(stream.handle, stream)
+  }
+
+  async #open(twoWay: boolean): Promise<NativeStream> {
+    if (this.#close) throw closeError(this.#close)
+    if (this.#opening >= MAX_OPENING) {
+      await new Promise<void>((resolve, reject) => {
+        this.#openers.push({ resolve, reject })
+      })
+      if (this.#close) throw closeError(this.#close)
+    }
+    this.#opening++
+    const loudly = this.#opening >= MAX_OPENING
+    const handle = this.door.addon.openStream(this.door.context, this.#handle, twoWay, loudly)
+    if (handle === 0) throw closeError(await this.closed)
+    const stream = new NativeStream(handle, this, true, twoWay)
+    this.#keep(stream)
+    return stream
+  }
+
+  async #accept(inbox: Inbox<NativeStream>, kind: 'twoWay' | 'oneWay'): Promise<NativeStream> {
+    const waiting = inbox.values.shift()
+    if (!waiting && this.#ended && this.#close) throw closeError(this.#close)
+    const stream = waiting ?? (await inbox.wait())
+    const taken = ++this.#taken[kind]
+    if (taken === ACCEPT_LOT && !this.#close) {
+      this.#taken[kind] = 0
+      const [twoWay, oneWay] = kind === 'twoWay' ? [ACCEPT_LOT, 0] : [0, ACCEPT_LOT]
+      this.door.addon.acceptMore(this.door.context, this.#handle, twoWay, oneWay, 0)
+    }
+    return stream
+  }
+
+  #end(close: CarrierClose): void {
+    this.#close = close
+    this.#pathListeners.clear()
+    const error = closeError(close)
+    for (const opener of this.#openers.splice(0)) opener.reject(error)
+    const local = close.by === 'local'
+    for (const stream of this.#streams) stream.connectionOver(close, local)
+    if (local) {
+      this.#twoWay.values.length = 0
+      this.#oneWay.values.length = 0
+      this.#datagrams.values.length = 0
+    }
+    this.#resolveClosed(close)
+  }
+
+  #release(): void {
+    if (!this.#held) return
+    this.#held = false
+    this.door.release()
+  }
+}

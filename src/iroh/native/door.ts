@@ -1,0 +1,175 @@
+/**
+ * One context of the addon: hands out tokens, drains records when the bell rings, and keeps the process alive while
+ * something is in flight or listening.
+ *
+ * @module
+ */
+import type { Failed } from './errors.ts'
+import { FAILURE } from './errors.ts'
+import type { NativeAddon } from './addon.ts'
+import type { NativeConnection } from './connection.ts'
+import { MORE, RECORD, Scratch } from './records.ts'
+import type { NativeStream } from './stream.ts'
+
+const SCRATCH_BYTES = 262_144
+
+/** Bytes of streams from here on are handed out as parts of the scratch memory when most of that is of such. */
+const SHARED_BYTES = 16_384
+
+/** As many scratches a ring of the bell; then everybody else has a turn. */
+const MAX_ROUNDS = 4
+
+/** What becomes of a call. */
+export interface Pending {
+  /** Called as the record is read, so before those about `handle`. */
+  done(handle: number): void
+  failed(failed: Failed): void
+}
+
+/** What the endpoint of this context hears. */
+export interface DoorEvents {
+  incoming(connection: number, peer: Uint8Array, alpn: string): void
+  addressChanged(): void
+}
+
+/** One context. */
+export class NativeDoor {
+  readonly addon: NativeAddon
+  readonly context: number
+  readonly connections: Map<number, NativeConnection> = new Map()
+  readonly streams: Map<number, NativeStream> = new Map()
+  events: DoorEvents | undefined
+  readonly #pending = new Map<number, Pending>()
+  #scratch = new Scratch(SCRATCH_BYTES)
+  #share = false
+  #shared = false
+  #lastToken = 0
+  #holds = 0
+  #closed = false
+
+  constructor(addon: NativeAddon) {
+    this.addon = addon
+    this.context = addon.openContext(() => this.#drain())
+  }
+
+  /** A token for a call; until it is answered the process stays alive. */
+  token(pending: Pending): number {
+    const token = (this.#lastToken = (this.#lastToken + 1) >>> 0)
+    this.#pending.set(token, pending)
+    this.hold()
+    return token
+  }
+
+  /** Takes back a token whose call has thrown. */
+  revoke(token: number): void {
+    if (this.#pending.delete(token)) this.release()
+  }
+
+  /** Keeps the process alive until as many `release`s. */
+  hold(): void {
+    this.#holds++
+    if (this.#holds === 1 && !this.#closed) this.addon.keepAlive(this.context, true)
+  }
+
+  /** See {@link hold}. */
+  release(): void {
+    this.#holds--
+    if (this.#holds === 0 && !this.#closed) this.addon.keepAlive(this.context, false)
+  }
+
+  /** Ends the context; whoever waits is told. */
+  close(): void {
+    if (this.#closed) return
+    this.#closed = true
+    this.addon.closeContext(this.context)
+    const pending = [...this.#pending.values()]
+    this.#pending.clear()
+    for (const call of pending) call.failed({ kind: FAILURE.endpointClosed, text: '', closeCode: 0 })
+  }
+
+  #drain(): void {
+    for (let round = 0; !this.#closed; round++) {
+      if (round === MAX_ROUNDS) {
+        this.addon.ringAgain(this.context)
+        return
+      }
+      const scratch = this.#scratch
+      const result = this.addon.drain(this.context, scratch.bytes)
+      const used = result % MORE
+      // Handing out parts of it saves a copy; it is worth a new one when what is handed out is most of it.
+      this.#share = used >= SCRATCH_BYTES / 2
+      scratch.read(used, this.#deliver)
+      if (this.#shared) this.#scratch = new Scratch(SCRATCH_BYTES)
+      this.#shared = false
+      if (result < MORE) return
+    }
+  }
+
+  readonly #deliver = (kind: number, id: number, number: number, start: number, end: number): void => {
+    const scratch = this.#scratch
+    switch (kind) {
+      case RECORD.data:
+        this.streams.get(id)?.received(this.#take(start, end))
+        break
+      case RECORD.readEnd:
+        this.streams.get(id)?.readEnded(number, end > start ? scratch.code(start) : 0)
+        break
+      case RECORD.twoWay:
+      case RECORD.oneWay:
+        this.connections.get(id)?.accepted(number, kind === RECORD.twoWay)
+        break
+      case RECORD.opened:
+        this.connections.get(id)?.opened()
+        break
+      case RECORD.drained:
+        this.streams.get(id)?.drained()
+        break
+      case RECORD.writeEnd:
+        this.streams.get(id)?.writeEnded(number, end > start ? scratch.code(start) : 0)
+        break
+      case RECORD.acknowledged:
+        this.streams.get(id)?.settled(number, end > start ? scratch.code(start) : 0)
+        break
+      case RECORD.closed:
+        this.connections.get(id)?.over(number, scratch.code(start), scratch.text(start, end, true))
+        break
+      case RECORD.acceptEnd:
+        this.connections.get(id)?.acceptEnded()
+        break
+      case RECORD.datagram:
+        this.connections.get(id)?.datagram(scratch.bytes.slice(start, end))
+        break
+      case RECORD.paths:
+        this.connections.get(id)?.pathsChanged()
+        break
+      case RECORD.incoming:
+        this.events?.incoming(number, scratch.bytes.slice(start, start + 32), scratch.text(start + 32, end, false))
+        break
+      case RECORD.address:
+        this.events?.addressChanged()
+        break
+      case RECORD.done:
+        this.#settle(id)?.done(number)
+        break
+      case RECORD.failed: {
+        const hasCode = number === FAILURE.closedByPeer
+        const closeCode = hasCode ? scratch.code(start) : 0
+        this.#settle(id)?.failed({ kind: number, text: scratch.text(start, end, hasCode), closeCode })
+        break
+      }
+    }
+  }
+
+  #settle(token: number): Pending | undefined {
+    const pending = this.#pending.get(token)
+    if (pending) this.revoke(token)
+    return pending
+  }
+
+  #take(start: number, end: number): Uint8Array {
+    const { bytes } = this.#scratch
+    if (!this.#share || end - start < SHARED_BYTES) return bytes.slice(start, end)
+    this.#shared = true
+    return bytes.subarray(start, end)
+  }
+}

@@ -1,0 +1,195 @@
+/**
+ * An endpoint over the addon.
+ *
+ * @module
+ */
+import { P2PAddress, parseSocketAddress } from '../../core/address.ts'
+import type { CarrierCapabilities, CarrierConnection, CarrierTarget } from '../../core/carrier.ts'
+import { P2PError } from '../../core/errors.ts'
+import { NodeId } from '../../core/node-id.ts'
+import type { Runtime } from '../../core/runtime.ts'
+import { isLoopback } from '../addresses.ts'
+import type { IrohAccess, IrohEndpoint } from '../binding.ts'
+import { closeError, connectErrors, NODE_CLOSED } from '../errors.ts'
+import { NativeConnection } from './connection.ts'
+import type { NativeDoor } from './door.ts'
+import { connectError } from './errors.ts'
+
+/** What an endpoint is made of. */
+export interface NativeEndpointOptions {
+  readonly handle: number
+  readonly door: NativeDoor
+  readonly nodeId: NodeId
+  readonly runtime: Runtime
+  readonly loopbackOnly: boolean
+  /** Whether relays can be used, and whether ids without addresses can be looked up. */
+  readonly relays: boolean
+  readonly looksUp: boolean
+}
+
+/** Where an endpoint can be reached, as the addon tells it. */
+interface EndpointInfo {
+  readonly direct: readonly string[]
+  readonly relays: readonly string[]
+  readonly bound: readonly string[]
+}
+
+/** One node's transport. */
+export class NativeEndpoint implements IrohEndpoint {
+  readonly capabilities: CarrierCapabilities = { abortsBlockedStreams: true, confirmsDelivery: true }
+  onIncoming: (connection: CarrierConnection) => void = (connection) => connection.close(0, 'nobody listens')
+  readonly #options: NativeEndpointOptions
+  readonly #bound: readonly string[]
+  readonly #addressListeners = new Set<() => void>()
+  #lastAddress: P2PAddress
+  #serves = false
+  #closing: Promise<void> | undefined
+
+  constructor(options: NativeEndpointOptions) {
+    this.#options = options
+    this.#lastAddress = new P2PAddress(options.nodeId, [])
+    this.#bound = this.#info().bound
+    options.door.events = {
+      incoming: (handle, peer, alpn) => this.#incoming(handle, peer, alpn),
+      addressChanged: () => {
+        for (const listener of this.#addressListeners) listener()
+      },
+    }
+  }
+
+  connect(target: CarrierTarget): Promise<CarrierConnection> {
+    return new Promise((resolve, reject) => {
+      const { door, handle, runtime, loopbackOnly } = this.#options
+      const { address, alpn, signal } = target
+      if (signal.aborted) throw P2PError.aborted(signal, 'connect')
+      if (this.#closing) throw closeError(NODE_CLOSED)
+      // Packets to other machines would not leave a loopback socket, but the transport would try.
+      const direct = address.direct.filter((remote) => !loopbackOnly || isLoopback(remote))
+      const relays = this.#options.relays ? address.relays : []
+      if (direct.length === 0 && relays.length === 0 && !this.#options.looksUp) throw connectErrors.noRoute(address.id)
+      const startedMs = runtime.now()
+      const abort = (): void => {
+        reject(P2PError.aborted(signal, 'connect'))
+        door.addon.cancel(door.context, token)
+      }
+      const token = door.token({
+        done: (connection) => {
+          signal.removeEventListener('abort', abort)
+          const made = new NativeConnection(connection, door, address.id, alpn)
+          if (signal.aborted) made.close(0, 'the caller had given up')
+          else resolve(made)
+        },
+        failed: (failed) => {
+          signal.removeEventListener('abort', abort)
+          reject(connectError(failed, address.id, alpn, runtime.now() - startedMs))
+        },
+      })
+      const lines = [...direct.map((remote) => `direct ${remote}`), ...relays.map((url) => `relay ${url}`)].join('\n')
+      try {
+        const peer = address.id.asBytes()
+        door.addon.connect(door.context, token, handle, peer, new TextEncoder().encode(alpn), lines)
+      } catch (error) {
+        door.revoke(token)
+        throw P2PError.from(error, 'connection-failed', `connecting to ${address.id.fmtShort()} failed`, {})
+      }
+      signal.addEventListener('abort', abort, { once: true })
+    })
+  }
+
+  setAlpns(alpns: readonly string[]): void {
+    if (this.#closing) return
+    const { door, handle } = this.#options
+    const encoded = alpns.map((alpn) => new TextEncoder().encode(alpn))
+    door.addon.setAlpns(door.context, handle, Buffer.concat(encoded.flatMap((alpn) => [Buffer.of(alpn.length), alpn])))
+    this.#serve(alpns.length > 0)
+  }
+
+  setAccess(access: IrohAccess): void {
+    if (this.#closing) return
+    const { door, handle } = this.#options
+    const pack = (ids: IrohAccess['deny']): Uint8Array => Buffer.concat((ids ?? []).map((id) => id.asBytes()))
+    door.addon.setAccess(door.context, handle, access.allow !== undefined, pack(access.allow), pack(access.deny))
+  }
+
+  address(): P2PAddress {
+    if (!this.#closing) {
+      const { direct, relays } = this.#info()
+      this.#lastAddress = new P2PAddress(this.#options.nodeId, direct, relays)
+    }
+    return this.#lastAddress
+  }
+
+  watchAddress(listener: () => void): Disposable {
+    // An object of its own, so that one listener given twice is called twice.
+    const entry = (): void => listener()
+    this.#addressListeners.add(entry)
+    return { [Symbol.dispose]: () => void this.#addressListeners.delete(entry) }
+  }
+
+  boundAddresses(): readonly string[] {
+    return this.#bound
+  }
+
+  online(timeoutMs: number): Promise<boolean> {
+    const isOnline = (): boolean => this.address().relays.length > 0
+    if (isOnline()) return Promise.resolve(true)
+    if (!this.#options.relays || this.#closing || timeoutMs === 0) return Promise.resolve(false)
+    return new Promise((resolve) => {
+      const done = (): void => {
+        timer.cancel()
+        this.#addressListeners.delete(look)
+        resolve(isOnline())
+      }
+      const look = (): void => {
+        if (this.#closing || isOnline()) done()
+      }
+      const timer = this.#options.runtime.setTimer(timeoutMs, done)
+      this.#addressListeners.add(look)
+    })
+  }
+
+  close(): Promise<void> {
+    return (this.#closing ??= this.#close())
+  }
+
+  async #close(): Promise<void> {
+    const { door, handle } = this.#options
+    this.#lastAddress = new P2PAddress(this.#options.nodeId, this.#info().direct, this.#info().relays)
+    for (const connection of door.connections.values()) {
+      connection.close(NODE_CLOSED.closeCode, NODE_CLOSED.reason)
+    }
+    this.#serve(false)
+    await new Promise<void>((resolve) => {
+      const token = door.token({ done: () => resolve(), failed: () => resolve() })
+      door.addon.closeEndpoint(door.context, token, handle)
+    })
+    door.close()
+    for (const listener of this.#addressListeners) listener()
+  }
+
+  #serve(serves: boolean): void {
+    if (serves === this.#serves) return
+    this.#serves = serves
+    if (serves) this.#options.door.hold()
+    else this.#options.door.release()
+  }
+
+  #incoming(handle: number, peer: Uint8Array, alpn: string): void {
+    const connection = new NativeConnection(handle, this.#options.door, NodeId.fromPublicKey(peer), alpn)
+    if (this.#closing) connection.close(NODE_CLOSED.closeCode, NODE_CLOSED.reason)
+    else this.onIncoming(connection)
+  }
+
+  #info(): EndpointInfo {
+    const { door, handle } = this.#options
+    const lines = door.addon.endpointInfo(door.context, handle).split('\n')
+    const of = (kind: string): string[] =>
+      lines.filter((line) => line.startsWith(`${kind} `)).map((line) => line.slice(kind.length + 1))
+    return {
+      // Link-local addresses carry the name of an interface, which means nothing elsewhere.
+      direct: of('direct').filter((text) => parseSocketAddress(text) !== undefined),
+      relays: of('relay'),
+      bound: of('bound'),
+    }
+  }
+}

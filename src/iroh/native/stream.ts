@@ -1,0 +1,249 @@
+/**
+ * A stream over the addon: both halves. Writes are copied at once and resolve at once while the addon holds little; what
+ * the peer sends comes unasked, as far as there is room.
+ *
+ * @module
+ */
+import type { CarrierClose, CarrierReceiveStream, CarrierSendStream, CarrierStream } from '../../core/carrier.ts'
+import type { P2PError } from '../../core/errors.ts'
+import { closeError, streamErrors } from '../errors.ts'
+import type { NativeConnection } from './connection.ts'
+import type { NativeDoor } from './door.ts'
+import { HALF_END } from './records.ts'
+
+/** Larger writes go in pieces of this size. */
+const PIECE_BYTES = 65_536
+
+/** Bytes that the addon may hold before the transport takes them. */
+const HELD_BYTES = 524_288
+
+/** It tells when it has passed on as many. */
+const TOLD_BYTES = 131_072
+
+/** Bytes taken from a stream before the addon is told that there is room again; it sends 262144 ahead. */
+const ROOM_BYTES = 65_536
+
+interface Waiting<T> {
+  readonly resolve: (value: T) => void
+  readonly reject: (error: unknown) => void
+}
+
+/** One stream; of a one-way one only half is used. */
+export class NativeStream implements CarrierStream, CarrierSendStream, CarrierReceiveStream {
+  readonly handle: number
+  readonly #connection: NativeConnection
+  readonly #door: NativeDoor
+  #sending: 'open' | 'finished' | P2PError
+  #stopCode: number | undefined
+  #heldBytes = 0
+  #untoldBytes = 0
+  /** How many bytes each answer that is awaited stands for. */
+  readonly #told: number[] = []
+  #writer: Waiting<void> | undefined
+  #delivery: 'unknown' | 'arrived' | P2PError = 'unknown'
+  #confirming: Waiting<void>[] | undefined
+  #receiving: 'open' | 'ended' | 'lost' | P2PError
+  readonly #chunks: Uint8Array[] = []
+  #takenBytes = 0
+  #reader: (Waiting<Uint8Array | undefined> & { readonly maxBytes: number }) | undefined
+
+  constructor(handle: number, connection: NativeConnection, sends: boolean, receives: boolean) {
+    this.handle = handle
+    this.#connection = connection
+    this.#door = connection.door
+    this.#sending = sends ? 'open' : 'finished'
+    this.#receiving = receives ? 'open' : 'ended'
+    this.#delivery = sends ? 'unknown' : 'arrived'
+  }
+
+  get send(): CarrierSendStream {
+    return this
+  }
+
+  get receive(): CarrierReceiveStream {
+    return this
+  }
+
+  async write(bytes: Uint8Array): Promise<void> {
+    this.#checkSending()
+    const plain = bytes.buffer instanceof SharedArrayBuffer ? Uint8Array.from(bytes) : bytes
+    const { length } = plain
+    if (length <= PIECE_BYTES && this.#heldBytes < HELD_BYTES) {
+      this.#push(plain)
+      return
+    }
+    for (let start = 0; start < length; start += PIECE_BYTES) {
+      while (this.#heldBytes >= HELD_BYTES) {
+        await new Promise<void>((resolve, reject) => {
+          this.#writer = { resolve, reject }
+        })
+        this.#checkSending()
+      }
+      this.#push(plain.subarray(start, start + PIECE_BYTES))
+    }
+  }
+
+  async finish(): Promise<void> {
+    if (this.#stopCode !== undefined) return
+    this.#checkSending()
+    const { tracksDelivery } = this.#connection
+    this.#door.addon.finish(this.#door.context, this.handle, tracksDelivery)
+    this.#sending = 'finished'
+    if (!tracksDelivery) this.#retire()
+  }
+
+  reset(code: number): void {
+    if (this.#sending !== 'open') return
+    this.#door.addon.reset(this.#door.context, this.handle, code)
+    this.#endSending(streamErrors.finished())
+  }
+
+  async acknowledged(): Promise<void> {
+    if (this.#stopCode !== undefined) throw streamErrors.stoppedByPeer(this.#stopCode)
+    if (this.#sending !== 'finished') throw this.#sending === 'open' ? streamErrors.unfinished() : this.#sending
+    if (this.#delivery === 'arrived') return
+    if (this.#delivery !== 'unknown') throw this.#delivery
+    await new Promise<void>((resolve, reject) => {
+      this.#confirming ??= []
+      this.#confirming.push({ resolve, reject })
+    })
+  }
+
+  async read(maxBytes: number): Promise<Uint8Array | undefined> {
+    if (this.#chunks.length > 0) return this.#take(maxBytes)
+    if (this.#receiving === 'ended') return undefined
+    if (typeof this.#receiving === 'object') throw this.#receiving
+    return new Promise((resolve, reject) => {
+      this.#reader = { resolve, reject, maxBytes }
+    })
+  }
+
+  stop(code: number): void {
+    if (this.#receiving !== 'open' && this.#receiving !== 'lost') {
+      this.#chunks.length = 0
+      return
+    }
+    this.#door.addon.stop(this.#door.context, this.handle, code)
+    this.#chunks.length = 0
+    this.#endReceiving(streamErrors.stoppedHere(code))
+  }
+
+  /** The transport has taken the oldest bytes that it was to tell of. For the door, as those below. */
+  drained(): void {
+    this.#heldBytes -= this.#told.shift() ?? 0
+    if (this.#heldBytes >= HELD_BYTES) return
+    this.#writer?.resolve()
+    this.#writer = undefined
+  }
+
+  writeEnded(how: number, code: number): void {
+    // When the connection is over `connectionOver` comes too, with the reason.
+    if (how !== HALF_END.byPeer) return
+    this.#stopCode = code
+    if (this.#sending === 'open') this.#endSending(streamErrors.stoppedByPeer(code))
+  }
+
+  settled(how: number, code: number): void {
+    if (how === HALF_END.lost) return
+    if (how === HALF_END.byPeer) this.#stopCode = code
+    this.#deliver(how === HALF_END.clean ? 'arrived' : streamErrors.stoppedByPeer(code))
+  }
+
+  received(chunk: Uint8Array): void {
+    if (this.#receiving !== 'open') return
+    this.#chunks.push(chunk)
+    const reader = this.#reader
+    if (!reader) return
+    this.#reader = undefined
+    reader.resolve(this.#take(reader.maxBytes))
+  }
+
+  readEnded(how: number, code: number): void {
+    if (this.#receiving !== 'open') return
+    if (how === HALF_END.byPeer) {
+      this.#endReceiving(streamErrors.resetByPeer(code))
+    } else if (how === HALF_END.clean) {
+      this.#endReceiving('ended')
+    } else {
+      this.#receiving = 'lost'
+      const { ending } = this.#connection
+      if (ending) this.#endReceiving(closeError(ending))
+    }
+  }
+
+  /** The connection is over; what had arrived before still comes, unless this side has ended it. */
+  connectionOver(close: CarrierClose, local: boolean): void {
+    const error = closeError(close)
+    if (this.#sending === 'open') this.#endSending(error)
+    if (this.#delivery === 'unknown') this.#deliver(error)
+    if (local) this.#chunks.length = 0
+    if (this.#receiving === 'lost' || (local && this.#receiving === 'open')) this.#endReceiving(error)
+  }
+
+  #checkSending(): void {
+    if (this.#sending === 'open') return
+    throw this.#sending === 'finished' ? streamErrors.finished() : this.#sending
+  }
+
+  #push(bytes: Uint8Array): void {
+    this.#heldBytes += bytes.length
+    this.#untoldBytes += bytes.length
+    const tell = this.#untoldBytes >= TOLD_BYTES
+    if (tell) {
+      this.#told.push(this.#untoldBytes)
+      this.#untoldBytes = 0
+    }
+    this.#door.addon.write(this.#door.context, this.handle, bytes, tell)
+  }
+
+  #take(maxBytes: number): Uint8Array {
+    const first = this.#chunks[0] as Uint8Array
+    let taken = first
+    if (first.length > maxBytes) {
+      taken = first.subarray(0, maxBytes)
+      this.#chunks[0] = first.subarray(maxBytes)
+    } else {
+      this.#chunks.shift()
+    }
+    this.#takenBytes += taken.length
+    if (this.#takenBytes >= ROOM_BYTES && this.#receiving === 'open') {
+      this.#door.addon.readMore(this.#door.context, this.handle, this.#takenBytes)
+      this.#takenBytes = 0
+    }
+    return taken
+  }
+
+  #endSending(error: P2PError): void {
+    this.#sending = error
+    this.#writer?.reject(error)
+    this.#writer = undefined
+    this.#deliver(error)
+  }
+
+  #deliver(delivery: 'arrived' | P2PError): void {
+    this.#delivery = delivery
+    const confirming = this.#confirming ?? []
+    this.#confirming = undefined
+    for (const waiting of confirming) {
+      if (delivery === 'arrived') waiting.resolve()
+      else waiting.reject(delivery)
+    }
+    this.#retire()
+  }
+
+  #endReceiving(end: 'ended' | P2PError): void {
+    this.#receiving = end
+    const reader = this.#reader
+    this.#reader = undefined
+    if (end === 'ended') reader?.resolve(undefined)
+    else reader?.reject(end)
+    this.#retire()
+  }
+
+  /** Nothing comes from the addon any more once both halves are over. */
+  #retire(): void {
+    if (this.#receiving === 'open' || this.#receiving === 'lost' || this.#sending === 'open') return
+    if (this.#sending === 'finished' && this.#delivery === 'unknown' && this.#connection.tracksDelivery) return
+    this.#connection.forget(this)
+  }
+}
