@@ -1,10 +1,11 @@
 import { describe, expect, test } from 'vitest'
+import { testNodeId } from '../../src/core/keys.ts'
 import { isIpv4, isLoopback } from '../../src/iroh/addresses.ts'
 import { parseIrohEnvironment, resolveIrohSettings } from '../../src/iroh/config.ts'
 
 describe('settings', () => {
   test('have defaults', () => {
-    expect(resolveIrohSettings()).toEqual({ bind: undefined, relay: 'default', relayTimeoutMs: 3_000 })
+    expect(resolveIrohSettings()).toEqual({ bind: undefined, relay: 'default', relayTimeoutMs: 3_000, access: {} })
   })
 
   test('come from options first, then from the environment', () => {
@@ -13,9 +14,13 @@ describe('settings', () => {
       bind: ['0.0.0.0:4433', '[::]:4433'],
       relay: 'disabled',
       relayTimeoutMs: 3_000,
+      access: {},
     })
     const options = { bind: ['[::1]:0'], relay: ['https://relay.example/'], relayTimeoutMs: 0 }
-    expect(resolveIrohSettings(options, env)).toEqual(options)
+    expect(resolveIrohSettings(options, env)).toEqual({ ...options, access: {} })
+    expect(resolveIrohSettings({}, { P2P_IROH_BINDING: 'official' }).binding).toBe('official')
+    const access = { allow: [testNodeId('a')], deny: [] }
+    expect(resolveIrohSettings(access).access).toEqual(access)
   })
 
   test('are copies', () => {
@@ -40,6 +45,8 @@ describe('settings', () => {
     [{ relayTimeoutMs: -1 }, 'relayTimeoutMs'],
     [{ relayTimeoutMs: Number.NaN }, 'relayTimeoutMs'],
     [{ relayTimeoutMs: 60_001 }, 'relayTimeoutMs'],
+    [{ allow: 'everybody' as never }, 'allow'],
+    [{ deny: ['nobody' as never] }, 'deny'],
   ])('that make no sense are refused: %j', (options, name) => {
     expect(() => resolveIrohSettings(options)).toThrow(
       expect.objectContaining({
@@ -72,6 +79,7 @@ describe('the environment', () => {
     [{ P2P_LISTEN_PORT: '-1' }, /^P2P_LISTEN_PORT = "-1"/],
     [{ P2P_LISTEN_PORT: '80 ' }, /^P2P_LISTEN_PORT = "80 "/],
     [{ P2P_LISTEN_PORT: '0x50' }, /^P2P_LISTEN_PORT/],
+    [{ P2P_IROH_BINDING: 'best' }, /^P2P_IROH_BINDING = "best"/],
     [{ P2P_RELAY_MODE: 'none' }, /^P2P_RELAY_MODE = "none"/],
     [{ P2P_RELAY_MODE: ',' }, /^P2P_RELAY_MODE/],
     [{ P2P_RELAY_MODE: 'https://a.example/,b' }, /^P2P_RELAY_MODE = "b"/],

@@ -1,5 +1,5 @@
 /**
- * Endpoints of the official door on loopback, and what tests need around them.
+ * Endpoints of either door on loopback, and what tests need around them.
  *
  * @module
  */
@@ -11,16 +11,23 @@ import type {
 } from '../../src/core/carrier.ts'
 import { testSigningKey } from '../../src/core/keys.ts'
 import type { Runtime } from '../../src/core/runtime.ts'
-import type { DoorSettings, IrohEndpoint } from '../../src/iroh/binding.ts'
+import type { DoorSettings, IrohBinding, IrohEndpoint } from '../../src/iroh/binding.ts'
 import { officialBinding } from '../../src/iroh/official/binding.ts'
 import { realRuntime } from '../../src/runtime/index.ts'
 
 export const ALPN = 'test/carrier'
 export const LOOPBACK: readonly string[] = ['127.0.0.1:0', '[::1]:0']
 
+let open: () => IrohBinding = () => officialBinding()
+
+/** The door that endpoints are opened through from now on. */
+export function useDoor(door: { readonly binding: () => IrohBinding }): void {
+  open = door.binding
+}
+
 /** Opens an endpoint; by default on loopback alone, without relays. */
 export async function openEndpoint(name: string, settings: Partial<DoorSettings> = {}): Promise<IrohEndpoint> {
-  return officialBinding().open({
+  return open().open({
     secretKey: testSigningKey(name),
     bind: LOOPBACK,
     relay: 'disabled',

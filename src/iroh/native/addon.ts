@@ -58,15 +58,19 @@ export function platformPackage(): string {
 }
 
 /**
- * The addon: the one built here, or that of this platform's package.
+ * The addon: the file that `P2P_NATIVE_ADDON` names (for bundled programs), else the one built here, else that of this
+ * platform's package.
  *
  * @param require for tests
  * @throws P2PError `unsupported` when there is none for this platform, or it is of another version
  */
-export function loadAddon(require: (id: string) => unknown = createRequire(import.meta.url)): NativeAddon {
+export function loadAddon(
+  require: (id: string) => unknown = createRequire(import.meta.url),
+  file: string | undefined = process.env['P2P_NATIVE_ADDON'] || undefined,
+): NativeAddon {
   const name = platformPackage()
   const failures: unknown[] = []
-  for (const id of [BUILT, name]) {
+  for (const id of file === undefined ? [BUILT, name] : [file]) {
     let addon: NativeAddon
     try {
       addon = require(id) as NativeAddon
@@ -82,6 +86,8 @@ export function loadAddon(require: (id: string) => unknown = createRequire(impor
   const found = failures.find((error) => (error as { readonly code?: unknown }).code !== 'MODULE_NOT_FOUND')
   const message = found
     ? 'the native door cannot be loaded here; `cause` says why'
+    : file !== undefined
+      ? `P2P_NATIVE_ADDON names ${file}, which is not there`
     : `there is no native door: npm run build:native builds it where Rust is, or install ${name}`
   throw P2PError.of(
     'unsupported',
