@@ -1,8 +1,11 @@
 /** The contract, on real iroh over loopback, through our own door. */
-import { describe, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { contractSuite } from '../../src/testing/index.ts'
 import { NATIVE_DOOR } from '../iroh/doors.ts'
 import { irohBackend } from './support/iroh-backend.ts'
 
+test.skipIf(!NATIVE_DOOR.here)(`the native door is here ${NATIVE_DOOR.why}`, () => {
+  expect(NATIVE_DOOR.here).toBe(true)
+})
+
 if (NATIVE_DOOR.here) contractSuite({ describe, test }, irohBackend('native'))
-else test.skip(NATIVE_DOOR.why, () => {})

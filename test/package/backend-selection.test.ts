@@ -70,6 +70,7 @@ describe('the backend behind #backend', () => {
 
   test('without the binding, iroh says so in one error', async () => {
     const program = `
+      process.env.P2P_NATIVE_ADDON = '/nowhere/p2p.node'
       import { DefaultP2P, P2PError } from '@moosicbox/p2p'
       const error = await DefaultP2P.create().catch((error) => error)
       console.log(P2PError.is(error, 'unsupported'), error.message)

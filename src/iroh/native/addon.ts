@@ -88,7 +88,7 @@ export function loadAddon(
     ? 'the native door cannot be loaded here; `cause` says why'
     : file !== undefined
       ? `P2P_NATIVE_ADDON names ${file}, which is not there`
-    : `there is no native door: npm run build:native builds it where Rust is, or install ${name}`
+      : `there is no native door: npm run build:native builds it where Rust is, or install ${name}`
   throw P2PError.of(
     'unsupported',
     message,

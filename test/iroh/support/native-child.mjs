@@ -1,6 +1,6 @@
 // Programs on the native door that need a process of their own. They run what `npm run build` has made.
 import { readFileSync } from 'node:fs'
-import { Worker, isMainThread, workerData } from 'node:worker_threads'
+import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads'
 import { IrohP2P } from '../../../dist/iroh/index.js'
 
 const LOCAL = { relay: 'disabled', bind: ['127.0.0.1:0', '[::1]:0'], binding: 'native' }
@@ -71,9 +71,9 @@ if (isMainThread) {
   const [name, ...args] = process.argv.slice(2)
   await programs[name](...args)
 } else if (workerData.endless) {
-  const { parentPort } = await import('node:worker_threads')
   for (let i = 0; ; i++) {
     await talk('native')
+    // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a worker's port has none
     if (i === 0) parentPort.postMessage('talking')
   }
 } else {
