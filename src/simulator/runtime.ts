@@ -174,7 +174,9 @@ export class SimRuntime implements Runtime {
   /** @throws P2PError `invalid-configuration` when `delayMs` is not a number */
   setTimer(delayMs: number, callback: () => void): SimTimer {
     const { scheduler, host, clock, hold, gate } = this.#options
-    const delayUs = clock.trueDelayUs(Math.round(delayMs * 1000))
+    // However short it is time passes, or code that waits for what is left of a deadline would never get there.
+    const roundedUs = Math.round(delayMs * 1000)
+    const delayUs = clock.trueDelayUs(roundedUs === 0 && delayMs > 0 ? 1 : roundedUs)
     const fire = (): void => {
       timer.over()
       if (!this.#on) return

@@ -39,8 +39,11 @@ export class Program {
   #stderr = ''
   #said: (() => void) | undefined
 
-  constructor(args: readonly string[], options: { readonly cwd?: string; readonly readStdout?: boolean } = {}) {
-    this.process = spawn(process.execPath, [join(ROOT, 'scripts/start.mjs'), ...args], {
+  constructor(
+    args: readonly string[],
+    options: { readonly cwd?: string; readonly readStdout?: boolean; readonly script?: string } = {},
+  ) {
+    this.process = spawn(process.execPath, [join(ROOT, options.script ?? 'scripts/start.mjs'), ...args], {
       cwd: options.cwd ?? ROOT,
       stdio: ['ignore', 'pipe', 'pipe'],
     })
@@ -89,4 +92,9 @@ export class Program {
 /** Runs the program to its end. */
 export function run(...args: readonly string[]): Promise<Ended> {
   return new Program(args).ended
+}
+
+/** Runs one of the other examples to its end. */
+export function runExample(...args: readonly string[]): Promise<Ended> {
+  return new Program(args, { script: 'scripts/example.mjs' }).ended
 }
