@@ -32,7 +32,7 @@ export function conclusion({ figures, missed, undecided, medianError }) {
 
 /** The same as tables of Markdown: links side by side, then everything else; what was missed is bold, or
  * slanted where the measurement cannot tell. */
-export function markdown(judgements, summary, seeds) {
+export function markdown(judgements, summary, counts) {
   const links = judgements.filter(({ count }) => count !== undefined)
   const keys = [...new Set(links.flatMap(({ figures }) => figures.map(({ key }) => key)))]
   const label = (key) => links.flatMap(({ figures }) => figures).find((figure) => figure.key === key).label
@@ -51,7 +51,7 @@ export function markdown(judgements, summary, seeds) {
       )
     }
   }
-  lines.push('', `${conclusion(summary)}; ${seeds} seeds a row.`)
+  lines.push('', `${conclusion(summary)}; ${counts}.`)
   return lines.join('\n')
 }
 
