@@ -6,6 +6,9 @@
  */
 import type { KernelEvent } from './kernel.ts'
 
+/** Events of one run, at most, before ranks and orders mix: 2^33. */
+const RANK = 8_589_934_592
+
 /** Rebuilding a small heap costs more than it saves. */
 const MIN_DEAD_TO_COMPACT = 64
 
@@ -49,13 +52,16 @@ export class EventQueue {
     return this.#length === 0 ? Number.POSITIVE_INFINITY : (this.#times[0] as number)
   }
 
-  /** Adds an event; among events of one time the first to be pushed is the first to be popped. */
-  push(time: number, callback: () => void): KernelEvent {
+  /**
+   * Adds an event; among events of one time that of the lowest rank (0 to 2^20 - 1) is the first to be popped, and among
+   * those of one rank the first to be pushed.
+   */
+  push(time: number, callback: () => void, rank: number = 0): KernelEvent {
     const event = new QueuedEvent(this, callback)
     const slot = this.#freeSlots.pop() ?? this.#events.length
     this.#events[slot] = event
     if (this.#length === this.#times.length) this.#grow()
-    this.#siftUp(this.#length++, time, this.#nextOrder++, slot)
+    this.#siftUp(this.#length++, time, rank * RANK + this.#nextOrder++, slot)
     return event
   }
 

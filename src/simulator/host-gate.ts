@@ -109,10 +109,10 @@ class GatedEvent implements KernelEvent {
   readonly #gate: HostGate
   readonly #callback: Callback
 
-  constructor(kernel: Kernel, gate: HostGate, delayUs: number, callback: Callback) {
+  constructor(kernel: Kernel, gate: HostGate, delayUs: number, callback: Callback, lane: number) {
     this.#gate = gate
     this.#callback = callback
-    this.#event = kernel.schedule(delayUs, () => this.#fire())
+    this.#event = kernel.schedule(delayUs, () => this.#fire(), lane)
   }
 
   cancel(): void {
@@ -131,10 +131,13 @@ class GatedEvent implements KernelEvent {
 export class HostKernel implements Kernel {
   readonly #kernel: Kernel
   readonly #gate: HostGate
+  readonly #lane: number
 
-  constructor(kernel: Kernel, gate: HostGate) {
+  /** @param lane the host's, for all of its events */
+  constructor(kernel: Kernel, gate: HostGate, lane: number) {
     this.#kernel = kernel
     this.#gate = gate
+    this.#lane = lane
   }
 
   get audit(): Audit {
@@ -150,7 +153,7 @@ export class HostKernel implements Kernel {
   }
 
   schedule(delayUs: number, callback: Callback): KernelEvent {
-    return new GatedEvent(this.#kernel, this.#gate, delayUs, callback)
+    return new GatedEvent(this.#kernel, this.#gate, delayUs, callback, this.#lane)
   }
 
   woke(host: number): void {

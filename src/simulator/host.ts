@@ -18,6 +18,7 @@ import { HostGate, HostKernel } from './host-gate.ts'
 import type { Kernel, RandomStream } from './kernel.ts'
 import type { NetworkInterface, TopologyHostOptions } from './network/index.ts'
 import type { SimRuntime } from './runtime.ts'
+import { laneOf } from './schedule.ts'
 import type { SimWorld } from './sim-world.ts'
 
 /** What a host does from the moment it is switched on. It is given the host it runs on. */
@@ -70,6 +71,8 @@ export class SimHost {
   readonly network: NetworkInterface
   /** Its clock: what it shows and how fast it runs. Set it, to see how its programs take it. */
   readonly clock: HostClock
+  /** @internal The lane of all its events, see `schedule.ts`. */
+  readonly lane: number
   /** @internal */
   readonly world: SimWorld
   /** @internal The port that each of its nodes had, by id: it survives a restart, as a port in a configuration does. */
@@ -104,7 +107,8 @@ export class SimHost {
       scheduler.audit.record(EventKind.clockChanged, index, offsetMs, driftPpm)
     this.clock = new HostClock(() => scheduler.nowUs(), config.epochOffsetMs, context.options.clock, onClock)
     this.gate = new HostGate(scheduler)
-    this.kernel = new HostKernel(scheduler, this.gate)
+    this.lane = laneOf(`host/${name}`)
+    this.kernel = new HostKernel(scheduler, this.gate, this.lane)
     this.diskState = new DiskState(scheduler, index, name)
     this.network.gate = this.gate
     this.#runtime = context.makeRuntime(this)
@@ -299,14 +303,15 @@ export class SimHost {
     const { scheduler } = this.world
     const start = ++this.#starts
     this.#become('starting')
-    scheduler.schedule(0, () => {
+    const run = (): void => {
       if (!this.#on || this.#starts !== start) return
       scheduler.woke(this.index)
       scheduler.audit.record(EventKind.programStarted, this.index, start)
       this.#trace('started')
       this.#become('running')
       void this.#run(program, start)
-    })
+    }
+    scheduler.schedule(0, run, this.lane)
   }
 
   async #run(source: HostProgramSource, start: number): Promise<void> {

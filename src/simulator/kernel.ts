@@ -37,8 +37,13 @@ export interface Audit {
 export interface Kernel {
   /** Virtual time: whole microseconds since the start. */
   nowUs(): number
-  /** Runs `callback` as an event `delayUs` from now (rounded up to a whole microsecond; at least 0). */
-  schedule(delayUs: number, callback: () => void): KernelEvent
+  /**
+   * Runs `callback` as an event `delayUs` from now (rounded up to a whole microsecond; at least 0). Events of one
+   * instant keep their order within a `lane` (see `schedule.ts`), and not between lanes.
+   *
+   * @param lane default: one that all events share which name none
+   */
+  schedule(delayUs: number, callback: () => void, lane?: number): KernelEvent
   /**
    * Says that the running event has settled a promise, or called a function, that application code waits on: microtasks
    * are run to the end after this event, before the next. `host` is the index of the host whose code was woken.

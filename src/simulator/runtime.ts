@@ -29,6 +29,8 @@ export interface SimRuntimeOptions {
   /** The host's name and index. */
   readonly name: string
   readonly host: number
+  /** The lane of the host's events. */
+  readonly lane: number
   readonly clock: HostClock
   /** Unix milliseconds at virtual time 0. */
   readonly epochOffsetMs: number
@@ -173,7 +175,7 @@ export class SimRuntime implements Runtime {
 
   /** @throws P2PError `invalid-configuration` when `delayMs` is not a number */
   setTimer(delayMs: number, callback: () => void): SimTimer {
-    const { scheduler, host, clock, hold, gate } = this.#options
+    const { scheduler, host, lane, clock, hold, gate } = this.#options
     // However short it is time passes, or code that waits for what is left of a deadline would never get there.
     const roundedUs = Math.round(delayMs * 1000)
     const delayUs = clock.trueDelayUs(roundedUs === 0 && delayMs > 0 ? 1 : roundedUs)
@@ -184,10 +186,11 @@ export class SimRuntime implements Runtime {
       scheduler.audit.record(EventKind.timer, host)
       callback()
     }
-    const event = scheduler.schedule(delayUs, () => {
+    const due = (): void => {
       if (!gate || gate.isOpen) fire()
       else timer.start({ cancel: gate.hold(fire) })
-    })
+    }
+    const event = scheduler.schedule(delayUs, due, lane)
     const timer = new SimTimer(hold)
     timer.start(event)
     return timer

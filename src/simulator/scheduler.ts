@@ -9,6 +9,9 @@ import { EventKind, HashAudit } from './audit.ts'
 import { EventQueue } from './event-queue.ts'
 import type { Kernel, KernelEvent, RandomStream } from './kernel.ts'
 import { randomStream } from './random.ts'
+import { ReadyList } from './ready-list.ts'
+import { ChosenSchedule, COMMON_LANE, rankingOf } from './schedule.ts'
+import type { Ranking, Schedule } from './schedule.ts'
 import type { Trace } from './trace/trace.ts'
 
 /** No host: events of the network between hosts, or of the scenario. */
@@ -34,6 +37,9 @@ export class Scheduler implements Kernel {
   /** Called when an event is scheduled from outside of an event. */
   onIdleSchedule: (() => void) | undefined
   readonly #queue = new EventQueue()
+  readonly #ranking: Ranking | undefined
+  /** Only where events of one instant are chosen. */
+  readonly #ready: ReadyList | undefined
   readonly #streams = new Map<string, RandomStream>()
   #nowUs = 0
   #eventsRun = 0
@@ -43,8 +49,11 @@ export class Scheduler implements Kernel {
   #currentHost = NO_HOST
   #lastWokeUs = 0
 
-  constructor(seed: bigint) {
+  /** @throws P2PError `invalid-configuration` for a schedule that makes no sense */
+  constructor(seed: bigint, schedule: Schedule = 'fifo') {
     this.seed = seed
+    this.#ranking = rankingOf(schedule, seed)
+    if (schedule instanceof ChosenSchedule) this.#ready = new ReadyList(schedule)
   }
 
   nowUs(): number {
@@ -53,7 +62,7 @@ export class Scheduler implements Kernel {
   }
 
   /** @throws P2PError `invalid-configuration` when the delay is no number, or ends after 2^53 microseconds */
-  schedule(delayUs: number, callback: () => void): KernelEvent {
+  schedule(delayUs: number, callback: () => void, lane: number = COMMON_LANE): KernelEvent {
     const time = this.nowUs() + (delayUs > 0 ? Math.ceil(delayUs) : 0)
     if (time > Number.MAX_SAFE_INTEGER || Number.isNaN(delayUs)) {
       throw P2PError.of('invalid-configuration', `an event cannot be ${delayUs} microseconds from now`, {
@@ -61,7 +70,9 @@ export class Scheduler implements Kernel {
         value: delayUs,
       })
     }
-    const event = this.#queue.push(time, callback)
+    const event = this.#ready
+      ? this.#ready.schedule(lane, callback, (due) => this.#queue.push(time, due))
+      : this.#queue.push(time, callback, this.#ranking ? this.#ranking(time, lane) : 0)
     if (!this.#driving) this.onIdleSchedule?.()
     return event
   }
@@ -94,11 +105,12 @@ export class Scheduler implements Kernel {
 
   /** Events that wait. */
   get eventsPending(): number {
-    return this.#queue.size
+    return this.#queue.size + (this.#ready?.size ?? 0)
   }
 
   /** The time of the next event, `Infinity` when there is none. */
   get earliestUs(): number {
+    if (this.#ready && this.#ready.size > 0) return this.#nowUs
     return this.#queue.earliest
   }
 
@@ -139,7 +151,7 @@ export class Scheduler implements Kernel {
    * @throws whatever the event throws, and P2PError `limit-exceeded` when time does not move any more
    */
   advance(untilUs: number): boolean {
-    const time = this.#queue.earliest
+    const time = this.earliestUs
     if (time > untilUs || time === Number.POSITIVE_INFINITY) return false
     if (time > this.#nowUs) {
       this.#nowUs = time
@@ -147,8 +159,14 @@ export class Scheduler implements Kernel {
       this.audit.at(time)
     }
     this.#began()
-    this.#queue.pop()?.()
+    this.#next()?.()
     return true
+  }
+
+  #next(): (() => void) | undefined {
+    if (!this.#ready) return this.#queue.pop()
+    while (this.#queue.earliest === this.#nowUs) this.#queue.pop()?.()
+    return this.#ready.take()
   }
 
   /** Runs `callback` as an event of this very moment, before all that are pending. */
@@ -173,6 +191,7 @@ export class Scheduler implements Kernel {
   /** Drops all events. */
   clear(): void {
     this.#queue.clear()
+    this.#ready?.clear()
   }
 
   #began(): void {

@@ -19,6 +19,7 @@ import { at, loadLinks, loadNetworks } from './network/topology-load.ts'
 import { DEFAULT_RELAY, RelayHost } from './relay-host.ts'
 import type { RelayOptions } from './relay-host.ts'
 import { SimRuntime } from './runtime.ts'
+import type { Schedule } from './schedule.ts'
 import { Scheduler } from './scheduler.ts'
 import type { Trace } from './trace/trace.ts'
 
@@ -38,6 +39,8 @@ export interface SimWorldOptions {
   readonly onFailure: (error: unknown, host: number) => void
   /** Makes the trace, where one is wanted. */
   readonly trace?: ((nowUs: () => number) => Trace) | undefined
+  /** Which of the events of one instant comes first. @default 'fifo' */
+  readonly schedule?: Schedule | undefined
   /** How uses of this machine's globals by hosts' code are taken. @default as they are */
   readonly ambient?: AmbientSettings | undefined
   /** As `SimRuntimeOptions.hold`. */
@@ -78,7 +81,7 @@ export class SimWorld {
     const { config } = options
     this.#options = options
     this.config = config
-    this.scheduler = new Scheduler(options.seed)
+    this.scheduler = new Scheduler(options.seed, options.schedule)
     this.scheduler.trace = options.trace?.(() => this.scheduler.nowUs())
     this.topology = new Topology(this.scheduler, {
       defaultLatencyMs: config.defaultLatencyMs,
@@ -227,13 +230,14 @@ export class SimWorld {
     this.scheduler.clear()
   }
 
-  #makeRuntime({ name, index, clock, gate, diskState }: SimHost): SimRuntime {
+  #makeRuntime({ name, index, lane, clock, gate, diskState }: SimHost): SimRuntime {
     return new SimRuntime({
       scheduler: this.scheduler,
       bridge: this.bridge,
       files: this.#options.files,
       name,
       host: index,
+      lane,
       clock,
       epochOffsetMs: this.config.epochOffsetMs,
       ambient: this.#options.ambient ?? REAL,

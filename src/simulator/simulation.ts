@@ -31,6 +31,7 @@ import type { TraceFields } from '../core/trace.ts'
 import { Netstat } from './netstat.ts'
 import type { Lan, NameService, Topology, TopologyLanOptions } from './network/index.ts'
 import type { RelayHost, RelayOptions } from './relay-host.ts'
+import type { Schedule } from './schedule.ts'
 import { NO_HOST } from './scheduler.ts'
 import { SimWorld } from './sim-world.ts'
 import { observers, openTrace, resolveTrace } from './trace/open.ts'
@@ -61,6 +62,8 @@ export interface SimulationOptions {
    * that are not in `without`. @default false
    */
   readonly buggify?: boolean | { readonly without: readonly string[] } | undefined
+  /** Which of the events that fall on the same instant comes first. @default 'seeded' */
+  readonly schedule?: Schedule | undefined
   /**
    * Whether `Date`, timers, `Math.random`, `crypto` and their like belong to the host whose code uses them, so that
    * third-party code runs unmodified and deterministically. Needs `@moosicbox/p2p/ambient` to be loaded before the
@@ -182,6 +185,7 @@ export class Simulation implements AsyncDisposable {
     this.#world = new SimWorld({
       seed: this.seed,
       ambient: { isVirtual, onLeak },
+      schedule: options.schedule ?? 'seeded',
       config: this.config,
       files: options.files ?? new RealFileSystem(),
       onFailure: (error, host) => this.#driver.fail(error, host),

@@ -151,7 +151,7 @@ export class Forwarder {
       if (delayUs < 0) return this.#drop(flight, -delayUs)
       this.#kernel.trace?.hop(flight.number, link.from.index, link.to.index, 0, delayUs)
       flight.node = link.to
-      if (delayUs > 0) return this.#wait(flight, delayUs)
+      if (delayUs > 0) return this.#wait(flight, link, delayUs)
     }
   }
 
@@ -165,7 +165,7 @@ export class Forwarder {
     return false
   }
 
-  #wait(flight: Flight, delayUs: number): void {
+  #wait(flight: Flight, link: Link, delayUs: number): void {
     const graph = this.#graph
     const { packet, node, target } = flight
     if (node !== target.node && this.#rules.size === 0 && !graph.isPartitioned) {
@@ -179,11 +179,11 @@ export class Forwarder {
         flight.changes = graph.changes
         flight.node = next.to
         flight.hops++
-        this.#kernel.schedule(delayUs + nextUs, flight.onArrival)
+        this.#kernel.schedule(delayUs + nextUs, flight.onArrival, next.lane)
         return
       }
     }
-    this.#kernel.schedule(delayUs, flight.onArrival)
+    this.#kernel.schedule(delayUs, flight.onArrival, link.lane)
   }
 
   /** Aims at whoever has the destination's address in `realm`, or at the way out; false when it is dropped. */
@@ -302,7 +302,7 @@ export class Forwarder {
       return
     }
     trace?.hop(flight.number, link.from.index, link.to.index, 0, delayUs + extraUs)
-    this.#kernel.schedule(delayUs + extraUs, copy.onArrival)
+    this.#kernel.schedule(delayUs + extraUs, copy.onArrival, link.lane)
   }
 
   /** As `#transmit`, asking the rules first. */

@@ -5,6 +5,7 @@
  * @module
  */
 import type { Kernel, RandomStream } from '../kernel.ts'
+import { laneOf } from '../schedule.ts'
 import type { GraphNode } from './graph-node.ts'
 import { drawJitterUs } from './jitter.ts'
 import { Drop, DropCounter, type DropCounts } from './kinds.ts'
@@ -74,6 +75,7 @@ export class Link {
   #upSinceUs = 0
   #inBadState = false
   #dropped: DropCounter | undefined
+  #lane: number | undefined
 
   /** @internal */
   constructor(kernel: Kernel, from: GraphNode, to: GraphNode, { options, settings }: CheckedLinkOptions) {
@@ -89,6 +91,11 @@ export class Link {
   /** `from>to`; its random streams are named after it. */
   get name(): string {
     return (this.#name ??= `${this.from.name}>${this.to.name}`)
+  }
+
+  /** @internal The lane of its packets' arrivals: they keep their order, see `schedule.ts`. */
+  get lane(): number {
+    return (this.#lane ??= laneOf(`link/${this.from.name}>${this.to.name}`))
   }
 
   /** What it was made with, and changed to since. */
