@@ -28,15 +28,45 @@ interface Outcome {
  * answer comes from the very address that was probed.
  */
 function punch(natA: NatOptions, natB: NatOptions, seed: string): Outcome {
+  return punchLayers([natA], [natB], { seed })
+}
+
+interface PunchOptions {
+  readonly seed?: string
+  /** Both are behind this one besides, as neighbours are behind their provider's. */
+  readonly shared?: NatOptions
+  /** A has its router forward its port before it begins. */
+  readonly mapsPort?: boolean
+  /** Another host of A's home sends from the same port first. */
+  readonly hasTwin?: boolean
+}
+
+/** As `punch`, with several NATs one behind the other, the outermost first. */
+function punchLayers(natsA: readonly NatOptions[], natsB: readonly NatOptions[], options: PunchOptions = {}): Outcome {
+  const { seed = 'seed', shared, mapsPort = false, hasTwin = false } = options
   const kernel = new TestKernel({ seed })
   const fabric = new Fabric(kernel)
   const line = { up: { latencyMs: 10 }, down: { latencyMs: 10 } }
   const learnt: SocketAddress[] = []
   const reflector = fabric.attach('reflector').bind(1, ({ source }) => learnt.push(source))
+  const around = shared && fabric.addLan('provider', { nat: shared, prefix: '100.64.0.0/10', ...line })
   const sides = (['a', 'b'] as const).map((name, i) => {
-    const lan = fabric.addLan(`home-${name}`, { nat: i === 0 ? natA : natB, ...line })
+    let lan = around
+    for (const [layer, nat] of (i === 0 ? natsA : natsB).entries()) {
+      lan = fabric.addLan(`home-${name}-${layer}`, { nat, lan, prefix: `10.${layer}.0.0/16`, ...line })
+    }
+    if (hasTwin && i === 0) {
+      fabric
+        .attach('twin', { lan })
+        .bind(7000, () => {})
+        .send(reflector.localAddress, { kind: 'hello' }, 50)
+      kernel.run()
+      learnt.length = 0
+    }
+    const iface = fabric.attach(name, { lan })
+    if (mapsPort && i === 0) lan?.mapPort(iface, 7000)
     const side = { probesReceived: 0, answered: false, target: reflector.localAddress }
-    const socket = fabric.attach(name, { lan }).bind(7000, ({ source, payload }) => {
+    const socket = iface.bind(7000, ({ source, payload }) => {
       const { kind } = payload as Probe
       if (kind === 'probe') {
         side.probesReceived++
@@ -123,23 +153,109 @@ describe('two hosts behind one NAT each, random ports, no hairpinning', () => {
 })
 
 describe('other cells, each with its reason', () => {
-  test('with preserved ports an address-and-port-dependent mapping acts like a cone, as Linux masquerade does', () => {
+  const kinds = NAT_BEHAVIOURS.flatMap((mapping) => NAT_BEHAVIOURS.map((filtering) => ({ mapping, filtering })))
+  const short = ({ mapping, filtering }: NatOptions): string => `${mapping} / ${filtering}`
+  /** All pairs of `as` made of all kinds: which of them do not become direct. */
+  const relayed = (as: (kind: NatOptions) => NatOptions): string[] =>
+    kinds.flatMap((a) =>
+      kinds.filter((b) => !punch(as(a), as(b), 'seed').isDirect).map((b) => `${short(a)} x ${short(b)}`),
+    )
+  const rule = kinds.flatMap((a) =>
+    kinds.filter((b) => !isAdmitted(a, b) && !isAdmitted(b, a)).map((b) => `${short(a)} x ${short(b)}`),
+  )
+
+  test('with preserved ports all 81 pairs are direct: any mapping acts like a cone, as Linux masquerade does', () => {
+    expect(relayed((kind) => ({ ...kind, portAllocation: 'preserve' }))).toEqual([])
+  })
+
+  test('unless another host of the home has the port: then the mapping is what it says', () => {
     const masquerade: NatOptions = {
       mapping: 'address-and-port-dependent',
       filtering: 'address-and-port-dependent',
       portAllocation: 'preserve',
     }
-    expect(punch(masquerade, masquerade, 'seed').isDirect).toBe(true)
-    expect(punch(masquerade, random('endpoint-independent', 'address-and-port-dependent'), 'seed').isDirect).toBe(true)
+    const restricted = random('endpoint-independent', 'address-and-port-dependent')
+    expect(punchLayers([masquerade], [restricted]).isDirect).toBe(true)
+    expect(punchLayers([masquerade], [restricted], { hasTwin: true }).isDirect).toBe(false)
   })
 
-  test('sequential ports are other ports: they could be guessed, but nobody guesses here', () => {
-    const sequential: NatOptions = {
-      mapping: 'address-and-port-dependent',
-      filtering: 'address-and-port-dependent',
-      portAllocation: 'sequential',
+  test('sequential ports are other ports, as random ones are: they could be guessed, but nobody guesses here', () => {
+    expect(relayed((kind) => ({ ...kind, portAllocation: 'sequential' }))).toEqual(rule)
+    expect(rule).toHaveLength(36 + 12)
+  })
+
+  test('hairpinning changes nothing between two homes', () => {
+    expect(relayed((kind) => ({ ...kind, portAllocation: 'random', hairpinning: true }))).toEqual(rule)
+  })
+
+  const layers = [
+    random('endpoint-independent', 'endpoint-independent'),
+    random('endpoint-independent', 'address-dependent'),
+    random('endpoint-independent', 'address-and-port-dependent'),
+    random('address-and-port-dependent', 'address-and-port-dependent'),
+  ]
+
+  test('two NATs one behind the other are as one with the more dependent mapping and the stricter filter', () => {
+    const stricter = (a: NatBehaviour, b: NatBehaviour): NatBehaviour =>
+      NAT_BEHAVIOURS.indexOf(a) > NAT_BEHAVIOURS.indexOf(b) ? a : b
+    for (const outer of layers) {
+      for (const inner of layers) {
+        const both = random(stricter(outer.mapping, inner.mapping), stricter(outer.filtering, inner.filtering))
+        for (const other of layers) {
+          const name = `${short(inner)} behind ${short(outer)} x ${short(other)}`
+          const expected = isAdmitted(both, other) || isAdmitted(other, both)
+          expect([name, punchLayers([outer, inner], [other]).isDirect]).toEqual([name, expected])
+        }
+      }
     }
-    expect(punch(sequential, sequential, 'seed').isDirect).toBe(false)
+  })
+
+  test('neighbours behind one provider’s NAT meet at its outside only if it hairpins', () => {
+    const open = random('endpoint-independent', 'endpoint-independent')
+    const homes = random('endpoint-independent', 'address-and-port-dependent')
+    expect(punchLayers([homes], [homes], { shared: open }).isDirect).toBe(false)
+    expect(punchLayers([homes], [homes], { shared: { ...open, hairpinning: true } }).isDirect).toBe(true)
+  })
+
+  test('two hosts of one home meet at its outside only if it hairpins; at their private addresses they need not', () => {
+    const nat = random('endpoint-independent', 'endpoint-independent')
+    expect(punchLayers([], [], { shared: nat }).isDirect).toBe(false)
+    expect(punchLayers([], [], { shared: { ...nat, hairpinning: true } }).isDirect).toBe(true)
+  })
+
+  test('a port that the router has mapped makes any NAT an open one', () => {
+    for (const kind of kinds) {
+      for (const other of kinds) {
+        const mapping = { ...kind, portAllocation: 'random', portMapping: true } as const
+        const pair = [[mapping], [{ ...other, portAllocation: 'random' as const }]] as const
+        expect(punchLayers(...pair, { mapsPort: true }).isDirect).toBe(true)
+      }
+    }
+  })
+
+  test('a port mapped on the inner of two NATs leaves it to the outer one', () => {
+    const inner = { ...random('address-and-port-dependent', 'address-and-port-dependent'), portMapping: true }
+    for (const outer of layers) {
+      for (const other of layers) {
+        const expected = isAdmitted(outer, other) || isAdmitted(other, outer)
+        expect(punchLayers([outer, inner], [other], { mapsPort: true }).isDirect).toBe(expected)
+      }
+    }
+  })
+
+  test('what real iroh endpoints came to behind emulated NATs', () => {
+    const classes: Record<string, NatOptions> = {
+      'full cone': random('endpoint-independent', 'endpoint-independent'),
+      'address-restricted': random('endpoint-independent', 'address-dependent'),
+      'port-restricted': random('endpoint-independent', 'address-and-port-dependent'),
+      symmetric: random('address-and-port-dependent', 'address-and-port-dependent'),
+    }
+    const pairs = Object.entries(classes).flatMap(([a, natA]) =>
+      Object.entries(classes)
+        .filter(([, natB]) => !punch(natA, natB, 'seed').isDirect)
+        .map(([b]) => `${a} x ${b}`),
+    )
+    expect(pairs).toEqual(['port-restricted x symmetric', 'symmetric x port-restricted', 'symmetric x symmetric'])
   })
 
   test('the presets', () => {
