@@ -44,12 +44,18 @@ export class SocketAddress {
   readonly index: number
   readonly ip: IpAddress
   readonly port: number
+  /** @internal Of the IP address: so that a packet touches one object less. */
+  readonly version: 4 | 6
+  /** @internal */
+  readonly ipIndex: number
 
   /** @internal */
   constructor(index: number, ip: IpAddress, port: number) {
     this.index = index
     this.ip = ip
     this.port = port
+    this.version = ip.version
+    this.ipIndex = ip.index
   }
 
   /** `10.0.0.1:53` or `[fd00::1]:53`. */

@@ -129,7 +129,7 @@ export class Forwarder {
     trace?.sent(number, origin.host, origin.node.index, protocol, source, destination, sizeBytes, payload)
     const flight = this.#take(new PacketUnderWay(protocol, source, destination, sizeBytes, payload), origin, number)
     if (!origin.isUp) this.#drop(flight, Drop['interface-down'])
-    else if (source.ip.version !== destination.ip.version) this.#drop(flight, Drop['no-route'])
+    else if (source.version !== destination.version) this.#drop(flight, Drop['no-route'])
     else if (this.#enter(flight, origin.node, origin.attachment.realm)) this.advance(flight)
   }
 
@@ -188,7 +188,7 @@ export class Forwarder {
 
   /** Aims at whoever has the destination's address in `realm`, or at the way out; false when it is dropped. */
   #enter(flight: Flight, node: GraphNode, realm: Realm): boolean {
-    const target = realm.resolve(flight.packet.destination.ip)
+    const target = realm.resolve(flight.packet.destination)
     if (!target) return this.#refuse(flight, Drop['no-host'])
     if (this.#graph.isPartitioned && this.#graph.separates(flight.origin.node, target.node)) {
       return this.#refuse(flight, Drop.partition)
@@ -203,7 +203,7 @@ export class Forwarder {
     const { packet } = flight
     const { protocol } = packet
     const { nat, inside, outside } = router
-    if (!nat || packet.source.ip.version !== outside.ip.version) return this.#passFirewall(flight, at, router)
+    if (!nat || packet.source.version !== outside.version) return this.#passFirewall(flight, at, router)
     const { trace } = this.#kernel
     if (at === outside) {
       const host = nat.inbound(protocol, packet.source, packet.destination)

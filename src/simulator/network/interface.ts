@@ -66,19 +66,19 @@ const MAX_SOCKETS = 16_384
 
 /** A bound socket. */
 export class Socket implements Disposable {
-  readonly #iface: NetworkInterface
-  readonly #sink: PacketSink
-  readonly #book: AddressBook
   /** The port it is bound to. */
   readonly port: number
   readonly protocol: PacketProtocol
-  readonly #handler: PacketHandler
-  #localAddress: SocketAddress
-  #isClosed = false
-  /** @internal */
-  sentPackets = 0
   /** @internal */
   receivedPackets = 0
+  /** @internal */
+  sentPackets = 0
+  #isClosed = false
+  readonly #handler: PacketHandler
+  #localAddress: SocketAddress
+  readonly #iface: NetworkInterface
+  readonly #sink: PacketSink
+  readonly #book: AddressBook
 
   /** @internal */
   constructor(
@@ -147,7 +147,7 @@ export class Socket implements Disposable {
   /** Its address of the destination's version, if it has one. */
   #sourceFor(destination: SocketAddress): SocketAddress {
     const { localAddress } = this
-    if (destination.ip.version === localAddress.ip.version) return localAddress
+    if (destination.version === localAddress.version) return localAddress
     const second = this.#iface.attachment6
     return second ? this.#book.socket(second.ip, this.port) : localAddress
   }
@@ -168,25 +168,27 @@ export class Socket implements Disposable {
 
 /** An interface of a host: one node of the graph, one IP address at a time, or one of each version. */
 export class NetworkInterface {
+  // What a packet touches comes first, side by side in memory.
   /** The index of its host, under which its events are recorded. */
   readonly host: number
-  /** Its node in the graph. */
-  readonly node: GraphNode
-  readonly #sink: PacketSink
-  readonly #book: AddressBook
-  readonly #sockets = new SocketTable()
-  #nextEphemeral = 0
+  /** @internal Its place in a realm. */
+  readonly attachment: Attachment
+  /** @internal Its second address, of IPv6. */
+  attachment6: Attachment | undefined
   /** Whether it is up. A host whose interface is down, as in flight mode, sends and receives nothing. */
   isUp = true
   /** @internal What its packets have to pass to be received. */
   gate: PacketGate | undefined
-
-  /** @internal Its place in a realm. */
-  readonly attachment: Attachment
+  /** The socket that received last, mostly the only one. */
+  #recent: Socket | undefined
+  /** Its node in the graph. */
+  readonly node: GraphNode
+  readonly #sockets = new SocketTable()
+  readonly #sink: PacketSink
+  readonly #book: AddressBook
+  #nextEphemeral = 0
   /** @internal The node it is plugged into. */
   hub = ''
-  /** @internal Its second address, of IPv6. */
-  attachment6: Attachment | undefined
 
   /** @internal */
   constructor(sink: PacketSink, book: AddressBook, host: number, node: GraphNode, realm: Realm, ip: IpAddress) {
@@ -268,11 +270,14 @@ export class NetworkInterface {
 
   /** @internal */
   socketAt(protocol: PacketProtocol, port: number): Socket | undefined {
-    return this.#sockets.get(protocol, port)
+    const recent = this.#recent
+    if (recent?.port === port && recent.protocol === protocol) return recent
+    return (this.#recent = this.#sockets.get(protocol, port))
   }
 
   /** @internal */
   release(socket: Socket): void {
+    this.#recent = undefined
     this.#sockets.delete(socket)
   }
 

@@ -176,7 +176,7 @@ export class Link {
   transmit(packet: TransitPacket, aheadUs: number = 0): number {
     const { sizeBytes: payloadBytes } = packet
     const isUdp = packet.protocol === 'udp'
-    const { version } = packet.source.ip
+    const { version } = packet.source
     const wireBytes = isUdp
       ? payloadBytes + overheadBytes(version)
       : tcpWireBytes(payloadBytes, version, this.#mtuBytes)

@@ -55,7 +55,7 @@ export class Nat {
    */
   outbound(protocol: PacketProtocol, source: SocketAddress, destination: SocketAddress): SocketAddress | DropCode {
     if (protocol === 'udp' && this.settings.blocksUdp) return Drop['udp-blocked']
-    if (source.ip.version !== this.#outsideIp.version) return Drop['no-route']
+    if (source.version !== this.#outsideIp.version) return Drop['no-route']
     return this.#table(protocol).outbound(source, destination)
   }
 

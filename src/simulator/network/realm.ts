@@ -5,7 +5,7 @@
  * @module
  */
 import { invalidConfiguration } from '../../core/config.ts'
-import type { AddressBook, AddressPool, IpAddress } from './addresses.ts'
+import type { AddressBook, AddressPool, IpAddress, SocketAddress } from './addresses.ts'
 import type { Firewall } from './firewall.ts'
 import type { GraphNode } from './graph-node.ts'
 import type { NetworkInterface } from './interface.ts'
@@ -20,6 +20,11 @@ export class Attachment {
   readonly iface: NetworkInterface | undefined
   /** The router, where it is a side of one. */
   router: LanRouter | undefined
+
+  /** The version of its address. */
+  get version(): 4 | 6 {
+    return this.ip.version
+  }
 
   constructor(node: GraphNode, realm: Realm, ip: IpAddress, iface: NetworkInterface | undefined) {
     this.node = node
@@ -64,8 +69,8 @@ export class Realm {
   }
 
   /** Who a packet for that address goes to: its owner, else the way out. */
-  resolve(ip: IpAddress): Attachment | undefined {
-    return this.#attachments[ip.index] ?? this.router?.inside
+  resolve(address: SocketAddress): Attachment | undefined {
+    return this.#attachments[address.ipIndex] ?? this.router?.inside
   }
 
   /** The prefixes that addresses come from. */

@@ -11,7 +11,6 @@ const MAX_LISTED = 4
 
 /** The table; see the module's comment. */
 export class SocketTable {
-  #recent: Socket | undefined
   #list: Socket[] = []
   #map: Map<number, Socket> | undefined
 
@@ -25,12 +24,9 @@ export class SocketTable {
   }
 
   get(protocol: PacketProtocol, port: number): Socket | undefined {
-    const recent = this.#recent
-    if (recent?.port === port && recent.protocol === protocol) return recent
-    const found = this.#map
+    return this.#map
       ? this.#map.get(keyOf(protocol, port))
       : this.#list.find((socket) => socket.port === port && socket.protocol === protocol)
-    return (this.#recent = found)
   }
 
   /** Adds one whose place is free. */
@@ -47,7 +43,6 @@ export class SocketTable {
 
   delete(socket: Socket): void {
     if (this.get(socket.protocol, socket.port) !== socket) return
-    this.#recent = undefined
     if (this.#map) this.#map.delete(keyOf(socket.protocol, socket.port))
     else this.#list.splice(this.#list.indexOf(socket), 1)
   }
