@@ -16,6 +16,17 @@ export type { TestFunction } from './environment.ts'
 export type { Examined } from './examine.ts'
 export type { Failure } from './failure.ts'
 export type { Plan } from './plan.ts'
+export {
+  addPartition,
+  advanceTime,
+  healPartition,
+  injectLatency,
+  injectPacketLoss,
+  PeerNetwork,
+  setupConnectedPeers,
+  setupPartitionedNetwork,
+} from './helpers.ts'
+export type { PartitionedNetwork, PeerNetworkOptions, PeerReference } from './helpers.ts'
 export { readReplay } from './replay-file.ts'
 export type { ReplayFile } from './replay-file.ts'
 export { replay } from './replay.ts'

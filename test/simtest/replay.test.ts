@@ -10,12 +10,13 @@ import { Trail, TrailFollower } from '../../src/simtest/trail.ts'
 import { checkOf } from './support.ts'
 
 let folder = ''
+const before = process.env['SIMULATOR_ARTIFACTS'] ?? ''
 beforeAll(() => {
   folder = mkdtempSync(join(tmpdir(), 'p2p-simtest-'))
   process.env['SIMULATOR_ARTIFACTS'] = folder
 })
 afterAll(() => {
-  delete process.env['SIMULATOR_ARTIFACTS']
+  process.env['SIMULATOR_ARTIFACTS'] = before
   rmSync(folder, { recursive: true })
 })
 
