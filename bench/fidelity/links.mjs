@@ -3,11 +3,8 @@
 import { burstyLoss } from '@moosicbox/p2p/simulator'
 
 export const HEADERS_BYTES = 28
-/**
- * What the measuring itself adds to each way of every link: the emulator (0.17 ms to a round trip at the median, measured
- * by itself) and the waking up of two processes. A round trip takes 0.34 to 0.53 ms more than its link in all rows.
- */
-const APPARATUS_MS = 0.22
+/** What the emulator itself adds to each way of every link: 0.17 ms to a round trip at the median, measured by itself. */
+const EMULATOR_MS = 0.085
 /** The largest IP packet of the emulator, and what its queue holds at least. */
 const LARGEST_PACKET_BYTES = 1480
 const MIN_QUEUE_PACKETS = 30
@@ -83,7 +80,7 @@ export function linkOptions(way) {
   // Both at once: in a burst everything is lost, outside of one each packet by its own chance.
   const packetLoss = burst ? { ...burstyLoss(burst.percent / 100, burst.packets), lossInGood: chance } : chance
   return {
-    latencyMs: delayMs + APPARATUS_MS,
+    latencyMs: delayMs + EMULATOR_MS,
     jitterMs,
     keepOrder: !reorders,
     packetLoss,

@@ -52,7 +52,10 @@ async function serve(listener) {
   const connection = await listener.accept()
   const small = new Uint8Array(SMALL_BYTES)
   const answer = async (stream) => {
-    while ((await stream.read(SMALL_BYTES)) !== undefined) await stream.write(small)
+    for (let part = await stream.read(SMALL_BYTES); part !== undefined; part = await stream.read(SMALL_BYTES)) {
+      if (part.length < SMALL_BYTES) await stream.readExactly(SMALL_BYTES - part.length)
+      await stream.write(small)
+    }
   }
   const requests = async () => {
     for (;;) void answer(await connection.acceptStream()).catch(() => {})

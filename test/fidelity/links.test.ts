@@ -27,7 +27,7 @@ describe('a link in the words of its samples', () => {
 
 test('the simulator gets the same link', () => {
   expect(linkOptions(parseLink('delay=25,jit=5,loss=0.5,rate=20,queue=125000'))).toEqual({
-    latencyMs: 25.22,
+    latencyMs: 25.085,
     jitterMs: 5,
     keepOrder: true,
     packetLoss: 0.005,
