@@ -12,8 +12,6 @@ export interface Ambient<World = unknown> {
   currentHost: (() => SimHost | undefined) | undefined
   /** Simulations whose `run` is under way. */
   running: number
-  /** Modules that were loaded as programs: each has a number of its own, so that none is loaded twice. */
-  loaded: number
   /** The default world, once somebody has joined it. */
   world: World | undefined
 }
@@ -23,5 +21,5 @@ const AMBIENT = Symbol.for('@moosicbox/p2p/simulator/ambient/1')
 /** The process's {@link Ambient}. */
 export function ambient<World>(): Ambient<World> {
   const scope = globalThis as { [AMBIENT]?: Ambient<World> }
-  return (scope[AMBIENT] ??= { currentHost: undefined, running: 0, loaded: 0, world: undefined })
+  return (scope[AMBIENT] ??= { currentHost: undefined, running: 0, world: undefined })
 }

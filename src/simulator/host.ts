@@ -7,8 +7,8 @@ import { P2PError } from '../core/errors.ts'
 import { testSigningKey } from '../core/keys.ts'
 import type { SigningKey } from '../core/keys.ts'
 import type { NodeId } from '../core/node-id.ts'
+import { importFresh } from '../runtime/fresh-modules.ts'
 import type { TraceFields } from '../core/trace.ts'
-import { ambient } from './ambient.ts'
 import { digestText, EventKind } from './audit.ts'
 import { DiskState } from './disk.ts'
 import type { SimDisk } from './disk.ts'
@@ -26,7 +26,8 @@ export type HostProgram = (host: SimHost) => Promise<void> | void
 
 /**
  * A program, or the URL of a module whose default export is one. A module is loaded afresh for each host and each start,
- * so that its variables are neither shared nor survive a crash; what it imports itself is loaded once, as ever.
+ * together with all modules of the application that it imports, so that their variables are neither shared nor survive a
+ * crash. Packages in `node_modules`, and CommonJS, are loaded once, as ever.
  */
 export type HostProgramSource = HostProgram | URL
 
@@ -331,12 +332,8 @@ export class SimHost {
   }
 
   async #load(source: URL): Promise<HostProgram> {
-    const url = new URL(source)
-    url.searchParams.set('instance', String(ambient().loaded++))
-    const module = await this.#runtime.bridge(
-      `loading ${source.href}`,
-      (): Promise<{ default?: unknown }> => import(url.href),
-    )
+    const { ambient } = this.#runtime
+    const module = await this.#runtime.bridge(`loading ${source.href}`, () => importFresh(source, ambient))
     if (typeof module.default === 'function') return module.default as HostProgram
     throw P2PError.of('invalid-configuration', `${source.href} has no program: a function as its default export`, {
       name: 'program',

@@ -1,0 +1,2 @@
+// CommonJS, of which Node keeps one instance.
+exports.shared = {}
