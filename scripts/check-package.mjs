@@ -23,7 +23,7 @@ const REQUIRED = [
 ]
 
 /** Every door but `/testing`, which needs fast-check. */
-const SUBPATHS = ['', '/simulator', '/iroh', '/discovery']
+const SUBPATHS = ['', '/simulator', '/iroh', '/discovery', '/trace', '/backend']
 
 function run(command, args, cwd = project) {
   return execFileSync(command, args, { cwd, encoding: 'utf8', timeout: 300_000, stdio: ['ignore', 'pipe', 'inherit'] })

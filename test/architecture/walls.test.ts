@@ -13,6 +13,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   router: ['core'],
   testing: ['core'],
   trace: ['core'],
+  backend: ['core'],
   cli: ['core', 'simtest', 'trace'],
   ambient: ['runtime'],
   simulator: ['core', 'runtime'],
@@ -43,6 +44,7 @@ const PACKAGES: Readonly<Record<string, readonly string[]>> = {
   testing: ['fast-check', 'node:assert', 'node:assert/strict'],
   simulator: [],
   trace: [],
+  backend: [],
   cli: [
     'node:fs',
     'node:fs/promises',
