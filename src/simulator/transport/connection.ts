@@ -72,10 +72,19 @@ interface PathState {
   readonly smoothedRttUs: number | undefined
   readonly latestRttUs: number
   readonly rttVarianceUs: number
+  readonly minRttUs: number
   readonly windowBytes: number
   readonly slowStartThresholdBytes: number
   readonly inFlightBytes: number
+  /** Whether the last attempt to send found nothing to send, so that acknowledgements do not widen the window. */
+  readonly appLimited: boolean
   readonly mtuBytes: number
+  readonly packetsLost: number
+  /** How often all that was taken for lost turned out to have arrived. */
+  readonly spuriousLosses: number
+  readonly probeTimeouts: number
+  /** Probe time-outs since the peer was heard last, each of which doubles the next one. */
+  readonly probesUnanswered: number
 }
 
 /** What a connection looks like from outside. */
@@ -343,9 +352,15 @@ function pathState(path: Path, selected: boolean): PathState {
     smoothedRttUs: path.rtt.hasSample ? path.rtt.smoothedUs : undefined,
     latestRttUs: path.rtt.latestUs,
     rttVarianceUs: path.rtt.varianceUs,
+    minRttUs: path.rtt.minUs,
     windowBytes: path.congestion.windowBytes,
     slowStartThresholdBytes: path.congestion.slowStartThresholdBytes,
     inFlightBytes: path.inFlightBytes,
+    appLimited: path.appLimited,
     mtuBytes: path.mtuBytes,
+    packetsLost: path.lostPackets,
+    spuriousLosses: path.spuriousLosses,
+    probeTimeouts: path.probeTimeouts,
+    probesUnanswered: path.probeCount,
   }
 }

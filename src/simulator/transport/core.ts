@@ -20,7 +20,7 @@ import type { SentPacket } from './packet-space.ts'
 import { Path } from './path.ts'
 import type { Route } from './path.ts'
 import { Recovery } from './recovery.ts'
-import type { RecoveryHost } from './recovery.ts'
+import type { RecoveryHost, WindowChange } from './recovery.ts'
 import { Streams } from './streams.ts'
 import type { StreamSink } from './streams.ts'
 
@@ -62,6 +62,10 @@ export interface TransportSink extends StreamSink {
   onPacketLost?(pathId: number, kind: PacketKind, number: number, sizeBytes: number): void
   /** For traces: no answer came in time, and a probe is sent, the `count`th in a row. */
   onProbe?(pathId: number, count: number): void
+  /** For traces: a path's congestion window was cut after losses, or restored because there were none. */
+  onWindowChange?(pathId: number, windowBytes: number, slowStartThresholdBytes: number, why: WindowChange): void
+  /** For traces: a path carries larger datagrams than was known, or only small ones. */
+  onMtuChange?(pathId: number, mtuBytes: number): void
 }
 
 /** What happened to datagrams that brought nothing. */
@@ -418,7 +422,12 @@ export class ConnectionCore implements RecoveryHost {
     this.sink.onProbe?.(path.id, path.probeCount)
   }
 
-  onMtuChange(path: Path, _nowUs: number): void {
+  onWindowChange(path: Path, why: WindowChange): void {
+    this.sink.onWindowChange?.(path.id, path.congestion.windowBytes, path.congestion.slowStartThresholdBytes, why)
+  }
+
+  onMtuChange(path: Path): void {
+    this.sink.onMtuChange?.(path.id, path.mtuBytes)
     path.congestion.onMtu(path.mtuBytes)
     if (path === this.selected) this.datagrams.dropLargerThan(maxDatagramBytes(path.mtuBytes))
   }

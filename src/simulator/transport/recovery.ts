@@ -17,6 +17,9 @@ const NEVER = Number.POSITIVE_INFINITY
 const KINDS = [INITIAL, HANDSHAKE, DATA] as const
 const MAX_BACKOFF_EXPONENT = 16
 
+/** Why a congestion window was set anew. */
+export type WindowChange = 'loss' | 'persistent-congestion' | 'spurious-loss'
+
 /** What loss detection needs to know of the connection, and tells it. */
 export interface RecoveryHost {
   readonly config: TransportConfig
@@ -33,9 +36,11 @@ export interface RecoveryHost {
   /** A packet was lost. */
   onPacketLost(kind: PacketKind, packet: SentPacket): void
   /** A path carries larger or only smaller datagrams. */
-  onMtuChange(path: Path, nowUs: number): void
+  onMtuChange(path: Path): void
   /** For traces: before `onPacketLost`, where the loss was detected. */
   onLossFound?(path: Path, kind: PacketKind, packet: SentPacket): void
+  /** For traces: a congestion window was cut, or restored. */
+  onWindowChange?(path: Path, why: WindowChange): void
   /** For traces: a probe time-out. */
   onProbe?(path: Path): void
 }
@@ -83,7 +88,7 @@ export class Recovery {
         if (!packet) continue
         acked = true
         path.inFlightBytes -= packet.sizeBytes
-        if (kind === DATA && path.mtu.onAcked(number, packet.sizeBytes)) this.#host.onMtuChange(path, nowUs)
+        if (kind === DATA && path.mtu.onAcked(number, packet.sizeBytes)) this.#host.onMtuChange(path)
         if (packet.body.eliciting) {
           eliciting = true
           path.congestion.onAck(nowUs, packet.sentUs, packet.sizeBytes, path.appLimited, path.rtt)
@@ -243,8 +248,10 @@ export class Recovery {
     }
     this.stats.lostPackets += lost.length
     path.lostPackets += lost.length
-    if (path.mtu.hasBlackHole(nowUs)) this.#host.onMtuChange(path, nowUs)
-    if (path.inFlightBytes !== inFlightBefore) path.congestion.onCongestion(nowUs, lastSentUs, persistent)
+    if (path.mtu.hasBlackHole(nowUs)) this.#host.onMtuChange(path)
+    if (path.inFlightBytes === inFlightBefore) return
+    path.congestion.onCongestion(nowUs, lastSentUs, persistent)
+    this.#host.onWindowChange?.(path, persistent ? 'persistent-congestion' : 'loss')
   }
 
   #recogniseSpurious(path: Path, space: PacketSpace, frame: AckFrame): void {
@@ -257,6 +264,7 @@ export class Recovery {
     this.stats.spuriousLosses++
     path.spuriousLosses++
     path.congestion.onSpuriousCongestion()
+    this.#host.onWindowChange?.(path, 'spurious-loss')
   }
 }
 
