@@ -141,7 +141,9 @@ export class SimConnection implements CarrierConnection, TransportSink, StreamHo
     this.#receiving = true
     this.#transport.handle(payload, route, nowUs)
     this.#receiving = false
-    this.#flushIn(processingUs)
+    // Most of what is only acknowledged leads to nothing more.
+    if (this.#news.isEmpty && this.#transport.isSettled(nowUs)) this.#arm()
+    else this.#flushIn(processingUs)
   }
 
   /** Tells the transport where this node may be found. */

@@ -187,6 +187,11 @@ export class TransportConnection {
     return packet
   }
 
+  /** Whether nothing is to be sent and nothing is due, so that `poll` may as well be left out. */
+  isSettled(nowUs: number): boolean {
+    return this.#transmitter.settle(nowUs) && this.deadline() > nowUs
+  }
+
   /** Where the datagram that `poll` has just returned goes: more than one route only while shaking hands. */
   get outgoingRoutes(): readonly Route[] {
     return this.#transmitter.routes

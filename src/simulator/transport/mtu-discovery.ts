@@ -51,6 +51,11 @@ export class MtuDiscovery {
     return this.#probe
   }
 
+  /** Whether no probe is due, nor will be when one that is under way is answered. */
+  isIdle(nowUs: number): boolean {
+    return !this.#searching && nowUs < this.#nextSearchUs
+  }
+
   /** The size of a probe that is due, 0 for none; {@link onProbeSent} must follow. */
   dueBytes(nowUs: number): number {
     if (this.#probe >= 0) return 0

@@ -188,6 +188,11 @@ export class NatTraversal {
     return frames
   }
 
+  /** Whether probes wait to be sent. */
+  get hasProbes(): boolean {
+    return this.#probes.length > 0
+  }
+
   /** The next probe to send. */
   nextProbe(): Probe | undefined {
     return this.#probes.shift()

@@ -132,6 +132,11 @@ export class PacketSpace {
     this.#skipper = skipping && new NumberSkipper(skipping)
   }
 
+  /** Whether nothing that belongs to this space alone waits to be sent. */
+  get isQuiet(): boolean {
+    return !this.acks.due && !this.pingPending && !this.immediateAckPending && this.probes === 0
+  }
+
   /** The number the next packet has at least. */
   get nextNumber(): number {
     return this.#nextNumber

@@ -97,6 +97,13 @@ export class Path {
     return this.challengePending || this.challengeToken >= 0
   }
 
+  /** Whether nothing waits to be sent for the path's own sake. The handshake must be over. */
+  isQuiet(nowUs: number): boolean {
+    const [initial, handshake, data] = this.#spaces
+    if (initial || handshake || this.challengePending || this.responseToken >= 0) return false
+    return data.isQuiet && this.mtu.isIdle(nowUs)
+  }
+
   /** `direct` or `relay`. */
   get kind(): Route['kind'] {
     return this.routes[0]?.kind ?? 'direct'
