@@ -10,7 +10,7 @@ import type { Kernel, KernelEvent } from './kernel.ts'
 import type { SimConnection } from './sim-connection.ts'
 import type { Deferred } from './sim-stream.ts'
 import { deferred } from './sim-stream.ts'
-import type { TransportClose } from './transport/core.ts'
+import type { TransportClose } from './transport/sink.ts'
 import { TransportErrorCode } from './transport/frames.ts'
 
 /**

@@ -21,7 +21,7 @@ import { DatagramInbox } from './sim-datagrams.ts'
 import { deferred, SimStream } from './sim-stream.ts'
 import type { Deferred, StreamHost } from './sim-stream.ts'
 import type { TransportConnection } from './transport/connection.ts'
-import type { TransportClose, TransportSink } from './transport/core.ts'
+import type { TransportClose, TransportSink } from './transport/sink.ts'
 import { ConnectionTrace } from './trace/connection-trace.ts'
 import type { StreamEnd } from './trace/connection-trace.ts'
 import type { Packet, PacketKind } from './transport/packet.ts'
@@ -289,6 +289,7 @@ export class SimConnection implements CarrierConnection, TransportSink, StreamHo
   }
 
   onRefused(): void {
+    if (this.#receiving) return this.#news.add(Told.refused)
     this.#endpoint.onRefused(this)
   }
 

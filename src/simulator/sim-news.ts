@@ -5,7 +5,7 @@
  *
  * @module
  */
-import type { TransportClose, TransportSink } from './transport/core.ts'
+import type { TransportClose, TransportSink } from './transport/sink.ts'
 
 /** The calls of a sink. */
 export const Told = {
@@ -20,6 +20,7 @@ export const Told = {
   reset: 8,
   stopped: 9,
   available: 10,
+  refused: 11,
 } as const
 
 type ToldKind = (typeof Told)[keyof typeof Told]
@@ -56,6 +57,9 @@ export class News {
           break
         case Told.impostor:
           sink.onImpostor()
+          break
+        case Told.refused:
+          sink.onRefused()
           break
         case Told.closed:
           sink.onClosed(values[next++] as TransportClose)
