@@ -14,7 +14,8 @@ export type RunnerKind = 'vitest' | 'node' | 'script'
 
 /** Which runner this process is of. */
 export function runnerKind(environment: Readonly<Record<string, string | undefined>>): RunnerKind {
-  if (environment['VITEST'] !== undefined) return 'vitest'
+  // The variable alone is inherited by whatever a test starts.
+  if (environment['VITEST'] !== undefined && '__vitest_worker__' in globalThis) return 'vitest'
   return environment['NODE_TEST_CONTEXT'] === undefined ? 'script' : 'node'
 }
 

@@ -62,10 +62,11 @@ export async function checkScenario(
   options: { readonly file?: string | undefined; readonly resolved?: ResolvedOptions | undefined } = {},
 ): Promise<CheckResult> {
   const resolved = options.resolved ?? resolveOptions(what.options, process.env)
+  const file = options.file ?? callerFile(new Error('from here').stack, import.meta.url)
   const old = resolved.isWhole ? corpusSeeds(resolved.corpus, what.name) : []
   const seeds = [...new Set([...old, ...resolved.seeds])]
   const result = await sweepHere(what, resolved, { seeds, of: seeds.length, forMs: resolved.timeoutMs })
-  const commands = commandsFor(what.name, options.file)
+  const commands = commandsFor(what.name, file)
   const examined: Examined[] = []
   const keys = new Set<string>()
   for (const outcome of result.failures) {

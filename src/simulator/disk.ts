@@ -196,7 +196,7 @@ export class DiskState {
   /** Half of what the last write had to do: a cut without its bytes, or some of its sectors. */
   #tear(content: Uint8Array, write: Write): Uint8Array {
     const sectors = Math.ceil(write.bytes.length / SECTOR_BYTES)
-    const survivors = this.#draw(sectors + 1)
+    const survivors = this.#draw(Math.max(sectors, 1))
     if (survivors === 0) return this.#draw(2) === 1 && write.truncates ? NOTHING : content
     return applied(content, { ...write, bytes: write.bytes.subarray(0, survivors * SECTOR_BYTES) })
   }
@@ -258,7 +258,7 @@ const SYNC_MS = 2
  * ```ts
  * import { Simulation } from '@moosicbox/p2p/simulator'
  *
- * const sim = new Simulation({ seed: 3 })
+ * const sim = new Simulation({ seed: 7 })
  * sim.host('server', async ({ disk }) => {
  *   if (disk.exists('count')) return console.log('after the crash:', (await disk.read('count')).length) // after the crash: 1
  *   await disk.write('count', new Uint8Array(1))
