@@ -128,10 +128,10 @@ export class PcapngExporter implements TraceExporter {
 
   /** What the first item says, where it is a segment's. */
   #tcp(items: readonly number[]): TcpFields | undefined {
-    const [item, count, sequence = 0, acknowledgement = 0, syn, fin] = items
+    const [item, count, sequence = 0, acknowledgement = 0, syn = 0, fin = 0] = items
     const [name] = this.#header.items[item ?? -1] ?? []
     if (name !== 'TCP' || count === undefined || count < 4) return undefined
-    return { sequence, acknowledgement, syn: syn === 1, fin: fin === 1 }
+    return { sequence, acknowledgement, syn: syn > 0, fin: fin > 0 }
   }
 
   /** The number of the interface of that name, described when it is first met. */
