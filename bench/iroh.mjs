@@ -10,6 +10,9 @@ import { median, quantile, ratio, summary } from './lib/stats.mjs'
 import { printTable, short } from './lib/table.mjs'
 import { concurrently, library, raw, RAW_ALPN, toArray } from './iroh/workloads.mjs'
 
+// The raw binding is the official one, so the library is held to it; bench/doors.mjs compares the doors.
+process.env.P2P_IROH_BINDING = 'official'
+
 const { values: options } = parseArgs({ options: { json: { type: 'boolean' }, quick: { type: 'boolean' } } })
 const PAIRS = options.quick ? 5 : 20
 const CONNECTIONS = options.quick ? 200 : 1000

@@ -173,8 +173,8 @@ mod tests {
     use crate::settings::Settings;
     use std::sync::Arc;
 
-    fn admission(settings: Settings) -> Arc<Admission> {
-        let admission = Admission::new(&settings);
+    fn admission(settings: &Settings) -> Arc<Admission> {
+        let admission = Admission::new(settings);
         admission.serve(true);
         admission
     }
@@ -190,7 +190,7 @@ mod tests {
 
     #[test]
     fn handshakes_are_counted_and_half_way_addresses_are_asked_for() {
-        let admission = admission(Settings { max_handshakes: 4, ..Settings::default() });
+        let admission = admission(&Settings { max_handshakes: 4, ..Settings::default() });
         let held: Vec<_> = (0..2).map(|_| admission.arrive(false)).collect();
         assert!(held.iter().all(|arrival| matches!(arrival, Arrival::Welcome(_))));
         assert!(matches!(admission.arrive(false), Arrival::Validate));
@@ -202,7 +202,7 @@ mod tests {
 
     #[test]
     fn lists_decide() {
-        let admission = admission(Settings::default());
+        let admission = admission(&Settings::default());
         let (friend, stranger, foe) = ([1; 32], [2; 32], [3; 32]);
         let allow = Some([friend, foe].into_iter().collect());
         admission.set_access(Access { allow, deny: [foe].into_iter().collect() });
@@ -218,7 +218,7 @@ mod tests {
     #[test]
     fn limits_hold_and_places_come_back() {
         let settings = Settings { max_connections: 3, max_connections_per_peer: 2, ..Settings::default() };
-        let admission = admission(settings);
+        let admission = admission(&settings);
         let first = admission.admit([1; 32]).unwrap();
         let second = admission.admit([1; 32]).unwrap();
         assert!(admission.admit([1; 32]).is_err());

@@ -35,7 +35,7 @@ pub enum SendOp {
 /// One thing to do.
 #[allow(missing_docs)]
 pub enum Command {
-    Bind { context: Arc<Context>, token: u32, key: SecretKey, settings: Settings },
+    Bind { context: Arc<Context>, token: u32, with: Box<(SecretKey, Settings)> },
     CloseEndpoint { context: Arc<Context>, token: u32, endpoint: u32 },
     Connect { context: Arc<Context>, token: u32, endpoint: u32, address: EndpointAddr, alpn: Vec<u8> },
     Cancel { context: u32, token: u32 },

@@ -65,6 +65,10 @@ impl World {
         connection: Connection,
         admitted: Option<Admitted>,
     ) -> Option<u32> {
+        if context.is_closed() {
+            connection.close(0_u32.into(), b"the program has ended");
+            return None;
+        }
         let handle = post().inbox().handles.allocate(Kind::Connection, context.id)?;
         lock(&context.connections).insert(handle, connection.weak_handle());
         let changed = Arc::new(Notify::new());

@@ -137,6 +137,11 @@ impl Context {
         if alive { bell.refer(env) } else { bell.unref(env) }
     }
 
+    /// Whether its environment is gone: then nothing is to be opened in it any more.
+    pub fn is_closed(&self) -> bool {
+        lock(&self.outbox).closed
+    }
+
     /// Nothing reaches JavaScript any more.
     pub fn close(&self) {
         {
@@ -152,7 +157,7 @@ impl Context {
 /// A promise of JavaScript that is settled exactly once, also when the task that was to do so panics or is dropped.
 pub struct Token {
     context: Arc<Context>,
-    token: u32,
+    number: u32,
     settled: bool,
 }
 
@@ -160,26 +165,26 @@ impl Token {
     /// The promise behind `token`.
     #[must_use]
     pub fn new(context: Arc<Context>, token: u32) -> Self {
-        Self { context, token, settled: false }
+        Self { context, number: token, settled: false }
     }
 
     /// It went well; `number` is a handle, or 0.
     pub fn done(mut self, number: u32, payload: Bytes) {
         self.settled = true;
-        self.context.push(RecordKind::Done, self.token, number, payload);
+        self.context.push(RecordKind::Done, self.number, number, payload);
     }
 
     /// It did not.
     pub fn failed(mut self, failed: Failed) {
         self.settled = true;
-        self.context.push(RecordKind::Failed, self.token, failed.kind as u32, failed.payload);
+        self.context.push(RecordKind::Failed, self.number, failed.kind as u32, failed.payload);
     }
 }
 
 impl Drop for Token {
     fn drop(&mut self) {
         if !self.settled {
-            self.context.push(RecordKind::Failed, self.token, Failure::Abandoned as u32, Bytes::new());
+            self.context.push(RecordKind::Failed, self.number, Failure::Abandoned as u32, Bytes::new());
         }
     }
 }

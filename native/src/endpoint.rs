@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 use std::{
+    fmt::Write as _,
     net::SocketAddr,
     sync::{Arc, PoisonError},
     time::Duration,
@@ -47,7 +48,7 @@ struct Bound {
 
 impl World {
     /// Opens an endpoint.
-    pub(crate) fn bind(context: Arc<Context>, token: u32, key: SecretKey, settings: Settings) {
+    pub(crate) fn bind(context: Arc<Context>, token: u32, (key, settings): (SecretKey, Settings)) {
         let promise = Token::new(Arc::clone(&context), token);
         tokio::spawn(async move {
             match bind(key, &settings).await {
@@ -58,6 +59,10 @@ impl World {
     }
 
     fn add_endpoint(&mut self, context: Arc<Context>, promise: Token, bound: Bound) {
+        if context.is_closed() {
+            tokio::spawn(async move { bound.endpoint.close().await });
+            return;
+        }
         let Some(handle) = post().inbox().handles.allocate(Kind::Endpoint, context.id) else {
             promise.failed(Failed::of(Failure::Handles));
             return;
@@ -306,18 +311,18 @@ pub fn describe(endpoint: &Endpoint) -> String {
     let mut lines = String::new();
     let address = endpoint.addr();
     for direct in address.ip_addrs() {
-        lines.push_str(&format!("direct {direct}\n"));
+        let _ = writeln!(lines, "direct {direct}");
     }
     for relay in address.relay_urls() {
-        lines.push_str(&format!("relay {relay}\n"));
+        let _ = writeln!(lines, "relay {relay}");
     }
     for bound in endpoint.bound_sockets() {
-        lines.push_str(&format!("bound {bound}\n"));
+        let _ = writeln!(lines, "bound {bound}");
     }
     for status in endpoint.home_relay_status().get() {
         let state = if status.is_connected() { "connected" } else { "disconnected" };
         let denied = status.auth_denied_reason().unwrap_or_default().replace('\n', " ");
-        lines.push_str(&format!("home {state} {} {denied}\n", status.url()));
+        let _ = writeln!(lines, "home {state} {} {denied}", status.url());
     }
     lines
 }

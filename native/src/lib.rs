@@ -5,6 +5,9 @@
 //! false when the handle is over; what is no handle, context or value at all is an error. No argument is an object, so
 //! that no code of JavaScript runs between looking at one argument and the next.
 
+// The Node-API hands texts over as strings of ours.
+#![allow(clippy::needless_pass_by_value)]
+
 pub mod admission;
 pub mod commands;
 pub mod connection;
@@ -48,6 +51,10 @@ use crate::{
 
 /// Set in what `drain` returns when there is more.
 const MORE: u32 = 1 << 31;
+
+/// Any code and a reason of this size fit into the smallest packet; noq 1.4.0 panics over a reason that does not fit
+/// beside a code above 2^14, as it sets too little aside for that.
+const MAX_REASON_BYTES: usize = 1024;
 
 thread_local! {
     /// The contexts of this thread: no other can use them.
@@ -140,7 +147,9 @@ pub fn open_context(env: Env, bell: Function<'_, (), ()>) -> Result<u32> {
     if !HOOKED.replace(true) {
         env.add_env_cleanup_hook((), |()| {
             let contexts = CONTEXTS.try_with(RefCell::take).unwrap_or_default();
-            contexts.values().for_each(|context| end(context));
+            for context in contexts.values() {
+                end(context);
+            }
             let _ = HOOKED.try_with(|hooked| hooked.set(false));
         })?;
     }
@@ -218,7 +227,7 @@ pub fn bind(context: u32, token: u32, key: &[u8], settings: String) -> Result<()
     let key = SecretKey::from_bytes(key);
     let context = find(context)?;
     let settings = Settings::parse(&settings).map_err(invalid)?;
-    post().send(Command::Bind { context, token, key, settings });
+    post().send(Command::Bind { context, token, with: Box::new((key, settings)) });
     Ok(())
 }
 
@@ -372,9 +381,12 @@ pub fn cancel(context: u32, token: u32) -> Result<()> {
 ///
 /// # Errors
 ///
-/// When the code is none, or there is no such context.
+/// When the code is none, the reason has more than 1024 bytes, or there is no such context.
 #[napi(catch_unwind)]
 pub fn close_connection(context: u32, connection: u32, code: f64, reason: &[u8]) -> Result<bool> {
+    if reason.len() > MAX_REASON_BYTES {
+        return Err(invalid("a reason has at most 1024 bytes"));
+    }
     let reason = Bytes::copy_from_slice(reason);
     let code = code_of(code)?;
     send_to(context, connection, Kind::Connection, Command::CloseConnection { connection, code, reason })

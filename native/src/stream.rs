@@ -219,9 +219,9 @@ impl World {
                         }
                         Poll::Pending => {
                             let [chunk] = chunk;
-                            let reset = Arc::new(Notify::new());
-                            entry.send = Send::Blocked { ops: VecDeque::new(), reset: Arc::clone(&reset) };
-                            tokio::spawn(write(stream, send, chunk, tell, reset));
+                            let given_up = Arc::new(Notify::new());
+                            entry.send = Send::Blocked { ops: VecDeque::new(), reset: Arc::clone(&given_up) };
+                            tokio::spawn(write(stream, send, chunk, tell, given_up));
                             return;
                         }
                     }
@@ -363,7 +363,7 @@ impl World {
             match poll_once(receive.read_many_chunks(&mut chunks)) {
                 Poll::Pending => break,
                 Poll::Ready(result) => {
-                    if !self.received(stream, &mut chunks, result) {
+                    if !self.received(stream, &mut chunks, &result) {
                         return;
                     }
                 }
@@ -380,11 +380,11 @@ impl World {
         &mut self,
         stream: u32,
         chunks: &mut [Bytes; CHUNKS],
-        result: Result<Option<usize>, ReadError>,
+        result: &Result<Option<usize>, ReadError>,
     ) -> bool {
         let Some(entry) = self.streams.get_mut(&stream) else { return false };
         let context = &entry.context;
-        match result {
+        match *result {
             Ok(Some(count)) => {
                 let bytes: usize = chunks[..count].iter().map(Bytes::len).sum();
                 entry.room -= i64::try_from(bytes).unwrap_or(i64::MAX / 4);
@@ -466,7 +466,7 @@ async fn read(stream: u32, mut receive: RecvStream, reading: Arc<Reading>) {
             () = reading.changed.notified() => continue,
             result = receive.read_many_chunks(&mut chunks) => result,
         };
-        if !with(|world| world.received(stream, &mut chunks, result)) {
+        if !with(|world| world.received(stream, &mut chunks, &result)) {
             return;
         }
     }

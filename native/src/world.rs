@@ -22,7 +22,7 @@ impl World {
     /// Does what was asked for; handles that are over meanwhile are no mistake of anybody's.
     pub fn run(&mut self, command: Command) {
         match command {
-            Command::Bind { context, token, key, settings } => World::bind(context, token, key, settings),
+            Command::Bind { context, token, with } => World::bind(context, token, *with),
             Command::CloseEndpoint { context, token, endpoint } => self.close_endpoint(context, token, endpoint),
             Command::Connect { context, token, endpoint, address, alpn } => {
                 self.connect(context, token, endpoint, address, alpn);

@@ -23,6 +23,7 @@ import { within } from './raw-binding.ts'
 
 const SOON_MS = 5_000
 const text = (value: string): Uint8Array => new TextEncoder().encode(value)
+const FUZZER = fileURLToPath(new URL('./support/native-fuzz.mjs', import.meta.url))
 const CHILD = fileURLToPath(new URL('./support/native-child.mjs', import.meta.url))
 
 async function failure(promise: Promise<unknown>): Promise<unknown> {
@@ -344,6 +345,19 @@ describe.runIf(NATIVE_DOOR.here)('the native door', () => {
     })
     expect([status, stdout, stderr]).toEqual([0, 'done\n', ''])
   })
+
+  test('stands 5,000 sequences of calls that make no sense, from workers too, and leaves nothing behind', () => {
+    const { status, stdout, stderr } = spawnSync(process.execPath, ['--expose-gc', FUZZER, '11', '5000'], {
+      encoding: 'utf8',
+      timeout: 60_000,
+    })
+    expect([status, stderr]).toEqual([0, ''])
+    const { errors, streams, terminated, handles, grownMiB } = JSON.parse(stdout) as Readonly<Record<string, number>>
+    expect({ terminated, handles }).toEqual({ terminated: 10, handles: 0 })
+    // It has come so far as to talk, and was refused a good deal.
+    expect([errors, streams].every((count) => (count ?? 0) > 10)).toBe(true)
+    expect(grownMiB).toBeLessThan(100)
+  }, 60_000)
 
   test.runIf(hasNetworks())(
     'keeps to loopback when told to: not one packet leaves, where the official door sends some',
