@@ -17,7 +17,7 @@ const LOOK = `
   await sim.run()
 `
 
-describe.concurrent('a preload', () => {
+describe.concurrent('a preload', { timeout: 120_000 }, () => {
   test('gives hosts a clock of their own, and the process keeps the real one', async () => {
     const program = `${LOOK}\n console.log(Date.now() > 1.7e12 + 1e9, setTimeout(() => {}, 1) instanceof Object)`
     const { stdout, stderr } = await runNode([...PRELOAD, ...EVAL, program])
@@ -40,7 +40,7 @@ describe.concurrent('a preload', () => {
   })
 })
 
-describe.concurrent('without a preload', () => {
+describe.concurrent('without a preload', { timeout: 120_000 }, () => {
   test('a simulation that wants them is refused', async () => {
     const { code, stderr } = await runNode([...EVAL, LOOK])
     expect(code).toBe(1)
@@ -55,7 +55,7 @@ describe.concurrent('without a preload', () => {
   })
 })
 
-describe.concurrent('a set-up file of vitest', () => {
+describe.concurrent('a set-up file of vitest', { timeout: 120_000 }, () => {
   const vitest = async (setupFiles: string, pool: string): Promise<string> => {
     const project = join(import.meta.dirname, 'vitest-project')
     const args = [join(ROOT, 'node_modules/vitest/vitest.mjs'), 'run', '--root', project, '--reporter=verbose']

@@ -13,13 +13,13 @@ async function result(library: string, seed: number, node?: string): Promise<str
 }
 
 describe.concurrent.each(['hono', 'queue', 'retry', 'yjs'])('%s in a simulation', (library) => {
-  test('has the same history twice, and on every Node', async () => {
+  test('has the same history twice, and on every Node', { timeout: 120_000 }, async () => {
     const first = await result(library, 3)
     expect(first).toMatch(/^[0-9a-f]{16} programs /)
     for (const node of NODES) expect(await result(library, 3, node)).toBe(first)
   })
 
-  test('has another with another seed', async () => {
+  test('has another with another seed', { timeout: 120_000 }, async () => {
     expect((await result(library, 4)).split(' ')[0]).not.toBe((await result(library, 5)).split(' ')[0])
   })
 })

@@ -17,7 +17,7 @@ const MAX_DELAY_MS = 2_147_483_647
 const INSTEAD = 'use runtime.sleep or runtime.setTimer'
 
 /** The delay that Node makes of an argument. */
-export function timerDelay(delay: unknown): number {
+function timerDelay(delay: unknown): number {
   const ms = Number(delay)
   return ms >= 1 && ms <= MAX_DELAY_MS ? Math.trunc(ms) : 1
 }

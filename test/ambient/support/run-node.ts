@@ -23,7 +23,7 @@ export async function runNode(
   options: { readonly node?: string; readonly env?: Readonly<Record<string, string>> } = {},
 ): Promise<Exit> {
   const { NODE_OPTIONS: _options, VITEST: _vitest, ...env } = process.env
-  const settings = { cwd: ROOT, timeout: 25_000, env: { ...env, ...options.env } }
+  const settings = { cwd: ROOT, timeout: 100_000, env: { ...env, ...options.env } }
   return promisify(execFile)(options.node ?? process.execPath, args, settings).then(
     ({ stdout, stderr }) => ({ code: 0, stdout, stderr }),
     ({ code, signal, stdout, stderr }) => ({ code: code ?? signal, stdout, stderr }),
