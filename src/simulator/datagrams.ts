@@ -21,6 +21,8 @@ export interface ReceivedDatagram {
 /** A bound socket. */
 export interface DatagramSocket {
   readonly localAddress: DatagramAddress
+  /** All of them, where there are several. */
+  readonly localAddresses?: readonly DatagramAddress[] | undefined
   /** `sizeBytes` is the payload that the object stands for. */
   send(destination: DatagramAddress | string, payload: unknown, sizeBytes: number): void
   close(): void

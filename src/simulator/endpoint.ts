@@ -209,7 +209,8 @@ export class SimEndpoint implements CarrierEndpoint, ConnectionHost {
   }
 
   boundAddresses(): readonly string[] {
-    return [this.#socket.localAddress.toString()]
+    const { localAddress, localAddresses = [localAddress] } = this.#socket
+    return localAddresses.map((address) => address.toString())
   }
 
   /** Closes every connection, and waits up to 3 s until the peers have heard of it. */

@@ -17,6 +17,7 @@ import type { HostClockOptions } from './host-clock.ts'
 import { HostGate, HostKernel } from './host-gate.ts'
 import type { Kernel, RandomStream } from './kernel.ts'
 import type { NetworkInterface, TopologyHostOptions } from './network/index.ts'
+import { HostNetwork } from './network/index.ts'
 import type { SimRuntime } from './runtime.ts'
 import { laneOf } from './schedule.ts'
 import type { SimWorld } from './sim-world.ts'
@@ -70,6 +71,8 @@ export class SimHost {
   readonly index: number
   /** Its network interface: address, sockets, and whether it is up. The first, where it has several. */
   readonly network: NetworkInterface
+  /** @internal Where its nodes bind their sockets: on all interfaces that it has then. */
+  readonly sockets: HostNetwork = new HostNetwork(() => this.interfaces)
   /** Its clock: what it shows and how fast it runs. Set it, to see how its programs take it. */
   readonly clock: HostClock
   /** @internal The lane of all its events, see `schedule.ts`. */
@@ -196,6 +199,7 @@ export class SimHost {
 
   /**
    * Gives it another network interface, such as a phone's mobile one besides Wi-Fi: its node is called `host/name`.
+   * Nodes created afterwards use it too: packets leave by the first interface that is up, in the order of adding.
    *
    * @throws P2PError `invalid-configuration` as `Topology.host` does
    */

@@ -95,7 +95,7 @@ export class SimulatorP2P extends EngineNode<SimulatorConnection> {
       host: host.index,
       name: host.name,
       key,
-      network: host.network,
+      network: host.sockets,
       relays,
       transport: {
         idleTimeoutUs: limits.idleTimeoutMs * 1000,

@@ -14,7 +14,7 @@ import {
 } from '../network/index.ts'
 
 /** What a box stands for, which decides how it looks. */
-export type DiagramKind = 'core' | 'lan' | 'host' | 'relay' | 'more'
+type DiagramKind = 'core' | 'lan' | 'host' | 'relay' | 'more'
 
 /** A box. */
 export interface DiagramNode {

@@ -28,7 +28,7 @@ export const DEFAULT_PUBLIC_PREFIX = '198.18.0.0/15'
  * Where public IPv6 addresses come from, and the /64s of LANs: the range set aside for documentation (RFC 3849). The
  * first /64 is that of public hosts.
  */
-export const PUBLIC_PREFIX_6 = '2001:db8::/32'
+const PUBLIC_PREFIX_6 = '2001:db8::/32'
 /** What most home routers use; nobody's is special. */
 export const DEFAULT_LAN_PREFIX = '192.168.1.0/24'
 

@@ -7,7 +7,7 @@
  * - `link.ts`, `jitter.ts`, `link-options.ts`, `link-presets.ts`: what happens to a packet on a link
  * - `firewall.ts`: what IPv6 meets instead
  * - `nat.ts`, `nat-table.ts`, `nat-options.ts`, `nat-presets.ts`, `lan.ts`, `realm.ts`: address translation and private networks
- * - `interface.ts`, `forwarder.ts`, `rules.ts`: sockets, packets under way, and rules that meddle with them
+ * - `host-network.ts`, `interface.ts`, `socket-table.ts`, `forwarder.ts`, `rules.ts`: sockets, packets under way, and rules that meddle with them
  * - `names.ts`: look-ups; `addresses.ts`: addresses; `kinds.ts`: events and reasons for drops; `netstat.ts`, `netstat-text.ts`: the state
  *
  * @module
@@ -45,6 +45,7 @@ export {
   type Socket,
 } from './interface.ts'
 export { Drop, DROP_REASONS, type DropCode, type DropCounts, type DropReason, NetworkKind } from './kinds.ts'
+export { HostNetwork, type HostSocket } from './host-network.ts'
 export type { Lan, PortMappingOptions } from './lan.ts'
 export {
   burstyLoss,
@@ -75,6 +76,7 @@ export { natPreset, type NatPreset, type NatPresetName, natPresets } from './nat
 export type { Nat } from './nat.ts'
 export type { NatMappingSnapshot } from './nat-table.ts'
 export {
+  type FirewallSnapshot,
   type InterfaceSnapshot,
   type NatSnapshot,
   netstat,

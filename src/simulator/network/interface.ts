@@ -214,6 +214,19 @@ export class NetworkInterface {
     return this.attachments().map(({ ip }) => ip)
   }
 
+  /** @internal Whether the destination is in the private network it is plugged into. */
+  isInSameNetwork(destination: SocketAddress | string): boolean {
+    const { realm } = this.attachment
+    const { ip } = typeof destination === 'string' ? this.#book.parse(destination) : destination
+    return realm.router !== undefined && realm.contains(ip)
+  }
+
+  /** @internal Whether it has an address of the destination's version. */
+  hasVersionOf(destination: SocketAddress | string): boolean {
+    const { version } = typeof destination === 'string' ? this.#book.parse(destination) : destination
+    return this.attachments().some(({ ip }) => ip.version === version)
+  }
+
   /** @internal */
   attachments(): readonly Attachment[] {
     return this.attachment6 ? [this.attachment, this.attachment6] : [this.attachment]

@@ -78,6 +78,11 @@ export class Realm {
     return this.#pools.map(({ prefix }) => prefix.text)
   }
 
+  /** Whether an address is one of its own, taken or free. */
+  contains(ip: IpAddress): boolean {
+    return this.#pools.some((pool) => pool.contains(ip))
+  }
+
   /** Whether it has addresses of that version. */
   has(version: 4 | 6): boolean {
     return this.#pools.some(({ prefix }) => prefix.version === version)
@@ -99,7 +104,7 @@ export class Realm {
     if (owner) throw invalidConfiguration('ip', text, `belongs to ${owner.node.name} already`)
     if (version !== undefined && ip.version !== version)
       throw invalidConfiguration('ip', text, `is not of IPv${version}`)
-    if (this.router && !this.#pools.some((pool) => pool.contains(ip))) {
+    if (this.router && !this.contains(ip)) {
       const prefixes = this.#pools.map(({ prefix }) => prefix.text).join(' or ')
       throw invalidConfiguration('ip', text, `is not in ${prefixes}, the network of ${this.name}`)
     }
