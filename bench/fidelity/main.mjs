@@ -12,6 +12,7 @@ const USAGE = `npm run fidelity -- [options]
   --quick            20 seeds a row instead of 200, 60 instead of 600 where distributions are compared, and wider bars
   --seeds N          so many seeds a row
   --rows A,B         only these rows
+  --links            only what was measured link by link: no NATs, relays and outages
   --reference FILE   other measured samples: a line of JSON a repetition, as in bench/fidelity/reference/direct.jsonl
   --json, --markdown print that instead of a table
   --plots DIRECTORY  draw the pictures of docs/fidelity.md there
@@ -22,6 +23,7 @@ const { values: options } = parseArgs({
     quick: { type: 'boolean', default: false },
     seeds: { type: 'string' },
     rows: { type: 'string' },
+    links: { type: 'boolean', default: false },
     reference: { type: 'string' },
     json: { type: 'boolean', default: false },
     markdown: { type: 'boolean', default: false },
@@ -41,7 +43,7 @@ const seedsOf = (row) => (options.seeds === undefined && row.isErratic ? seeds *
 if (!(Number.isInteger(seeds) && seeds > 0)) throw new Error(`--seeds ${options.seeds}: a whole number above 0`)
 const reference = loadReference(options.reference ?? DEFAULT_REFERENCE)
 // What was seen of relays and NATs does not depend on which links somebody has measured.
-const groups = options.reference === undefined ? pathGroups(seeds) : []
+const groups = options.reference === undefined && !options.links ? pathGroups(seeds) : []
 const names = options.rows?.split(',') ?? [...reference, ...groups].map(({ name }) => name)
 for (const name of names) {
   if ([...reference, ...groups].some((known) => known.name === name)) continue

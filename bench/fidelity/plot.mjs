@@ -15,6 +15,7 @@ text { font: 12px ui-sans-serif, system-ui, sans-serif; fill: #424a53 }
 .simulated { stroke: #bc4c00; stroke-width: 2; fill: none; stroke-dasharray: 5 3 }
 .dot { fill: #0550ae }
 .missed { fill: #cf222e }
+.undecided { fill: #9a6700 }
 @media (prefers-color-scheme: dark) {
 text { fill: #c9d1d9 }
 .grid { stroke: #3d444d }
@@ -24,6 +25,7 @@ text { fill: #c9d1d9 }
 .simulated { stroke: #f0883e }
 .dot { fill: #58a6ff }
 .missed { fill: #ff7b72 }
+.undecided { fill: #d29922 }
 }
 </style>`
 
@@ -171,16 +173,21 @@ export function errorPlot(judgements) {
       const share = Math.max(-CELL.most, Math.min(CELL.most, shareOfBar(figure)))
       const length = Math.max(1, Math.abs(share) * CELL.half)
       const box = `x="${round(share < 0 ? x - length : x)}" y="${y + 7}" width="${round(length)}" height="${CELL.height - 14}"`
-      parts.push(`<rect class="${figure.pass ? 'dot' : 'missed'}" ${box}/>`)
+      parts.push(`<rect class="${kindOf(figure)}" ${box}/>`)
     }
   }
   const legend =
-    'Shaded: within the bar. Red: the bar is missed. To the left the simulation is too fast, to the right too slow.'
+    'Shaded: within the bar. Red: missed; ochre: the measurement cannot tell. Left: the simulation is too fast; right: too slow.'
   parts.push(text(12, bottom + 24, legend, 'small'))
   return svg(width, height, title, parts)
 }
 
 const isJudged = ({ key, pass }) => key !== undefined && pass !== undefined
+
+function kindOf({ pass, isUndecided }) {
+  if (pass) return 'dot'
+  return isUndecided ? 'undecided' : 'missed'
+}
 
 function shareOfBar({ ks, error, limit }) {
   return ks === undefined ? error / limit : ks / limit
