@@ -76,6 +76,7 @@ export async function runScenario(
       faults: resolved.faults,
       faultsForMs: resolved.faultsForMs,
       buggify: resolved.buggify,
+      schedule: resolved.schedule,
       plan,
       observer,
       trace: options.trace,

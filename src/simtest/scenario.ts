@@ -8,6 +8,7 @@ import type { SimulatorConfig } from '../core/config.ts'
 import { checkFault } from '../simulator/faults/fault.ts'
 import { faultProfile } from '../simulator/index.ts'
 import type { Fault, FaultProfile, FaultProfileName } from '../simulator/index.ts'
+import type { PctOptions } from '../simulator/schedule.ts'
 import type { SimTest } from './sim-test.ts'
 
 /** Builds a world, runs it, and throws when something is wrong. */
@@ -25,6 +26,8 @@ export interface ScenarioOptions {
   readonly faultsForMs?: number | undefined
   /** Whether points of `buggify` do what is unlikely. @default true where there are faults */
   readonly buggify?: boolean | undefined
+  /** Which of the events of one instant comes first. @default 'seeded' */
+  readonly schedule?: 'seeded' | 'fifo' | 'pct' | PctOptions | undefined
   /** The virtual time that a run may take at most, in milliseconds; `SIMULATOR_DURATION` comes before. @default 600000 */
   readonly durationMs?: number | undefined
   /** The real time that the whole test may take, in milliseconds, making a failure smaller not included. @default 300000 */
@@ -52,6 +55,7 @@ export interface ResolvedOptions {
   readonly faults: FaultProfileName | FaultProfile | readonly Fault[] | 'none'
   readonly faultsForMs: number
   readonly buggify: boolean
+  readonly schedule: 'seeded' | 'fifo' | 'pct' | PctOptions
   readonly timeoutMs: number
   readonly shrinkMs: number
   readonly stopAt: 'first' | 'all'
@@ -67,6 +71,7 @@ const OPTIONS: readonly string[] = [
   'faults',
   'faultsForMs',
   'buggify',
+  'schedule',
   'durationMs',
   'timeoutMs',
   'shrinkMs',
@@ -146,6 +151,7 @@ export function resolveOptions(
     faults,
     faultsForMs: milliseconds('faultsForMs', options.faultsForMs ?? 60_000, 1),
     buggify: options.buggify ?? faults !== 'none',
+    schedule: options.schedule ?? 'seeded',
     timeoutMs: milliseconds('timeoutMs', options.timeoutMs ?? 300_000, 1),
     shrinkMs: milliseconds('shrinkMs', options.shrinkMs ?? 30_000, 0),
     stopAt: options.stopAt ?? 'first',

@@ -32,6 +32,9 @@ export interface ShrinkOptions {
   readonly budgetMs: number
 }
 
+/** Of more there are too many pairs. */
+const MAX_FAULTS_FOR_PAIRS = 12
+
 class OutOfTime extends Error {}
 
 class Shrinker {
@@ -85,9 +88,21 @@ class Shrinker {
         if (await this.#try({ faults: [...now.slice(0, from), ...now.slice(from + size)] })) isSmaller = true
         else from += size
       }
-      if (size === 1 && !isSmaller) return
+      if (size === 1 && !isSmaller && !(await this.#cutPair())) return
       size = Math.ceil(size / 2)
     }
+  }
+
+  /** Two that only matter together: one alone moves the rest to where it does not fail. */
+  async #cutPair(): Promise<boolean> {
+    const { faults } = this.#best.plan
+    if (faults.length < 3 || faults.length > MAX_FAULTS_FOR_PAIRS) return false
+    for (const [i, one] of faults.entries()) {
+      for (const other of faults.slice(i + 1)) {
+        if (await this.#try({ faults: faults.filter((fault) => fault !== one && fault !== other) })) return true
+      }
+    }
+    return false
   }
 
   async #calm(): Promise<void> {

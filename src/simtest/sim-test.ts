@@ -24,6 +24,7 @@ import type {
   SimulationResult,
   VirtualTime,
 } from '../simulator/index.ts'
+import type { Schedule } from '../simulator/schedule.ts'
 import { randomStream } from '../simulator/random.ts'
 import type { Plan } from './plan.ts'
 
@@ -52,6 +53,7 @@ export interface SimTestInit {
   readonly faults: FaultProfileName | FaultProfile | readonly Fault[] | 'none'
   readonly faultsForMs: number
   readonly buggify: boolean
+  readonly schedule?: Schedule | undefined
   /** What is to happen instead of what the seed would draw. */
   readonly plan?: Plan | undefined
   /** Real milliseconds that the run may take. */
@@ -102,6 +104,7 @@ export class SimTest extends Simulation {
       runLimitMs,
       hangLimitMs: init.hangLimitMs,
       trace: init.trace,
+      schedule: init.schedule,
     })
     this.#init = init
     // Not the scheduler's stream: what is chosen here is in the plan, and a plan that chooses otherwise shifts nothing.

@@ -9,10 +9,10 @@ import { PLANTED } from './index.ts'
 const SEEDS = Number(process.env['PLANTED_SEEDS'] ?? 300)
 const MINUTE_MS = 60_000
 
-for (const { broken, repaired, message, maxFaults } of PLANTED) {
+for (const { broken, repaired, message, maxFaults, minFaults = 1 } of PLANTED) {
   describe(`planted: ${broken.name}`, () => {
     test('is found, made smaller, and replayed', { timeout: 5 * MINUTE_MS }, async () => {
-      const resolved = resolveOptions({ ...broken.options, seeds: 1000 }, {})
+      const resolved = resolveOptions({ ...broken.options, seeds: 1000, shrinkMs: 2 * MINUTE_MS }, {})
       const { runs, examined } = await checkScenario(broken, { resolved })
       const [found] = examined
       expect(runs).toBeLessThanOrEqual(1000)
@@ -20,6 +20,7 @@ for (const { broken, repaired, message, maxFaults } of PLANTED) {
       expect(found?.isRepeatable).toBe(true)
       expect(found?.shrunk?.isMinimal).toBe(true)
       expect(found?.outcome.plan.faults.length).toBeLessThanOrEqual(maxFaults)
+      expect(found?.outcome.plan.faults.length).toBeGreaterThanOrEqual(minFaults)
       const file = readReplay(found?.replayPath ?? '')
       for (let i = 0; i < 3; i++) expect((await replay(broken, resolved, file)).difference).toBeUndefined()
     })
