@@ -28,6 +28,16 @@ import type { Packet, PacketKind } from './transport/packet.ts'
 import type { Route } from './transport/path.ts'
 import { isBidi } from './transport/streams.ts'
 
+/** A path as a simulation sees it. */
+export interface SimulatorPath extends P2PPath {
+  /** The congestion window. */
+  readonly windowBytes: number
+  /** Sent and not acknowledged yet. */
+  readonly inFlightBytes: number
+  /** The largest datagram that it is known to carry. */
+  readonly mtuBytes: number
+}
+
 /** What a connection needs of its endpoint. */
 export interface ConnectionHost {
   readonly kernel: Kernel
@@ -202,12 +212,14 @@ export class SimConnection implements CarrierConnection, TransportSink, StreamHo
     this.flush()
   }
 
-  paths(): readonly P2PPath[] {
+  paths(): readonly SimulatorPath[] {
     if (this.#error) return []
-    return this.#transport.inspect().paths.flatMap(({ routes, selected, open, smoothedRttUs }) => {
+    return this.#transport.inspect().paths.flatMap((path) => {
+      const { routes, selected, open, smoothedRttUs, windowBytes, inFlightBytes, mtuBytes } = path
       const [route] = routes
+      if (!route || !open) return []
       const rttMs = smoothedRttUs === undefined ? undefined : smoothedRttUs / 1000
-      return route && open ? [{ kind: route.kind, remote: route.address, selected, rttMs }] : []
+      return [{ kind: route.kind, remote: route.address, selected, rttMs, windowBytes, inFlightBytes, mtuBytes }]
     })
   }
 

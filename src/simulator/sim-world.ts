@@ -72,6 +72,7 @@ export class SimWorld {
   readonly #byName = new Map<string, SimHost>()
   readonly #nodes = new Map<string, WorldNode>()
   readonly #relays: RelayHost[] = []
+  readonly #connectFailures = new WeakSet<object>()
   #defaultRelay: RelayHost | undefined
   readonly #partitions: RandomPartitions | undefined
   #alive = 0
@@ -216,6 +217,16 @@ export class SimWorld {
   /** The node of an id, if it is alive. */
   nodeOf(id: NodeId): WorldNode | undefined {
     return this.#nodes.get(id.toString())
+  }
+
+  /** A connection could not be made: should that be the end of a program, the state of the network is told with it. */
+  noteConnectFailure(error: unknown): void {
+    if (typeof error === 'object' && error !== null) this.#connectFailures.add(error)
+  }
+
+  /** Whether it was noted. */
+  isConnectFailure(error: unknown): boolean {
+    return typeof error === 'object' && error !== null && this.#connectFailures.has(error)
   }
 
   /** All nodes that are alive, oldest first. */

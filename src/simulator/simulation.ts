@@ -110,6 +110,8 @@ export interface SimulationResult {
    * What each host does, and which call it waits in since when, a line a host; empty when all programs have ended.
    */
   readonly report: string
+  /** {@link Simulation.netstat} in words; '' when all programs have ended. */
+  readonly netstat: string
 }
 
 /** Something that is to happen. Disposing of it, or `cancel`, keeps it from happening. */
@@ -214,7 +216,7 @@ export class Simulation implements AsyncDisposable {
         if (options.buggify) setBuggifyHook(driving ? (name) => this.#buggify(name, options.buggify) : undefined)
       },
       onError: (error, host) => this.#describe(error, host),
-      report: () => this.report(),
+      report: () => `${this.report()}\n\n${String(this.netstat())}`,
       ...(options.hangLimitMs !== undefined && { hangLimitMs: options.hangLimitMs }),
       ...(options.bridgeLimitMs !== undefined && { bridgeLimitMs: options.bridgeLimitMs }),
       ...(options.runLimitMs !== undefined && { runLimitMs: options.runLimitMs }),
@@ -348,7 +350,7 @@ export class Simulation implements AsyncDisposable {
    * ```
    */
   netstat(): Netstat {
-    return new Netstat(this.now, this.topology)
+    return new Netstat(this.now, this.#world)
   }
 
   /**
@@ -524,6 +526,7 @@ export class Simulation implements AsyncDisposable {
         seed: this.seed,
         waiting: world.hosts.filter(({ program }) => program === 'running').map(({ name }) => name),
         report: end === 'stopped' ? '' : this.report(),
+        netstat: end === 'stopped' ? '' : String(this.netstat()),
       }
     } catch (error) {
       failure = error instanceof Error ? error.message : String(error)
@@ -568,9 +571,10 @@ export class Simulation implements AsyncDisposable {
     const host = this.#world.hosts[index]?.name
     const who = host === undefined ? 'the scenario' : `host ${host}`
     const what = error instanceof Error ? error.message : String(error)
+    const netstat = this.#world.isConnectFailure(error) ? `\n\n${String(this.netstat())}` : ''
     return P2PError.of(
       'program-failed',
-      `${who} failed at ${this.now} ms of virtual time with seed ${this.seed}: ${what}`,
+      `${who} failed at ${this.now} ms of virtual time with seed ${this.seed}: ${what}${netstat}`,
       { host, seed: this.seed, virtualMs: this.now },
       { cause: error },
     )

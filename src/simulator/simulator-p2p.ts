@@ -9,13 +9,15 @@ import { checkBind, checkOptions, CREATE_OPTIONS, resolveLimits } from '../core/
 import type { P2PLimits, SimulatorConfig } from '../core/config.ts'
 import type { StreamKind } from '../core/connection.ts'
 import { EngineConnection } from '../core/engine/connection.ts'
-import { EngineNode } from '../core/engine/node.ts'
+import { EngineNode, toAddress } from '../core/engine/node.ts'
 import type { Session } from '../core/engine/session.ts'
 import { P2PError } from '../core/errors.ts'
 import { SigningKey } from '../core/keys.ts'
-import type { CreateOptions, P2PDiscovery } from '../core/system.ts'
+import type { NodeId } from '../core/node-id.ts'
+import type { ConnectOptions, CreateOptions, P2PDiscovery } from '../core/system.ts'
 import { ambient } from './ambient.ts'
 import { DefaultWorld } from './default-world.ts'
+import { whyNoRoute } from './diagnosis.ts'
 import { SimulatorDiscovery } from './discovery.ts'
 import { SimEndpoint } from './endpoint.ts'
 import { HeldEndpoint } from './held-endpoint.ts'
@@ -23,6 +25,7 @@ import type { SimHost } from './host.ts'
 import { mapPort } from './port-mapping.ts'
 import { drawBytes } from './random.ts'
 import { relayLocation } from './relay-wire.ts'
+import type { SimulatorPath } from './sim-connection.ts'
 import type { WorldNode } from './sim-world.ts'
 
 const KEEP_ALIVE_US = 5_000_000
@@ -47,7 +50,13 @@ export interface SimulatorInit {
 }
 
 /** A connection of the simulator. */
-export class SimulatorConnection extends EngineConnection {}
+export class SimulatorConnection extends EngineConnection {
+  /** Every open path, with its congestion window and what is in flight. */
+  override paths(): readonly SimulatorPath[] {
+    // They are those of the simulator's carrier.
+    return super.paths() as readonly SimulatorPath[]
+  }
+}
 
 /**
  * A node of a simulated internet.
@@ -139,6 +148,37 @@ export class SimulatorP2P extends EngineNode<SimulatorConnection> {
    */
   static async create<T>(this: new (init: never) => T, options: SimulatorCreateOptions = {}): Promise<T> {
     return new this(prepare(options) as never)
+  }
+
+  /**
+   * As every node's, and says why where there is no way: what a NAT drops, which relay is off, who is cut off from whom.
+   *
+   * @throws P2PError as `P2PSystem.connect`; `no-route` also when an attempt has timed out for want of any way
+   */
+  override async connect(
+    peer: NodeId | P2PAddress | string,
+    options: ConnectOptions = {},
+  ): Promise<SimulatorConnection> {
+    try {
+      return await super.connect(peer, options)
+    } catch (error) {
+      throw this.#explain(error, peer)
+    }
+  }
+
+  #explain(error: unknown, peer: NodeId | P2PAddress | string): unknown {
+    if (!P2PError.is(error, 'timeout') && !P2PError.is(error, 'no-route')) return error
+    const { world } = this.host
+    const { id } = toAddress(peer)
+    const self = world.nodeOf(this.localNodeId())
+    const why = self && whyNoRoute(world, self, id)
+    const name = world.hostNameOf(id.toString()) ?? id.fmtShort()
+    const explained =
+      why === undefined
+        ? error
+        : P2PError.of('no-route', `no route to ${name}: ${why}`, { node: id.toString() }, { cause: error })
+    world.noteConnectFailure(explained)
+    return explained
   }
 
   protected override makeConnection(session: Session, kinds: readonly StreamKind[]): SimulatorConnection {

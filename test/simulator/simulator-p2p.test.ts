@@ -193,7 +193,10 @@ describe('a node created by a host', () => {
             max: 10,
           })
           const start = runtime.now()
-          await expect(p2p.connect((await p2p.discover('gone')).toString())).rejects.toMatchObject({ code: 'timeout' })
+          await expect(p2p.connect((await p2p.discover('gone')).toString())).rejects.toMatchObject({
+            code: 'no-route',
+            cause: { code: 'timeout', afterMs: 2000 },
+          })
           expect(runtime.now() - start).toBeCloseTo(2000, -3)
         },
         gone: async () => {

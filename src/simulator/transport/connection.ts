@@ -62,7 +62,7 @@ export interface ServerOptions extends CommonOptions {
 }
 
 /** What one path looks like from outside. */
-interface PathState {
+export interface PathSnapshot {
   readonly id: number
   readonly routes: readonly Route[]
   readonly selected: boolean
@@ -100,7 +100,7 @@ export interface ConnectionInspection {
   readonly datagramsReceived: number
   /** Never sent, for want of room in the queue or on the path. */
   readonly datagramsDropped: number
-  readonly paths: readonly PathState[]
+  readonly paths: readonly PathSnapshot[]
 }
 
 /**
@@ -348,7 +348,7 @@ export class TransportConnection {
   }
 }
 
-function pathState(path: Path, selected: boolean): PathState {
+function pathState(path: Path, selected: boolean): PathSnapshot {
   return {
     id: path.id,
     routes: path.routes,

@@ -213,8 +213,11 @@ export class Receiver {
     core.setPeerParameters(message.parameters)
     core.crypto[HANDSHAKE].push(answer)
     core.laterControls.push(CLIENT_IDS, { type: 'observed-address' })
+    const relays = route.kind === 'relay' ? [] : path.routes.filter(({ kind }) => kind === 'relay')
     path.routes = [route]
     core.establish(nowUs)
+    // Whatever was quicker now, a relay is there to fall back to (iroh, handle_msg_add_connection).
+    for (const relay of relays) core.openPath(core.nextPathId, relay, nowUs)
   }
 
   /**

@@ -26,8 +26,8 @@ describe('connecting', () => {
     expect(here.remoteId.equals(testNodeId('server'))).toBe(true)
     expect(there.remoteId.equals(testNodeId('client'))).toBe(true)
     expect([here.alpn, there.alpn]).toEqual(['test', 'test'])
-    expect(here.paths()).toEqual([{ kind: 'direct', remote: '198.18.0.1:49152', selected: true, rttMs: 50 }])
-    expect(there.paths()).toEqual([{ kind: 'direct', remote: '198.18.0.2:49152', selected: true, rttMs: 50 }])
+    expect(here.paths()).toMatchObject([{ kind: 'direct', remote: '198.18.0.1:49152', selected: true, rttMs: 50 }])
+    expect(there.paths()).toMatchObject([{ kind: 'direct', remote: '198.18.0.2:49152', selected: true, rttMs: 50 }])
   })
 
   test('is refused without a protocol in common', async () => {
