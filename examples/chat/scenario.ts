@@ -1,5 +1,5 @@
 /**
- * The chat, held to its promises in thousands of histories: `npx p2p-sim build/examples/chat/scenario.js --seeds 1000`.
+ * The chat, held to its promises in thousands of histories: `npx p2p-sim sweep build/examples/chat/scenario.js --seeds 1000`.
  *
  * @module
  */

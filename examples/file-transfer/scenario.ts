@@ -1,6 +1,6 @@
 /**
  * The download, held to its promises in thousands of histories:
- * `npx p2p-sim build/examples/file-transfer/scenario.js --seeds 1000`.
+ * `npx p2p-sim sweep build/examples/file-transfer/scenario.js --seeds 1000`.
  *
  * @module
  */
