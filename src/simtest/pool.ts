@@ -33,7 +33,7 @@ export interface SeedResult {
 }
 
 /** A seed that failed. */
-export interface FailedSeed {
+interface FailedSeed {
   readonly seed: bigint
   readonly failure: Failure
 }

@@ -116,7 +116,7 @@ function milliseconds(name: string, value: number, min: number): number {
 }
 
 /** `count` seeds from `first` on; after the last comes 0. */
-export function seedsFrom(first: bigint, count: number): bigint[] {
+function seedsFrom(first: bigint, count: number): bigint[] {
   return Array.from({ length: count }, (_, i) => (first + BigInt(i)) & MAX_SEED)
 }
 

@@ -48,7 +48,7 @@ export interface SweepModuleOptions {
 }
 
 /** What a sweep of a scenario begins with. */
-export interface SweepStart {
+interface SweepStart {
   readonly name: string
   readonly firstSeed: bigint
   readonly runs: number | undefined
