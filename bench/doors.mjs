@@ -1,6 +1,6 @@
 // The doors to iroh next to each other and to iroh without JavaScript, in two processes on loopback: the rounds of all
 // sides are measured in turn, so that a machine that slows down slows all, and ratios are taken round by round.
-// Without the native door it says so and does nothing; without `node scripts/build-native.mjs bench` the pure Rust is
+// Without the native door it says so and does nothing; without `node native/build.mjs bench` the pure Rust is
 // left out.
 import { fork } from 'node:child_process'
 import { once } from 'node:events'

@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 // Usage: pack-native.mjs TARGET | pack-native.mjs --depend
-// Makes the npm package of one platform (build/native/npm/<platform>) of the addon that build-native.mjs has built for
+// Makes the npm package of one platform (build/native/npm/<platform>) of the addon that native/build.mjs has built for
 // that target of Rust; or, with --depend, names all platforms' packages in package.json, which is done for a release
 // only, as they exist once that is published.
 import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'

@@ -189,7 +189,7 @@ async function tcp(ready) {
   }
 }
 
-/** Where `node scripts/build-native.mjs bench` leaves the pair of pure Rust. */
+/** Where `node native/build.mjs bench` leaves the pair of pure Rust. */
 export function pairProgram() {
   const cache = process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache')
   const target = process.env.CARGO_TARGET_DIR ?? join(cache, 'moosicbox-p2p/native')

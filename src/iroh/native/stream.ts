@@ -38,12 +38,14 @@ export class NativeStream implements CarrierStream, CarrierSendStream, CarrierRe
   #heldBytes = 0
   #untoldBytes = 0
   /** How many bytes each answer that is awaited stands for. */
-  readonly #told: number[] = []
+  #told: number[] | undefined
   #writer: Waiting<void> | undefined
   #delivery: 'unknown' | 'arrived' | P2PError = 'unknown'
   #confirming: Waiting<void>[] | undefined
   #receiving: 'open' | 'ended' | 'lost' | P2PError
-  readonly #chunks: Uint8Array[] = []
+  /** The oldest bytes that wait, and those after them: most streams never have more than one lot. */
+  #first: Uint8Array | undefined
+  #rest: Uint8Array[] | undefined
   #takenBytes = 0
   #reader: (Waiting<Uint8Array | undefined> & { readonly maxBytes: number }) | undefined
 
@@ -110,7 +112,7 @@ export class NativeStream implements CarrierStream, CarrierSendStream, CarrierRe
   }
 
   async read(maxBytes: number): Promise<Uint8Array | undefined> {
-    if (this.#chunks.length > 0) return this.#take(maxBytes)
+    if (this.#first) return this.#take(this.#first, maxBytes)
     if (this.#receiving === 'ended') return undefined
     if (typeof this.#receiving === 'object') throw this.#receiving
     return new Promise((resolve, reject) => {
@@ -120,17 +122,17 @@ export class NativeStream implements CarrierStream, CarrierSendStream, CarrierRe
 
   stop(code: number): void {
     if (this.#receiving !== 'open' && this.#receiving !== 'lost') {
-      this.#chunks.length = 0
+      this.#drop()
       return
     }
     this.#door.addon.stop(this.#door.context, this.handle, code)
-    this.#chunks.length = 0
+    this.#drop()
     this.#endReceiving(streamErrors.stoppedHere(code))
   }
 
   /** The transport has taken the oldest bytes that it was to tell of. For the door, as those below. */
   drained(): void {
-    this.#heldBytes -= this.#told.shift() ?? 0
+    this.#heldBytes -= this.#told?.shift() ?? 0
     if (this.#heldBytes >= HELD_BYTES) return
     this.#writer?.resolve()
     this.#writer = undefined
@@ -151,11 +153,17 @@ export class NativeStream implements CarrierStream, CarrierSendStream, CarrierRe
 
   received(chunk: Uint8Array): void {
     if (this.#receiving !== 'open') return
-    this.#chunks.push(chunk)
     const reader = this.#reader
-    if (!reader) return
-    this.#reader = undefined
-    reader.resolve(this.#take(reader.maxBytes))
+    if (reader) {
+      this.#reader = undefined
+      this.#first = chunk
+      reader.resolve(this.#take(chunk, reader.maxBytes))
+    } else if (this.#first) {
+      this.#rest ??= []
+      this.#rest.push(chunk)
+    } else {
+      this.#first = chunk
+    }
   }
 
   readEnded(how: number, code: number): void {
@@ -176,7 +184,7 @@ export class NativeStream implements CarrierStream, CarrierSendStream, CarrierRe
     const error = closeError(close)
     if (this.#sending === 'open') this.#endSending(error)
     if (this.#delivery === 'unknown') this.#deliver(error)
-    if (local) this.#chunks.length = 0
+    if (local) this.#drop()
     if (this.#receiving === 'lost' || (local && this.#receiving === 'open')) this.#endReceiving(error)
   }
 
@@ -190,20 +198,25 @@ export class NativeStream implements CarrierStream, CarrierSendStream, CarrierRe
     this.#untoldBytes += bytes.length
     const tell = this.#untoldBytes >= TOLD_BYTES
     if (tell) {
+      this.#told ??= []
       this.#told.push(this.#untoldBytes)
       this.#untoldBytes = 0
     }
     this.#door.addon.write(this.#door.context, this.handle, bytes, tell)
   }
 
-  #take(maxBytes: number): Uint8Array {
-    const first = this.#chunks[0] as Uint8Array
+  #drop(): void {
+    this.#first = undefined
+    this.#rest = undefined
+  }
+
+  #take(first: Uint8Array, maxBytes: number): Uint8Array {
     let taken = first
     if (first.length > maxBytes) {
       taken = first.subarray(0, maxBytes)
-      this.#chunks[0] = first.subarray(maxBytes)
+      this.#first = first.subarray(maxBytes)
     } else {
-      this.#chunks.shift()
+      this.#first = this.#rest?.shift()
     }
     this.#takenBytes += taken.length
     if (this.#takenBytes >= ROOM_BYTES && this.#receiving === 'open') {

@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-// Usage: build-native.mjs [build|test|clippy|bench|lock] [ARGUMENTS OF CARGO]
+// Usage: build.mjs [build|test|clippy|bench|lock] [ARGUMENTS OF CARGO]
 // Builds the native door (native/) into build/native/p2p.node; it needs cargo and a C compiler. The lock file in
 // native/ names no registry, as what it is called differs from place to place; versions and checksums are all there.
 // The name is asked of cargo and put back in a copy, and that is built with --locked: a set of crates that differs from
@@ -24,7 +24,7 @@ const LIBRARY = {
 }
 
 function fail(message) {
-  console.error(`build-native: ${message}`)
+  console.error(`build: ${message}`)
   process.exit(1)
 }
 
@@ -64,7 +64,7 @@ function registrySource(lock) {
 
 /** The lock file with sources, which it must not have had. */
 function complete(lock, source) {
-  if (/^source = /m.test(lock)) fail('native/Cargo.lock names a registry; write it with: build-native.mjs lock')
+  if (/^source = /m.test(lock)) fail('native/Cargo.lock names a registry; write it with: node native/build.mjs lock')
   const entries = lock.split('\n\n')
   const bare = entries.filter((entry) => entry.startsWith('[[package]]') && !/^checksum = /m.test(entry))
   if (bare.length !== 1) fail(`${bare.length - 1} crates of native/Cargo.lock have no checksum`)
