@@ -10,6 +10,7 @@ import { Worker } from 'node:worker_threads'
 import zlib from 'node:zlib'
 import { describe, expect, test, vi } from 'vitest'
 import { Simulation } from '../../src/simulator/simulation.ts'
+import { SimulatorP2P } from '../../src/simulator/simulator-p2p.ts'
 import type { SimulationOptions } from '../../src/simulator/simulation.ts'
 
 const captured = { setTimeout, setImmediate, readFile: fs.readFile, gzip: zlib.gzip }
@@ -103,6 +104,18 @@ describe('a host that uses', () => {
     log.mockRestore()
     expect(await failure(() => console.error(''), { traceLeaks: true })).toBe('programs')
   })
+})
+
+test('tracing leaves alone what is synchronous, and the nodes of this library', async () => {
+  const work = async (): Promise<void> => {
+    await using p2p = await SimulatorP2P.create()
+    await p2p.listen()
+    zlib.gunzipSync(zlib.gzipSync('text'))
+    nodeCrypto.scryptSync('a', 'b', 8)
+    nodeCrypto.createHash('sha256').update('x').digest()
+    fs.readFileSync('package.json')
+  }
+  expect(await failure(work, { traceLeaks: true })).toBe('programs')
 })
 
 describe('what was captured before', () => {

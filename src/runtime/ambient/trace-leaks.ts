@@ -24,8 +24,12 @@ const RESOURCES: readonly (readonly [RegExp, string, string])[] = [
   [/^WORKER/, 'a real thread', 'give its work a host of its own'],
   [/^MESSAGEPORT$/, 'a real MessageChannel', 'use queueMicrotask or runtime.setTimer'],
   [/^(?:ZLIB|BROTLI|ZSTD)/, 'zlib in the background', 'use its synchronous form, or runtime.bridge'],
-  [/REQUEST$/, 'cryptography in the background', 'use its synchronous form, or runtime.bridge'],
+  // Signing and agreeing on keys make the same resource whether they call back or not, so they say nothing.
+  [/^(?!SIGN|DERIVEBITS).*REQUEST$/, 'cryptography in the background', 'use its synchronous form, or runtime.bridge'],
 ]
+
+/** Synchronous forms of Node's functions make resources too, and have done with them when they return. */
+const SYNCHRONOUS = /(?:Sync|syncBufferWrapper) \(node:/
 
 /** Told of a leak: what, what to use instead, and the line. */
 export type LeakListener = (what: string, instead: string, line: string | undefined) => void
@@ -62,7 +66,8 @@ export class LeakTracer {
       const stack = currentStack()
       // Without a line of its own it is the runtime's: a module that is being imported.
       const line = callerOf(stack)
-      if (line !== undefined && !isPrinting(stack)) this.#listener(`${what} (${type})`, instead, line)
+      const isSynchronous = stack.some((frame) => SYNCHRONOUS.test(frame))
+      if (line !== undefined && !isSynchronous && !isPrinting(stack)) this.#listener(`${what} (${type})`, instead, line)
     } finally {
       this.#busy = false
     }
