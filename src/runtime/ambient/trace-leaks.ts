@@ -29,7 +29,7 @@ const RESOURCES: readonly (readonly [RegExp, string, string])[] = [
 ]
 
 /** Synchronous forms of Node's functions make resources too, and have done with them when they return. */
-const SYNCHRONOUS = /(?:Sync|syncBufferWrapper) \(node:/
+const SYNCHRONOUS = /Sync\]? \(node:/
 
 /** Told of a leak: what, what to use instead, and the line. */
 export type LeakListener = (what: string, instead: string, line: string | undefined) => void
