@@ -56,7 +56,7 @@ impl Default for Settings {
             max_handshakes: 256,
             handshake_timeout: Duration::from_secs(10),
             max_connections: 100_000,
-            max_connections_per_peer: 1_000,
+            max_connections_per_peer: 10_000,
             refuse_code: VarInt::from_u32(0),
         }
     }
