@@ -67,12 +67,6 @@ export interface P2PErrorFields {
 /** Every code a {@link P2PError} can have. The union is closed: a new code is a new major version. */
 export type P2PErrorCode = keyof P2PErrorFields
 
-/** What {@link P2PError.of} takes: `name` stands for the field that cannot be called so, as every error has a `name`. */
-export type P2PErrorInput<Code extends P2PErrorCode> =
-  | P2PErrorFields[Code]
-  | (Code extends 'invalid-configuration' ? { readonly name: string; readonly value: unknown } : never)
-  | (Code extends 'discovery-failed' ? { readonly name: string } : never)
-
 const BRAND: unique symbol = Symbol.for('@moosicbox/p2p/error') as never
 
 /** A {@link P2PError} of one code, with that code's fields. */
@@ -98,9 +92,7 @@ export class P2PError extends Error {
   private constructor(code: P2PErrorCode, message: string, fields: object, options?: ErrorOptions) {
     super(message, options)
     this.code = code
-    const { name, ...others } = fields as { readonly name?: string }
-    Object.assign(this, others)
-    if (name !== undefined) Object.assign(this, { [code === 'discovery-failed' ? 'query' : 'setting']: name })
+    Object.assign(this, fields)
     // An own, hidden property: `instanceof` fails across two copies of this package, the brand does not.
     Object.defineProperty(this, BRAND, { value: true })
     Object.defineProperty(this, 'name', {
@@ -114,7 +106,7 @@ export class P2PError extends Error {
   static of<Code extends P2PErrorCode>(
     code: Code,
     message: string,
-    fields: P2PErrorInput<Code>,
+    fields: P2PErrorFields[Code],
     options?: ErrorOptions,
   ): P2PErrorOf<Code> {
     return new P2PError(code, message, fields, options) as P2PErrorOf<Code>
@@ -138,7 +130,7 @@ export class P2PError extends Error {
     value: unknown,
     code: Code,
     message: string,
-    fields: P2PErrorInput<Code>,
+    fields: P2PErrorFields[Code],
   ): P2PErrorOf<P2PErrorCode> {
     return P2PError.is(value)
       ? value

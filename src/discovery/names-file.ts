@@ -78,7 +78,7 @@ export class NamesFile {
 
   /** The error that names the file, and what is wrong with it. */
   failure(name: string, why: string, cause?: unknown): P2PError {
-    return P2PError.of('discovery-failed', `the file of names ${this.path}: ${why}`, { name }, { cause })
+    return P2PError.of('discovery-failed', `the file of names ${this.path}: ${why}`, { query: name }, { cause })
   }
 }
 

@@ -146,7 +146,7 @@ function addressOf(value: StaticName, name: string): P2PAddress {
     throw P2PError.of(
       'invalid-configuration',
       `${name}: ${(error as Error).message}`,
-      { name, value },
+      { setting: name, value },
       { cause: error },
     )
   }

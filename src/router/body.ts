@@ -169,7 +169,7 @@ export class P2PBody implements AsyncIterable<Uint8Array> {
 
   #alreadyRead(): P2PError {
     return P2PError.of('invalid-configuration', `${this.#what} has been read already: it arrives only once`, {
-      name: 'body',
+      setting: 'body',
       value: 'used',
     })
   }

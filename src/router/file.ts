@@ -85,7 +85,7 @@ export async function fileResponse(path: string, request: P2PRequest, options: F
   const { runtime } = request
   if (!runtime) {
     const message = 'P2PResponse.file needs the runtime of the serving node: make the request with one'
-    throw P2PError.of('invalid-configuration', message, { name: 'runtime', value: undefined })
+    throw P2PError.of('invalid-configuration', message, { setting: 'runtime', value: undefined })
   }
   if (request.signal.aborted) throw P2PError.aborted(request.signal, `answering with ${path}`)
   const file = await open(runtime, path)

@@ -146,7 +146,7 @@ class Pool {
       worker.on('message', (message: SeedResult | { readonly error: string }) => {
         if ('error' in message) {
           end(false)
-          reject(P2PError.of('invalid-configuration', message.error, { name: 'module', value: task.module }))
+          reject(P2PError.of('invalid-configuration', message.error, { setting: 'module', value: task.module }))
           return
         }
         lot = lot.filter((seed) => String(seed) !== message.seed)

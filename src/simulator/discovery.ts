@@ -37,7 +37,7 @@ export class SimulatorDiscovery implements P2PDiscovery {
     await this.#runtime.sleep(config.discoveryDelayMs, { signal: options.signal })
     if (names.isDown) {
       const text = `the name ${JSON.stringify(name)} could not be registered: the name service does not answer; try later`
-      throw P2PError.of('discovery-failed', text, { name })
+      throw P2PError.of('discovery-failed', text, { query: name })
     }
     names.register(name, address, options.ttlMs === undefined ? undefined : options.ttlMs / 1000)
   }

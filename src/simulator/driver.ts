@@ -118,7 +118,7 @@ export class Driver {
   run(options: DriveOptions = {}): Promise<RunEnd> {
     if (this.#active) {
       throw P2PError.of('invalid-configuration', 'the simulation is running already: await the run under way first', {
-        name: 'run',
+        setting: 'run',
         value: 'under way',
       })
     }

@@ -258,7 +258,7 @@ export class SimHost {
   restart(): void {
     if (this.#on) {
       throw P2PError.of('invalid-configuration', `host ${this.name} is on: crash it before it can restart`, {
-        name: 'restart',
+        setting: 'restart',
         value: this.name,
       })
     }
@@ -340,7 +340,7 @@ export class SimHost {
     const module = await this.#runtime.bridge(`loading ${source.href}`, () => importFresh(source, ambient))
     if (typeof module.default === 'function') return module.default as HostProgram
     throw P2PError.of('invalid-configuration', `${source.href} has no program: a function as its default export`, {
-      name: 'program',
+      setting: 'program',
       value: source.href,
     })
   }

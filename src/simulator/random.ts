@@ -45,7 +45,7 @@ export class Sfc32 implements RandomStream {
     const last = bound - 1
     if (last >>> 0 !== last) {
       throw P2PError.of('invalid-configuration', `a random bound is a whole number from 1 to 2^32, not ${bound}`, {
-        name: 'bound',
+        setting: 'bound',
         value: bound,
       })
     }

@@ -66,7 +66,7 @@ export class Scheduler implements Kernel {
     const time = this.nowUs() + (delayUs > 0 ? Math.ceil(delayUs) : 0)
     if (time > Number.MAX_SAFE_INTEGER || Number.isNaN(delayUs)) {
       throw P2PError.of('invalid-configuration', `an event cannot be ${delayUs} microseconds from now`, {
-        name: 'delayUs',
+        setting: 'delayUs',
         value: delayUs,
       })
     }

@@ -473,7 +473,10 @@ export class Simulation implements AsyncDisposable {
     this.#closed = true
     if (this.#driver.running) {
       const why = 'the simulation was closed while it ran: await run() first (`return await` where it is `await using`)'
-      this.#driver.fail(P2PError.of('invalid-configuration', why, { name: 'close', value: 'while running' }), NO_HOST)
+      this.#driver.fail(
+        P2PError.of('invalid-configuration', why, { setting: 'close', value: 'while running' }),
+        NO_HOST,
+      )
     }
     await this.#world.dispose()
     this.#trace?.close()
@@ -488,7 +491,7 @@ export class Simulation implements AsyncDisposable {
     const shared = ambient()
     if (shared.currentHost) {
       throw P2PError.of('invalid-configuration', 'a simulation cannot be run from inside of one', {
-        name: 'run',
+        setting: 'run',
         value: 'nested',
       })
     }

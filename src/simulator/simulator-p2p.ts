@@ -260,7 +260,7 @@ function relaysOf(relay: CreateOptions['relay'], host: SimHost): readonly string
   for (const url of relay) {
     if (relayLocation(url)) continue
     const why = 'a relay of a simulation is given by its address, as `sim.relay(name).url` is: https://198.18.0.1/'
-    throw P2PError.of('invalid-configuration', `relay ${url}: ${why}`, { name: 'relay', value: url })
+    throw P2PError.of('invalid-configuration', `relay ${url}: ${why}`, { setting: 'relay', value: url })
   }
   return [...new Set(relay)]
 }
@@ -281,7 +281,7 @@ function hostOfCaller(): SimHost | undefined {
     : 'a simulation is running, but this code is not part of it: it waited for something real, such as a timer, a file ' +
       'or an import, for which a host has its `runtime`; or it belongs to no host and has to pass `host`'
   throw P2PError.of('invalid-configuration', `it cannot be told which host the node is for: ${why}`, {
-    name: 'host',
+    setting: 'host',
     value: undefined,
   })
 }

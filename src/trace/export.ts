@@ -86,7 +86,7 @@ export async function* exportTrace(
   const made = exporter(format, header, write, options)
   if (!made) {
     const why = `there is no format ${format as string}: there are ${TRACE_FORMATS.join(', ')}`
-    throw P2PError.of('invalid-configuration', why, { name: 'format', value: format })
+    throw P2PError.of('invalid-configuration', why, { setting: 'format', value: format })
   }
   function* ready(): Generator<Uint8Array> {
     const pieces = output

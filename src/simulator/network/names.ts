@@ -127,7 +127,7 @@ export class NameService<Value> {
         callback(undefined, record.value)
       } else if (this.#isDown) {
         const text = `the name ${JSON.stringify(name)} could not be looked up: the name service does not answer; try later`
-        callback(P2PError.of('discovery-failed', text, { name }), undefined)
+        callback(P2PError.of('discovery-failed', text, { query: name }), undefined)
       } else {
         const text = `nobody has registered the name ${JSON.stringify(name)}; check its spelling, or register it first`
         callback(P2PError.of('node-not-found', text, { node: name }), undefined)

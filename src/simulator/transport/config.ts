@@ -132,7 +132,7 @@ export function resolveTransportConfig(overrides: Partial<TransportConfig> = {})
         'invalid-configuration',
         `transport.${name} = ${value}: a whole number of at least ${smallest}`,
         {
-          name: `transport.${name}`,
+          setting: `transport.${name}`,
           value,
         },
       )
