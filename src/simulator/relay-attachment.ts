@@ -54,7 +54,7 @@ export interface RelayAttachmentSnapshot {
 }
 
 /** Packets that wait for a node; more are dropped (iroh-relay, PER_CLIENT_SEND_QUEUE_DEPTH). */
-export const MAX_QUEUED_PACKETS = 512
+const MAX_QUEUED_PACKETS = 512
 /** Silence after which a node is asked whether it is there: 1 to 5 s more, at random (iroh-relay). */
 const PING_US = 15_000_000
 const PING_JITTER_US = 5_000_000

@@ -7,7 +7,7 @@ import { NO_SACKS } from './segment.ts'
 import type { SackRanges, TcpMessage, TcpSegment } from './segment.ts'
 
 /** Room for what was not read, or came out of order. Linux grows it to 6 MB (`tcp_rmem`). */
-export const RECEIVE_BUFFER_BYTES = 6_291_456
+const RECEIVE_BUFFER_BYTES = 6_291_456
 /** An acknowledgement of a lone segment may wait for another for this long (Linux, TCP_DELACK_MIN). */
 const DELAYED_ACK_US = 40_000
 /** Ranges that fit beside the time stamps in a segment's options. */

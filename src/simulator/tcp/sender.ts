@@ -25,7 +25,7 @@ const PROBE_SLACK_US = 8_000
 /** Later segments that have arrived, after which one counts as lost (RFC 6675). */
 const DUPLICATE_THRESHOLD = 3
 /** Retransmission time-outs after which the connection is given up (Linux, tcp_retries2). */
-export const MAX_TIMEOUTS = 15
+const MAX_TIMEOUTS = 15
 /** Written bytes that are not acknowledged: as much as two windows, at least what Linux starts with, at most what it grows to. */
 const MIN_SEND_BUFFER_BYTES = 87_380
 const MAX_SEND_BUFFER_BYTES = 4_194_304
