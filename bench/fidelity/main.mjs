@@ -6,7 +6,7 @@ import { pathGroups } from './paths.mjs'
 import { writePlots } from './plot.mjs'
 import { runSeeds } from './pool.mjs'
 import { DEFAULT_REFERENCE, loadReference } from './reference.mjs'
-import { conclusion, markdown, tableRows } from './report.mjs'
+import { casualties, conclusion, markdown, tableRows } from './report.mjs'
 
 const USAGE = `npm run fidelity -- [options]
   --quick            20 seeds a row instead of 200, 60 instead of 600 where distributions are compared, and wider bars
@@ -72,7 +72,7 @@ else if (options.markdown) console.log(markdown(judgements, summary, counts))
 else {
   const columns = ['link', 'figure', 'measured', 'simulated', 'error', 'KS', 'bar', '']
   printTable(`fidelity: measured iroh and the simulation, ms, ${counts}`, columns, tableRows(judgements))
-  console.log(`\n${conclusion(summary)}`)
+  console.log(`\n${conclusion(summary)}; ${casualties(judgements)}`)
   for (const { figures } of judgements)
     for (const { wrong = [] } of figures) for (const line of wrong) console.log(line)
 }

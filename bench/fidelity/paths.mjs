@@ -90,8 +90,9 @@ function outages({ linkMs, killed }, seeds) {
     })),
     judge(results) {
       return {
+        lost: results.flat().filter((result) => result === undefined).length,
         figures: killed.map(({ forMs, stallMs }, i) => {
-          const stalls = results[i].map(({ stall }) => stall)
+          const stalls = results[i].flatMap((result) => result?.stall ?? [])
           return {
             ...within(`stall, away ${forMs / 1000} s`, stallMs, median(stalls), PATH_BARS.stall),
             samples: stalls,

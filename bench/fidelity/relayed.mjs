@@ -35,8 +35,8 @@ async function atHomes({ seed, nats, link, outage }, client) {
     connection.close()
   })
   if (outage) {
-    sim.at(outage.atMs, () => relay.host.crash())
-    sim.at(outage.atMs + outage.forMs, () => relay.host.restart())
+    sim.at(outage.atMs, () => relay.kill())
+    sim.at(outage.atMs + outage.forMs, () => relay.start())
   }
   try {
     await sim.run({ forMs: 3_600_000 })
@@ -114,16 +114,25 @@ export function transferAtHome({ seed, nats, linkMs, lossPercent }) {
   })
 }
 
-/** The longest a request takes while the relay of a relayed connection is away for `forMs`. */
-export function relayOutage({ seed, linkMs, forMs }) {
+/**
+ * The longest a request takes while the relay of a relayed connection is killed for `forMs`; undefined when the connection
+ * dies of it, after 30 s of silence.
+ */
+export async function relayOutage({ seed, linkMs, forMs }) {
   const atMs = START_MS + 10_000 + (seed % 100) * 10
   const setting = { seed, nats: ['symmetric', 'symmetric'], link: { latencyMs: linkMs }, outage: { atMs, forMs } }
-  return atHomes(setting, async (connection, runtime) => {
-    let stall = 0
-    for await (const time of requests(connection, runtime)) {
-      stall = Math.max(stall, time)
-      if (runtime.now() > atMs + forMs + 60_000) break
+  const { stall } = await atHomes(setting, async (connection, runtime) => {
+    let longest = 0
+    try {
+      for await (const time of requests(connection, runtime)) {
+        longest = Math.max(longest, time)
+        if (runtime.now() > atMs + forMs + 60_000) break
+      }
+    } catch (error) {
+      if (error.code !== 'connection-closed') throw error
+      return { stall: undefined }
     }
-    return { stall }
+    return { stall: longest }
   })
+  return stall === undefined ? undefined : { stall }
 }

@@ -23,6 +23,12 @@ export function tableRows(judgements) {
   return judgements.flatMap(({ name, figures }) => figures.map((figure, i) => [i === 0 ? name : '', ...cells(figure)]))
 }
 
+/** How many seeds of which rows have no times, because their connection died. */
+export function casualties(judgements) {
+  const died = judgements.filter(({ lost }) => lost > 0).map(({ name, lost }) => `${name} ${lost}`)
+  return `connections that died: ${died.join(', ') || 'none'}`
+}
+
 /** The end of it in a sentence. */
 export function conclusion({ figures, missed, undecided, medianError }) {
   const error = Number.isFinite(medianError) ? `; median error ${(100 * medianError).toFixed(1)} %` : ''
@@ -51,7 +57,7 @@ export function markdown(judgements, summary, counts) {
       )
     }
   }
-  lines.push('', `${conclusion(summary)}; ${counts}.`)
+  lines.push('', `${conclusion(summary)}; ${counts}; ${casualties(judgements)}.`)
   return lines.join('\n')
 }
 

@@ -114,8 +114,17 @@ export function checkBind(bind: readonly string[]): void {
 
 /** The error for a setting that makes no sense; `why` says what would. */
 export function invalidConfiguration(name: string, value: unknown, why: string): P2PError {
-  const shown = typeof value === 'string' ? JSON.stringify(value) : String(value)
-  return P2PError.of('invalid-configuration', `${name} = ${shown}: ${why}`, { setting: name, value })
+  return P2PError.of('invalid-configuration', `${name} = ${shown(value)}: ${why}`, { setting: name, value })
+}
+
+/** Whatever it is, as text: objects with a `toString` of their own may not have one that works. */
+function shown(value: unknown): string {
+  if (typeof value === 'string') return JSON.stringify(value)
+  try {
+    return String(value)
+  } catch {
+    return Array.isArray(value) ? 'a list' : typeof value === 'function' ? 'a function' : 'an object'
+  }
 }
 
 /** The simulator's settings, as its environment variables name them (see `docs/simulation.md`). */

@@ -270,8 +270,8 @@ export class TcpSender {
     this.#timeoutUs = nowUs + timeoutUs
     if (this.timeouts > 0 || this.#lost > 0 || this.#sacked > 0 || !this.rtt.hasSample) return
     const slackUs = this.#sent.length === 1 ? LONE_ACK_DELAY_US : PROBE_SLACK_US
-    const probeUs = Math.max(2 * this.rtt.smoothedUs + slackUs, 10_000)
-    if (probeUs < timeoutUs) this.#probeUs = nowUs + probeUs
+    // Never later than the time-out, which would close the window (RFC 8985, 7.2; Linux, tcp_schedule_loss_probe).
+    this.#probeUs = nowUs + Math.min(Math.max(2 * this.rtt.smoothedUs + slackUs, 10_000), timeoutUs)
   }
 
   #rtoUs(): number {

@@ -44,7 +44,7 @@ export interface TransportConfig {
   readonly packetThreshold: number
   /** Probe time-outs without an answer that make persistent congestion (RFC 9002, 7.6). @default 3 */
   readonly persistentCongestionThreshold: number
-  /** The longest step between two probes; 1.5 round trips where that is more. @default 1000000 */
+  /** The longest step between two probes; twice that over a relay, 1.5 round trips where that is more. @default 1000000 */
   readonly maxProbeStepUs: number
   /**
    * What a host takes from a packet's arrival until its answers leave and its application hears of it: deciphering, a

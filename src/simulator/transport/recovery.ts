@@ -150,7 +150,7 @@ export class Recovery {
   #findProbe(path: Path, nowUs: number): number {
     this.#probeKind = undefined
     const smoothedUs = path.rtt.smoothedUs
-    const maxStepUs = Math.max(this.#host.config.maxProbeStepUs, slowStepUs(smoothedUs))
+    const maxStepUs = Math.max(this.#host.config.maxProbeStepUs * this.#patience(path), slowStepUs(smoothedUs))
     if (path.id === 0 && path.inFlightPackets === 0 && !this.#host.peerHasValidatedUs) {
       const backedOffUs = path.rtt.probeBaseUs * powerOfTwo(Math.min(path.probeCount, MAX_BACKOFF_EXPONENT))
       const kind = this.#host.hasHandshakeKeys ? HANDSHAKE : INITIAL
@@ -169,6 +169,14 @@ export class Recovery {
       this.#probeKind = candidate
     }
     return atUs
+  }
+
+  /**
+   * noq hurries (1 s a step, and not 2) where silence ends the path within 25 s: 15 s directly, but 30 s over a relay,
+   * from when the handshake is done (noq-proto, MIN_IDLE_FOR_FAST_PTO; iroh, RELAY_PATH_MAX_IDLE_TIMEOUT).
+   */
+  #patience(path: Path): number {
+    return path.kind === 'relay' && this.#host.isConfirmed ? 2 : 1
   }
 
   #detectLoss(path: Path, kind: PacketKind, space: PacketSpace, nowUs: number, dueToAck: boolean): void {

@@ -281,6 +281,8 @@ describe('topologies as JSON', () => {
       fc.property(fc.jsonValue(), (value) => {
         expect(failure(() => topologyOf(value))).toContain('invalid-configuration: topology')
       }),
+      // What cannot be turned into text, as JSON may hold it.
+      { examples: [[[{ toString: '' }]], [{ toString: null }], [{ version: { toString: 1, valueOf: 2 } }]] },
     )
   })
 })

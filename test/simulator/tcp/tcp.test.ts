@@ -176,6 +176,8 @@ describe('a TCP connection', () => {
     wire.kernel.runFor(5_000_000)
     guard.remove()
     expect(wire.server.got.map(([atUs]) => atUs - startUs)).toEqual([40_000 + 200_000 + 20_000])
+    // A probe at the time of the time-out, and not the time-out: the window stays as it was.
+    expect(wire.socket.connection.snapshot().windowBytes).toBeGreaterThanOrEqual(10 * MAX_SEGMENT_BYTES)
   })
 
   test('goes on after an outage, when the next doubled time-out is over', () => {

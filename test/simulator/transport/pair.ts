@@ -117,6 +117,8 @@ export interface PairOptions {
   readonly alpns?: readonly string[]
   readonly served?: readonly string[]
   readonly seed?: bigint
+  /** @default direct */
+  readonly route?: Route
 }
 
 /** Whole, exact figures: no skipped packet numbers, no keep-alive, one size of datagrams, exact timers. */
@@ -152,7 +154,7 @@ export class Pair {
       alpns: options.alpns ?? ['test'],
       config: resolveTransportConfig(options.config),
       random: randomStream(options.seed ?? 1n, 'client'),
-      routes: [ROUTE],
+      routes: [options.route ?? ROUTE],
       sink,
       nowUs: 0,
     })
@@ -205,7 +207,7 @@ export class Pair {
       this.#deliveries.splice(this.#deliveries.indexOf(delivery), 1)
       if (side === 'server') this.server ??= this.#accept(delivery.datagram as Packet)
       const end = side === 'client' ? this.client : this.server
-      end?.connection.handle(delivery.datagram, ROUTE, this.nowUs)
+      end?.connection.handle(delivery.datagram, this.#options.route ?? ROUTE, this.nowUs)
     }
     const end = side === 'client' ? this.client : this.server
     if (!end) return

@@ -1,12 +1,13 @@
 /** The transport held to closed forms: what QUIC's rules say a thing must take, to the microsecond. */
 import { describe, expect, test } from 'vitest'
 import type { TransportConfig } from '../../../src/simulator/transport/config.ts'
+import type { Route } from '../../../src/simulator/transport/path.ts'
 import type { End, Link } from './pair.ts'
 import { EXACT, Pair, pattern, Reader, Writer } from './pair.ts'
 
 /** A pair that is connected and quiet: nothing in flight, all acknowledgements sent. */
-function connected(link: Link | number, config: Partial<TransportConfig> = {}): Pair {
-  const pair = new Pair({ link, config: { ...EXACT, ...config } })
+function connected(link: Link | number, config: Partial<TransportConfig> = {}, route?: Route): Pair {
+  const pair = new Pair({ link, config: { ...EXACT, ...config }, ...(route && { route }) })
   pair.run(() => pair.server?.sink.connected === true)
   pair.runUntil(pair.nowUs + 2_000_000)
   return pair
@@ -171,9 +172,12 @@ describe('losses', () => {
     expect(pair.nowUs - cutUs).toBe(50_000 + 4 * varianceUs + 25_000 + 50_000)
   })
 
-  test('probe time-outs double, each step by at most a second', () => {
+  test.each([
+    ['direct', 1_000_000],
+    ['relay', 2_000_000],
+  ] as const)('probe time-outs double, on a %s path each step by at most %i us', (kind, maxStepUs) => {
     let cut = false
-    const pair = connected(() => (cut ? [] : [25_000]), { pacing: false })
+    const pair = connected(() => (cut ? [] : [25_000]), { pacing: false }, { kind, address: 'there' })
     cut = true
     const startUs = pair.nowUs
     const sent = pair.trace.length
@@ -187,7 +191,7 @@ describe('losses', () => {
     expect(steps.length).toBeGreaterThan(6)
     let expected = baseUs
     for (const [count, step] of steps.entries()) {
-      if (count > 0) expected = Math.min(baseUs * 2 ** count, expected + 1_000_000)
+      if (count > 0) expected = Math.min(baseUs * 2 ** count, expected + maxStepUs)
       expect(step).toBe(expected)
     }
   })
