@@ -5,7 +5,9 @@
  */
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
+import { P2PError } from '../core/errors.ts'
 import { realNowMs } from '../runtime/settle.ts'
+import { rootOf } from './failure.ts'
 import { writeReplay } from './replay-file.ts'
 import type { ReplayFile } from './replay-file.ts'
 import { runScenario } from './run.ts'
@@ -51,6 +53,20 @@ async function tell(
   return [told, trail]
 }
 
+/** Whether it was real time that ended a run. */
+function isOverTime({ error }: Outcome): boolean {
+  const root = rootOf(error)
+  return P2PError.is(root, 'limit-exceeded') && (root.limit === 'runLimitMs' || root.limit === 'hangLimitMs')
+}
+
+/** What code of a host uses that is real, by functions that it took hold of before the simulation; undefined for none. */
+async function findLeak(scenario: Scenario, resolved: ResolvedOptions, first: Outcome): Promise<string | undefined> {
+  const traced = await runScenario(scenario, resolved, first.seed, { plan: first.plan, traceLeaks: true })
+  const root = rootOf(traced.error)
+  if (!P2PError.is(root, 'unsupported') || traced.failure?.key === first.failure?.key) return undefined
+  return root.message
+}
+
 /** Whether files can be written there: a folder that cannot be made costs the files, not the report. */
 function makeFolder(folder: string): boolean {
   try {
@@ -85,9 +101,14 @@ export async function examine(
     return runScenario(scenario, resolved, seed, { plan, deadlineMs })
   }
   const again = await run(first.plan)
-  const isRepeatable = again.hash === first.hash && again.failure?.key === first.failure?.key
+  // Where the clock on the wall ends a run, no two have the same history, and none of them is quick.
+  const isLate = isOverTime(first)
+  const isRepeatable = (isLate || again.hash === first.hash) && again.failure?.key === first.failure?.key
+  const leak = isLate ? undefined : await findLeak(scenario, resolved, first)
   const shrunk =
-    isRepeatable && resolved.shrinkMs > 0 ? await shrink(first, { run, budgetMs: resolved.shrinkMs }) : undefined
+    isRepeatable && !isLate && resolved.shrinkMs > 0
+      ? await shrink(first, { run, budgetMs: resolved.shrinkMs })
+      : undefined
   const base = join(options.folder, fileName(scenario.name, seed))
   const isWritable = makeFolder(options.folder)
   const tracePath = isWritable ? `${base}.p2ptrace` : undefined
@@ -117,6 +138,7 @@ export async function examine(
     shrunk,
     told: shown,
     isRepeatable: isRepeatable && told.failure !== undefined,
+    leak,
     commands,
     files: {
       ...(replayPath !== undefined && { replay: replayPath }),

@@ -17,7 +17,7 @@ export interface Failure {
 }
 
 /** The error that started it, without what the simulator says about it. */
-function rootOf(error: unknown): unknown {
+export function rootOf(error: unknown): unknown {
   let root = error
   while (P2PError.is(root, 'program-failed') && root.cause !== undefined) root = root.cause
   return root

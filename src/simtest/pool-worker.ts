@@ -4,7 +4,6 @@
  * @module
  */
 import { parentPort, workerData } from 'node:worker_threads'
-import { realNowMs } from '../runtime/settle.ts'
 import { findScenario, loadScenarios } from './module.ts'
 import type { SeedResult, WorkerTask } from './pool.ts'
 import { runScenario } from './run.ts'
@@ -20,8 +19,7 @@ async function work(): Promise<void> {
   parentPort?.on('message', (seeds: readonly string[]) => {
     queue = queue.then(async () => {
       for (const seed of seeds) {
-        const deadlineMs = realNowMs() + resolved.timeoutMs
-        const { failure, reached, events, virtualMs } = await runScenario(what, resolved, BigInt(seed), { deadlineMs })
+        const { failure, reached, events, virtualMs } = await runScenario(what, resolved, BigInt(seed))
         const result: SeedResult = { seed, failure, reached: [...reached], events, virtualMs }
         // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread, not a window
         parentPort?.postMessage(result)

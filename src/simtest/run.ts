@@ -3,6 +3,8 @@
  *
  * @module
  */
+import { P2PError } from '../core/errors.ts'
+import { Alarm } from '../runtime/alarm.ts'
 import { realNowMs } from '../runtime/settle.ts'
 import { EventKind } from '../simulator/index.ts'
 import type { AuditObserver } from '../simulator/index.ts'
@@ -37,19 +39,58 @@ export interface Outcome {
 /** Options of {@link runScenario}. */
 export interface RunScenarioOptions {
   readonly plan?: Plan | undefined
-  /** Told the history's hash after each event, as a number. */
+  /** Told the history's hash before each event, as a number. */
   readonly onEvent?: ((hash: number) => void) | undefined
+  /** Told of everything else in the history that happens on a host. */
+  readonly onHost?: ((virtualMs: number, host: string) => void) | undefined
   /** Whether the story also tells of programs and connections. @default false */
   readonly isDetailed?: boolean | undefined
   /** A file for the trace. */
   readonly trace?: string | undefined
-  /** The real time at which it must be over. */
+  /** The real time at which it must be over. @default `runLimitMs` from now */
   readonly deadlineMs?: number | undefined
+  /** Whether to find uses of real timers, sockets and their like by functions that were captured before. @default false */
+  readonly traceLeaks?: boolean | undefined
 }
 
 /** Code that runs for so long without a break hangs. */
 const MAX_HANG_MS = 20_000
 const MIN_HANG_MS = 1000
+/** How often it is looked at whether the scenario still gets anywhere. */
+const LOOK_MS = 500
+
+/**
+ * Settles as `body` does, or fails: when it waits, and no run of its simulation is under way that could wake it; and
+ * when the time is over, which a scenario of many short runs would not notice otherwise.
+ */
+function watch(sim: SimTest, body: Promise<void>, stallMs: number, deadlineMs: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    let sinceMs = realNowMs()
+    const fail = (what: string, limit: string, max: number): void => {
+      reject(P2PError.of('limit-exceeded', `${what}\n${sim.report()}`, { limit, max }))
+    }
+    const look = (): void => {
+      const nowMs = realNowMs()
+      if (sim.isRunning) sinceMs = nowMs
+      const elapsed = `${stallMs / 1000} s of real time`
+      if (nowMs - sinceMs > stallMs) {
+        const how = 'await sim.run, sim.until or sim.act: code of hosts goes on only while the simulation runs'
+        fail(`the scenario has waited for ${elapsed}, and its simulation does not run: ${how}`, 'hangLimitMs', stallMs)
+      } else if (nowMs > deadlineMs + 2 * LOOK_MS) {
+        fail(`the scenario is not over in time, at ${sim.now} ms of virtual time`, 'runLimitMs', deadlineMs)
+      } else alarm.set(LOOK_MS)
+    }
+    const alarm = new Alarm(look)
+    alarm.keepAlive = true
+    alarm.set(LOOK_MS)
+    body.then(resolve, reject).finally(() => alarm.clear())
+  })
+}
+
+async function runBody(scenario: Scenario, sim: SimTest): Promise<void> {
+  await scenario.body(sim)
+  await sim.finish()
+}
 
 /** Runs a scenario once. Never rejects: what goes wrong is in the outcome. */
 export async function runScenario(
@@ -58,18 +99,24 @@ export async function runScenario(
   seed: bigint,
   options: RunScenarioOptions = {},
 ): Promise<Outcome> {
-  const { plan, onEvent, isDetailed = false, deadlineMs } = options
+  const { plan, onEvent, onHost, isDetailed = false, deadlineMs = realNowMs() + resolved.runLimitMs } = options
   let sim: SimTest | undefined
   const observer: AuditObserver | undefined =
     onEvent || isDetailed
-      ? (_timeUs, kind, host, a, b): void => {
+      ? (timeUs, kind, host, a, b): void => {
           if (!sim) return
-          if (kind === EventKind.event) onEvent?.(Number.parseInt(sim.hash.slice(-8), 16))
-          else if (isDetailed) tell(sim, kind, host, a, b)
+          if (kind === EventKind.event) {
+            onEvent?.(Number.parseInt(sim.hash.slice(-8), 16))
+            return
+          }
+          const name = sim.hosts[host]?.name
+          if (name !== undefined) onHost?.(timeUs / 1000, name)
+          if (isDetailed) tell(sim, kind, host, a, b)
         }
       : undefined
   let failed: { readonly error: unknown } | undefined
   try {
+    const hangLimitMs = Math.max(MIN_HANG_MS, Math.min(MAX_HANG_MS, resolved.timeoutMs))
     sim = new SimTest({
       seed,
       config: resolved.config,
@@ -80,11 +127,11 @@ export async function runScenario(
       plan,
       observer,
       trace: options.trace,
-      hangLimitMs: Math.max(MIN_HANG_MS, Math.min(MAX_HANG_MS, resolved.timeoutMs)),
-      ...(deadlineMs !== undefined && { runLimitMs: Math.max(1, deadlineMs - realNowMs()) }),
+      hangLimitMs,
+      runLimitMs: Math.max(1, Math.round(deadlineMs - realNowMs())),
+      traceLeaks: options.traceLeaks,
     })
-    await scenario.body(sim)
-    await sim.finish()
+    await watch(sim, runBody(scenario, sim), hangLimitMs, deadlineMs)
   } catch (error) {
     failed = { error }
   }

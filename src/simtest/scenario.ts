@@ -30,12 +30,26 @@ export interface ScenarioOptions {
   readonly schedule?: 'seeded' | 'fifo' | 'pct' | PctOptions | undefined
   /** The virtual time that a run may take at most, in milliseconds; `SIMULATOR_DURATION` comes before. @default 600000 */
   readonly durationMs?: number | undefined
-  /** The real time that the whole test may take, in milliseconds, making a failure smaller not included. @default 300000 */
+  /**
+   * The real time that the seeds may take together, in milliseconds: over it no more are begun, and the test fails.
+   * What is done about a failure is not included. @default 300000
+   */
   readonly timeoutMs?: number | undefined
+  /**
+   * The real time that the run of one seed may take, in milliseconds: over it, it fails and tells what each host waits
+   * for. @default `timeoutMs`, but 10000 to 120000
+   */
+  readonly runLimitMs?: number | undefined
   /** The real time for making a failure smaller, in milliseconds; 0 leaves it as it is. @default 30000 */
   readonly shrinkMs?: number | undefined
   /** Whether to go on after a failure. @default 'first' */
   readonly stopAt?: 'first' | 'all' | undefined
+  /**
+   * Whether the first seed is run once more when all have passed, to see that it has the same history: something that
+   * outlives a run, such as a variable of a module, would make failures that no replay shows. @default true where there
+   * are several seeds
+   */
+  readonly checkIsolation?: boolean | undefined
   /** A file of seeds that once failed, which are tried first; see `docs/testing.md`. */
   readonly corpus?: string | URL | undefined
   /** Settings of the simulator, in place of what `SIMULATOR_*` say. */
@@ -57,8 +71,10 @@ export interface ResolvedOptions {
   readonly buggify: boolean
   readonly schedule: 'seeded' | 'fifo' | 'pct' | PctOptions
   readonly timeoutMs: number
+  readonly runLimitMs: number
   readonly shrinkMs: number
   readonly stopAt: 'first' | 'all'
+  readonly checkIsolation: boolean
   readonly corpus: string | URL | undefined
   readonly config: SimulatorConfig
   /** Whether all seeds that the test asks for are run, so that what none of them reached is a failure. */
@@ -74,11 +90,16 @@ const OPTIONS: readonly string[] = [
   'schedule',
   'durationMs',
   'timeoutMs',
+  'runLimitMs',
   'shrinkMs',
   'stopAt',
+  'checkIsolation',
   'corpus',
   'config',
 ]
+/** One seed of a test that has little time is not broken off at once; and none hangs for longer than this. */
+const MIN_RUN_MS = 10_000
+const MAX_RUN_MS = 120_000
 const MAX_SEEDS = 100_000_000
 const MAX_SEED = (1n << 64n) - 1n
 
@@ -146,15 +167,23 @@ export function resolveOptions(
   const count = hasRuns ? merged.runs : seed !== undefined ? 1 : typeof seeds === 'number' ? seeds : 1
   const isListed = listed && seed === undefined && !hasRuns
   const durationMs = merged.durationMs ?? milliseconds('durationMs', options.durationMs ?? 600_000, 1)
+  const timeoutMs = milliseconds('timeoutMs', options.timeoutMs ?? 300_000, 1)
+  const runSeeds = isListed ? listed : seedsFrom(first, count)
   return {
-    seeds: isListed ? listed : seedsFrom(first, count),
+    seeds: runSeeds,
     faults,
     faultsForMs: milliseconds('faultsForMs', options.faultsForMs ?? 60_000, 1),
     buggify: options.buggify ?? faults !== 'none',
     schedule: options.schedule ?? 'seeded',
-    timeoutMs: milliseconds('timeoutMs', options.timeoutMs ?? 300_000, 1),
+    timeoutMs,
+    runLimitMs: milliseconds(
+      'runLimitMs',
+      options.runLimitMs ?? Math.min(Math.max(timeoutMs, MIN_RUN_MS), MAX_RUN_MS),
+      1,
+    ),
     shrinkMs: milliseconds('shrinkMs', options.shrinkMs ?? 30_000, 0),
     stopAt: options.stopAt ?? 'first',
+    checkIsolation: options.checkIsolation ?? runSeeds.length > 1,
     corpus: options.corpus,
     config: { ...merged, seed: undefined, durationMs },
     isWhole: seed === undefined && !hasRuns,

@@ -61,8 +61,9 @@ export interface SimTestInit {
   /** Real milliseconds that code may run without a break. */
   readonly hangLimitMs?: number | undefined
   readonly observer?: AuditObserver | undefined
-  /** Where the trace of the run goes. */
+  /** Where the trace of the run goes, and with it what hosts print. */
   readonly trace?: string | undefined
+  readonly traceLeaks?: boolean | undefined
 }
 
 interface Invariant {
@@ -104,6 +105,8 @@ export class SimTest extends Simulation {
       runLimitMs,
       hangLimitMs: init.hangLimitMs,
       trace: init.trace,
+      console: init.trace === undefined ? 'print' : 'trace',
+      traceLeaks: init.traceLeaks,
       schedule: init.schedule,
     })
     this.#init = init

@@ -13,6 +13,7 @@ import { callerFile, findTest, rerunCommand, runnerKind } from './environment.ts
 import type { TestFunction } from './environment.ts'
 import { examine } from './examine.ts'
 import type { Examined } from './examine.ts'
+import { TrailedRun } from './isolation.ts'
 import { readReplay } from './replay-file.ts'
 import { replay, replayError } from './replay.ts'
 import { resolveOptions, scenario } from './scenario.ts'
@@ -32,10 +33,16 @@ export interface CheckResult extends SweepResult {
   readonly examined: readonly Examined[]
   /** Conditions of `sometimes` that no seed reached. */
   readonly missing: readonly string[]
+  /** Where the history of the first seed parted from its first when it was run a second time; undefined when nowhere. */
+  readonly difference: string | undefined
+  /** Which seed was run first. */
+  readonly firstSeed: bigint
 }
 
 /** More kinds of failures than anyone looks at in one go. */
 const MAX_EXAMINED = 5
+/** Runs of a look into a failure, besides those that make it smaller. */
+const RUNS_A_LOOK = 3
 /** Time for what is done besides running seeds. */
 const SLACK_MS = 30_000
 
@@ -65,7 +72,14 @@ export async function checkScenario(
   const file = options.file ?? callerFile(new Error('from here').stack, import.meta.url)
   const old = resolved.isWhole ? corpusSeeds(resolved.corpus, what.name) : []
   const seeds = [...new Set([...old, ...resolved.seeds])]
-  const result = await sweepHere(what, resolved, { seeds, of: seeds.length, forMs: resolved.timeoutMs })
+  const trailed = resolved.checkIsolation && resolved.isWhole ? new TrailedRun() : undefined
+  const result = await sweepHere(what, resolved, {
+    seeds,
+    of: seeds.length,
+    forMs: resolved.timeoutMs,
+    first: trailed && { onEvent: trailed.onEvent },
+    onFirst: (outcome) => trailed && (trailed.outcome = outcome),
+  })
   const commands = commandsFor(what.name, file)
   const examined: Examined[] = []
   const keys = new Set<string>()
@@ -85,10 +99,22 @@ export async function checkScenario(
       { afterMs },
     )
   }
-  return { ...result, examined, missing: isComplete ? neverReached(result.reached) : [] }
+  const difference = result.failures.length === 0 ? await trailed?.differs(what, resolved) : undefined
+  return {
+    ...result,
+    examined,
+    missing: isComplete ? neverReached(result.reached) : [],
+    difference,
+    firstSeed: seeds[0] ?? 0n,
+  }
 }
 
-function failWith(name: string, { examined, missing, runs, failures }: CheckResult): void {
+const SHARED =
+  'Something that outlives a run is used in it: a variable of a module, such as a cache or a counter, which all hosts of ' +
+  'all runs share; or something that does not come from the simulation. Make it in the program of each host, or give ' +
+  "programs as modules' URLs, which are loaded afresh; leave it out of this check with checkIsolation: false"
+
+function failWith(name: string, { examined, missing, runs, failures, difference, firstSeed }: CheckResult): void {
   const [worst] = examined
   if (worst) {
     const more = failures.length > 1 ? `\n\n${failures.length} of ${runs} seeds failed` : ''
@@ -100,6 +126,10 @@ function failWith(name: string, { examined, missing, runs, failures }: CheckResu
       { host: failure?.host, seed: worst.seed, virtualMs: failure?.virtualMs ?? 0 },
       { cause: worst.outcome.error },
     )
+  }
+  if (difference !== undefined) {
+    const message = `${JSON.stringify(name)}: seed ${firstSeed} does not have the same history a second time: ${difference}. ${SHARED}`
+    throw P2PError.of('program-failed', message, { host: undefined, seed: firstSeed, virtualMs: 0 })
   }
   if (missing.length > 0) {
     const what = missing.map((condition) => JSON.stringify(condition)).join(', ')
@@ -170,7 +200,10 @@ export function simTest(
   }
   if (!test) return runAsScript(what, resolved, file, run, () => result)
   if (typeof test !== 'function') throw invalidConfiguration('test', typeof test, "must be a runner's test function")
-  test(what.name, { timeout: resolved.timeoutMs + resolved.shrinkMs * (MAX_EXAMINED + 1) + SLACK_MS }, run)
+  const { timeoutMs, runLimitMs, shrinkMs, stopAt } = resolved
+  // The runner's own limit is for what cannot happen: it could not say what hangs.
+  const looks = stopAt === 'first' ? 1 : MAX_EXAMINED
+  test(what.name, { timeout: timeoutMs + runLimitMs + looks * (shrinkMs + RUNS_A_LOOK * runLimitMs) + SLACK_MS }, run)
   return Promise.resolve()
 }
 

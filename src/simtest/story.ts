@@ -17,6 +17,8 @@ export interface Report {
   readonly told: Outcome
   /** Whether the first run, repeated, had the same history. */
   readonly isRepeatable: boolean
+  /** Something real that a host's code uses, with its line. */
+  readonly leak?: string | undefined
   /** The commands to see it again, by title. */
   readonly commands: Readonly<Record<string, string>>
   /** Files that were written, by title. */
@@ -63,7 +65,7 @@ function smallest({ shrunk, told, first }: Report): string[] {
 
 /** The report, ready to be printed. */
 export function tellFailure(report: Report): string {
-  const { name, first, told, isRepeatable, commands, files } = report
+  const { name, first, told, isRepeatable, commands, files, leak } = report
   const { failure } = told
   const where = failure?.host === undefined ? '' : `host ${failure.host}: `
   const lines = [
@@ -75,6 +77,7 @@ export function tellFailure(report: Report): string {
     ...smallest(report),
   ]
   if (told.story.length > 0) lines.push('', 'What happened', ...storyLines(told))
+  if (leak !== undefined) lines.push('', 'Not of the simulation', `  ${indent(leak, '  ')}`)
   lines.push('', 'See it again')
   for (const [title, command] of Object.entries(commands)) lines.push(`  ${title}: ${command}`)
   for (const [title, path] of Object.entries(files)) lines.push(`  ${title}: ${path}`)

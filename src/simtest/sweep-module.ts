@@ -102,7 +102,7 @@ async function sweepOne(what: Scenario, url: string, options: SweepModuleOptions
           of,
           forMs,
           stopAtFirst: options.all !== true,
-          seedLimitMs: resolved.timeoutMs + GRACE_MS,
+          seedLimitMs: resolved.runLimitMs + GRACE_MS,
           onProgress: options.onProgress,
         })
   await report(own, resolved, result, options)

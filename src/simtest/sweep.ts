@@ -5,7 +5,7 @@
  */
 import { realNowMs } from '../runtime/settle.ts'
 import { runScenario } from './run.ts'
-import type { Outcome } from './run.ts'
+import type { Outcome, RunScenarioOptions } from './run.ts'
 import type { ResolvedOptions, Scenario } from './scenario.ts'
 
 /** How far a sweep is. */
@@ -39,10 +39,11 @@ export interface SweepOptions {
   /** Real milliseconds after which no more seeds are begun. */
   readonly forMs?: number | undefined
   readonly onProgress?: ((progress: SweepProgress) => void) | undefined
+  /** How the first seed is run. */
+  readonly first?: RunScenarioOptions | undefined
+  /** Told what the first seed came to. */
+  readonly onFirst?: ((outcome: Outcome) => void) | undefined
 }
-
-/** No run is broken off before. */
-const MIN_RUN_MS = 10_000
 
 /** Counts in how many runs each condition was reached; those that never were count 0. */
 export function countReached(counts: Map<string, number>, reached: Iterable<readonly [string, boolean]>): void {
@@ -64,9 +65,8 @@ export async function sweepHere(
   let virtualUs = 0
   for (const seed of seeds) {
     if (realNowMs() - startMs >= forMs) break
-    // The sweep ends between seeds; this is for a seed that does not end.
-    const deadlineMs = realNowMs() + Math.max(resolved.timeoutMs, MIN_RUN_MS)
-    const outcome = await runScenario(scenario, resolved, seed, { deadlineMs })
+    const outcome = await runScenario(scenario, resolved, seed, runs === 0 ? options.first : undefined)
+    if (runs === 0) options.onFirst?.(outcome)
     runs++
     events += outcome.events
     virtualUs += Math.round(outcome.virtualMs * 1000)

@@ -26,6 +26,8 @@ export interface AmbientSettings {
   readonly isVirtual: boolean
   /** Told of each leak; throws when it is an error. */
   readonly onLeak: (host: string, what: string, instead: string, line: string | undefined) => void
+  /** Told of each line that a host prints; returns whether that was all that is to be done about it. */
+  readonly onPrint?: ((host: string, text: string) => boolean) | undefined
 }
 
 function warn(message: string): void {
@@ -51,6 +53,25 @@ export function checkAmbient(wanted: boolean | undefined): boolean {
     throw invalidConfiguration('ambient', wanted, how)
   }
   return wanted ?? isInstalled
+}
+
+/**
+ * What becomes of what hosts print; `log` writes a line into the trace.
+ *
+ * @throws P2PError `invalid-configuration`
+ */
+export function printing(
+  console: 'print' | 'trace' | 'both' = 'print',
+  log: (host: string, text: string) => void,
+): AmbientSettings['onPrint'] {
+  if (console === 'print') return undefined
+  if (console !== 'trace' && console !== 'both') {
+    throw invalidConfiguration('console', console, "must be 'print', 'trace' or 'both'")
+  }
+  return (host, text) => {
+    log(host, text)
+    return console === 'trace'
+  }
 }
 
 /** One host; see the module's comment. */
@@ -95,6 +116,11 @@ export class SimAmbientHost implements AmbientHost {
 
   bridge<T>(what: string, work: () => Promise<T>): Promise<T> {
     return this.#runtime.bridge(what, work)
+  }
+
+  prints(): ((text: string) => boolean) | undefined {
+    const { isVirtual, onPrint } = this.#settings
+    return isVirtual && onPrint ? (text) => onPrint(this.#name, text) : undefined
   }
 
   leak(what: string, instead: string): void {

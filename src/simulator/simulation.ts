@@ -15,7 +15,7 @@ import { installGuards } from '../runtime/ambient/install.ts'
 import { ambientScope, noHost } from '../runtime/ambient/scope.ts'
 import type { AmbientHost } from '../runtime/ambient/scope.ts'
 import { ambient } from './ambient.ts'
-import { checkAmbient, LeakReporter } from './ambient-host.ts'
+import { checkAmbient, LeakReporter, printing } from './ambient-host.ts'
 import type { AmbientSettings, LeakPolicy } from './ambient-host.ts'
 import { EventKind } from './audit.ts'
 import type { AuditObserver } from './audit.ts'
@@ -81,6 +81,11 @@ export interface SimulationOptions {
    * about half of the speed. @default false
    */
   readonly traceLeaks?: boolean | undefined
+  /**
+   * Where goes what hosts print with `console`, if their globals are virtual (`ambient`): to where this process prints,
+   * into the trace as lines of the host, or both. @default 'print'
+   */
+  readonly console?: 'print' | 'trace' | 'both' | undefined
   /** Sees every record of the history. */
   readonly observer?: AuditObserver | undefined
   /**
@@ -184,9 +189,10 @@ export class Simulation implements AsyncDisposable {
       this.#driver.fail(error, this.#world.scheduler.currentHost),
     )
     const onLeak: AmbientSettings['onLeak'] = (...leak) => this.#leaks.tell(...leak)
+    const onPrint = printing(options.console, (host, text) => this.#world.hostOf(host).log(text))
     this.#world = new SimWorld({
       seed: this.seed,
-      ambient: { isVirtual, onLeak },
+      ambient: { isVirtual, onLeak, onPrint },
       schedule: options.schedule ?? 'seeded',
       config: this.config,
       files: options.files ?? new RealFileSystem(),
@@ -230,6 +236,11 @@ export class Simulation implements AsyncDisposable {
   /** Virtual milliseconds since the start. */
   get now(): number {
     return this.#world.scheduler.nowUs() / 1000
+  }
+
+  /** Whether a run is under way. */
+  get isRunning(): boolean {
+    return this.#driver.running
   }
 
   /** The history's hash so far: 16 hex digits. */

@@ -23,6 +23,7 @@ const PATCHED: readonly object[] = [
   timers,
   timers.promises,
   Math,
+  console,
   process,
   process.hrtime,
   AbortSignal,

@@ -5,6 +5,7 @@
  */
 import { P2PError } from '../../core/errors.ts'
 import { patchClocks } from './clocks.ts'
+import { patchConsole } from './console.ts'
 import { loadedApplicationFiles } from './loaded.ts'
 import { Patches } from './patches.ts'
 import { patchRandomness } from './randomness.ts'
@@ -41,6 +42,7 @@ export function installAmbient(options: InstallOptions = {}): Disposable {
     patchTimers(patches)
     patchRandomness(patches)
     patchRealWork(patches, false)
+    patchConsole(patches)
     patches.publish()
     scope.isInstalled = true
     scope.uninstall = (): void => {

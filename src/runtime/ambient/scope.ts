@@ -26,6 +26,11 @@ export interface AmbientHost {
   randomBytes(length: number): Uint8Array
   /** Runs real work while virtual time stands still. */
   bridge<T>(what: string, work: () => Promise<T>): Promise<T>
+  /**
+   * Takes what the host prints, if anybody wants it, and says whether it is not to be printed besides; undefined when
+   * nobody does.
+   */
+  prints(): ((text: string) => boolean) | undefined
   /** The host uses something real; throws when that is an error. */
   leak(what: string, instead: string): void
 }
