@@ -5,7 +5,9 @@
  * @module
  */
 export type {
+  ContractAbilities,
   ContractBackend,
+  ContractConditions,
   ContractNodeOptions,
   ContractRunner,
   ContractScale,

@@ -43,6 +43,22 @@ export interface ContractScale {
   readonly beyondWindowsBytes: number
 }
 
+/** What the network between the nodes of a world is to be like. What is left out is as ever. */
+export interface ContractConditions {
+  /** The latency from each node to each other, one way, in milliseconds. */
+  readonly latencyMs?: number | undefined
+  /** The NATs that `a` and `b` are behind, each at home, by names from {@link ContractAbilities.nats}. */
+  readonly nats?: readonly [string, string] | undefined
+}
+
+/** Which {@link ContractConditions} a backend can bring about. */
+export interface ContractAbilities {
+  /** Whether it can bring about latencies from 1 to 500 ms. */
+  readonly latency: boolean
+  /** The kinds of NATs it has. */
+  readonly nats: readonly string[]
+}
+
 /** A backend under test. */
 export interface ContractBackend {
   /** The title of its tests. */
@@ -50,11 +66,18 @@ export interface ContractBackend {
   /**
    * Makes a fresh world, runs `body` in it (on a simulator in virtual time), and checks that nothing was left behind.
    * Rejects with the error of `body`.
+   *
+   * @param conditions of the network; only given where {@link abilities} says that they can be brought about
    */
-  run(body: (world: ContractWorld) => Promise<void>): Promise<void>
+  run(body: (world: ContractWorld) => Promise<void>, conditions?: ContractConditions): Promise<void>
   readonly scale: ContractScale
   /** Decides what the properties draw. @default 1 */
   readonly seed?: number | undefined
+  /**
+   * What kinds of network `run` can bring about. The cases of the group `conditions` belong to the suite of backends that
+   * have this; to others they do not apply. @default none
+   */
+  readonly abilities?: ContractAbilities | undefined
   /** Cases, by name, that this backend cannot run, and why. They are reported as skipped, with the reason. */
   readonly skips?: Readonly<Record<string, string>> | undefined
 }

@@ -10,7 +10,14 @@ import type { NodeId } from '../../core/node-id.ts'
 import type { Runtime } from '../../core/runtime.ts'
 import type { P2PSendStream, P2PStream } from '../../core/stream.ts'
 import type { ConnectOptions, ListenOptions, P2PListener, P2PSystem } from '../../core/system.ts'
-import type { ContractLimits, ContractNodeOptions, ContractScale, ContractWorld } from './backend.ts'
+import type {
+  ContractAbilities,
+  ContractConditions,
+  ContractLimits,
+  ContractNodeOptions,
+  ContractScale,
+  ContractWorld,
+} from './backend.ts'
 
 /** A node of any backend. */
 export type Node = P2PSystem<NodeId>
@@ -24,6 +31,11 @@ export interface ContractCase {
   readonly limits?: ContractLimits
   /** How `b` listens; false: not at all. */
   readonly listen?: ListenOptions | false
+  /** The conditions that it is run under, each in a world of its own. @default once, without any */
+  readonly conditions?: (
+    abilities: ContractAbilities,
+    draw: { readonly runs: number; readonly seed: number },
+  ) => readonly ContractConditions[]
   readonly run: (pair: ContractPair) => Promise<void>
 }
 
@@ -37,6 +49,7 @@ export interface PairOptions {
   readonly seed: number
   readonly limits: ContractLimits
   readonly listen: ListenOptions | false
+  readonly conditions?: ContractConditions | undefined
 }
 
 /** The pair; see the module's comment. */
@@ -66,6 +79,11 @@ export class ContractPair {
     const pair = new ContractPair(a, b, options)
     if (listen !== false) pair.#listener = await b.listen('', listen)
     return pair
+  }
+
+  /** What the network was asked to be like. */
+  get conditions(): ContractConditions {
+    return this.#options.conditions ?? {}
   }
 
   /** The clock of `a`. */

@@ -3,9 +3,10 @@
  *
  * @module
  */
-import type { ContractBackend, ContractRunner } from './backend.ts'
+import type { ContractBackend, ContractRunner, ContractWorld } from './backend.ts'
 import { cancellationCases } from './cancellation-cases.ts'
 import { connectingCases } from './connecting-cases.ts'
+import { conditionCases, criticalCases } from './critical-cases.ts'
 import { datagramCases } from './datagram-cases.ts'
 import { identityCases } from './identity-cases.ts'
 import { lifetimeCases } from './lifetime-cases.ts'
@@ -30,6 +31,8 @@ const GROUPS: Readonly<Record<string, ContractCases>> = {
   'the graceful end': endingCases,
   cancellation: cancellationCases,
   'the node': nodeCases,
+  'the four critical scenarios': criticalCases,
+  conditions: conditionCases,
 }
 
 function lookUp(name: string): ContractCase {
@@ -48,16 +51,28 @@ export function contractCases(): Readonly<Record<string, readonly string[]>> {
 /**
  * Runs one case once.
  *
- * @throws TypeError when there is no case of this name, and what the case throws
+ * @throws TypeError when there is no case of this name, or the backend has not what it needs; and what the case throws
  */
 export async function runContractCase(backend: ContractBackend, name: string): Promise<void> {
-  const { run, limits = {}, listen = {} } = lookUp(name)
-  const { scale, seed = 1 } = backend
-  await backend.run(async (world) => {
-    const pair = await ContractPair.create({ world, scale, seed, limits, listen })
-    await run(pair)
-    await pair.dispose()
-  })
+  const { run, limits = {}, listen = {}, conditions: conditionsOf } = lookUp(name)
+  const { scale, seed = 1, abilities } = backend
+  const all = conditionsOf ? abilities && conditionsOf(abilities, { runs: scale.runs, seed }) : [undefined]
+  if (all === undefined || all.length === 0) {
+    throw new TypeError(`${backend.name} has no abilities to run ${JSON.stringify(name)} with`)
+  }
+  for (const conditions of all) {
+    const body = async (world: ContractWorld): Promise<void> => {
+      const pair = await ContractPair.create({ world, scale, seed, limits, listen, conditions })
+      await run(pair)
+      await pair.dispose()
+    }
+    try {
+      await backend.run(body, conditions)
+    } catch (error) {
+      if (!conditions) throw error
+      throw new Error(`under ${JSON.stringify(conditions)}`, { cause: error })
+    }
+  }
 }
 
 /**
@@ -78,6 +93,7 @@ export function contractSuite(runner: ContractRunner, backend: ContractBackend):
   for (const name of Object.keys(skips)) lookUp(name)
   runner.describe(`the contract, on ${backend.name}`, () => {
     for (const [group, cases] of Object.entries(GROUPS)) {
+      if (cases === conditionCases && !backend.abilities) continue
       runner.describe(group, () => {
         for (const name of Object.keys(cases)) {
           const body = (): Promise<void> => runContractCase(backend, name)

@@ -3,10 +3,11 @@ import assert from 'node:assert/strict'
 import { parseSimulatorConfig } from '../../../src/core/config.ts'
 import { P2PError } from '../../../src/core/errors.ts'
 import { testSigningKey } from '../../../src/core/keys.ts'
-import { Simulation, SimulatorP2P } from '../../../src/simulator/index.ts'
+import { natPresets, Simulation, SimulatorP2P } from '../../../src/simulator/index.ts'
 import type { HostOptions, NatPresetName, SimHost } from '../../../src/simulator/index.ts'
 import type { ContractBackend } from '../../../src/testing/index.ts'
 
+const NATS = natPresets.map(({ name }) => name)
 const HOUR_MS = 3_600_000
 /** After this long nothing of a closed node can be under way any more. */
 const QUIET_MS = 300_000
@@ -24,18 +25,24 @@ export interface SimulatorBackendOptions {
 
 export function simulatorBackend(options: SimulatorBackendOptions = {}): ContractBackend {
   const { seed = 1, loss = 0, nat } = options
-  const config = parseSimulatorConfig({ SIMULATOR_DEFAULT_PACKET_LOSS: String(loss) })
   return {
     name: ['the simulator', loss > 0 && `${loss * 100} % of all packets lost`, nat && `each host behind ${nat}`]
       .filter(Boolean)
       .join(', '),
     seed,
     scale: { runs: 8, maxBytes: 1_048_576, many: 30, beyondWindowsBytes: 1_500_000, ...options.scale },
-    run: async (body) => {
+    // A network of its own kind is not asked to be of another.
+    ...(!nat && { abilities: { latency: true, nats: NATS } }),
+    run: async (body, { latencyMs, nats } = {}) => {
+      const config = parseSimulatorConfig({
+        SIMULATOR_DEFAULT_PACKET_LOSS: String(loss),
+        ...(latencyMs !== undefined && { SIMULATOR_DEFAULT_LATENCY_MS: String(latencyMs) }),
+      })
       await using sim = new Simulation({ seed, config })
       const hosts = new Map<string, SimHost>()
-      const place = (): HostOptions => (nat ? { lan: sim.lan({ nat }) } : {})
-      sim.host('a', place(), async (host) => {
+      const place = (own: string | undefined = nat): HostOptions =>
+        own === undefined ? {} : { lan: sim.lan({ nat: own as NatPresetName }) }
+      sim.host('a', place(nats?.[0]), async (host) => {
         hosts.set('a', host)
         await body({
           create: async (name, nodeOptions) => {
@@ -44,13 +51,14 @@ export function simulatorBackend(options: SimulatorBackendOptions = {}): Contrac
             return SimulatorP2P.create({
               host: there,
               secretKey: testSigningKey(name),
-              relay: nat ? 'default' : 'disabled',
+              relay: nat || nats ? 'default' : 'disabled',
               ...nodeOptions,
             })
           },
         })
       })
-      for (const name of ['b', 'c']) hosts.set(name, sim.host(name, place()))
+      hosts.set('b', sim.host('b', place(nats?.[1])))
+      hosts.set('c', sim.host('c', place()))
       try {
         const { waiting } = await sim.run({ forMs: HOUR_MS })
         assert.deepEqual(waiting, [], 'the case waits for something that never happens')
