@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { KernelEvent } from './kernel.ts'
+import type { EventGate, KernelEvent } from './kernel.ts'
 
 /** Events of one run, at most, before ranks and orders mix: 2^33. */
 const RANK = 8_589_934_592
@@ -16,16 +16,34 @@ class QueuedEvent implements KernelEvent {
   readonly #queue: EventQueue
   /** Undefined once it has run or was cancelled. */
   callback: (() => void) | undefined
+  readonly #gate: EventGate | undefined
+  /** Takes it out of the gate in which it waits. */
+  #release: (() => void) | undefined
 
-  constructor(queue: EventQueue, callback: () => void) {
+  constructor(queue: EventQueue, callback: () => void, gate: EventGate | undefined) {
     this.#queue = queue
     this.callback = callback
+    this.#gate = gate
   }
 
   cancel(): void {
-    if (!this.callback) return
+    if (this.callback) {
+      this.callback = undefined
+      this.#queue.buried()
+    } else if (this.#release) {
+      this.#release()
+    }
+  }
+
+  /** It is due: what to run now, if anything. */
+  take(): (() => void) | undefined {
+    const { callback } = this
     this.callback = undefined
-    this.#queue.buried()
+    if (callback && this.#gate && !this.#gate.isOpen) {
+      this.#release = this.#gate.hold(callback)
+      return undefined
+    }
+    return callback
   }
 }
 
@@ -56,8 +74,8 @@ export class EventQueue {
    * Adds an event; among events of one time that of the lowest rank (0 to 2^20 - 1) is the first to be popped, and among
    * those of one rank the first to be pushed.
    */
-  push(time: number, callback: () => void, rank: number = 0): KernelEvent {
-    const event = new QueuedEvent(this, callback)
+  push(time: number, callback: () => void, rank: number = 0, gate?: EventGate): KernelEvent {
+    const event = new QueuedEvent(this, callback, gate)
     const slot = this.#freeSlots.pop() ?? this.#events.length
     this.#events[slot] = event
     if (this.#length === this.#times.length) this.#grow()
@@ -65,14 +83,12 @@ export class EventQueue {
     return event
   }
 
-  /** Takes the earliest event; undefined when there is none. Read `earliest` first for its time. */
+  /**
+   * Takes the earliest event; undefined when there is none, or a gate holds it. Read `earliest` first for its time.
+   */
   pop(): (() => void) | undefined {
     this.#dropDead()
-    if (this.#length === 0) return undefined
-    const event = this.#take()
-    const callback = event?.callback
-    if (event) event.callback = undefined
-    return callback
+    return this.#length === 0 ? undefined : this.#take()?.take()
   }
 
   /** An event was cancelled. Called by the event itself. */

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { Audit, Kernel, KernelEvent, RandomStream } from './kernel.ts'
+import type { Audit, EventGate, Kernel, KernelEvent, RandomStream } from './kernel.ts'
 import type { Trace } from './trace/trace.ts'
 
 /** Packets that wait at a closed gate: the socket buffer of a host whose programs do not read. More are dropped. */
@@ -13,7 +13,7 @@ const MAX_HELD_PACKETS = 512
 type Callback = () => void
 
 /** A host's gate. */
-export class HostGate {
+export class HostGate implements EventGate {
   readonly #kernel: Kernel
   readonly #held: { callback: Callback | undefined; readonly isPacket: boolean }[] = []
   #heldPackets = 0
@@ -103,30 +103,6 @@ export class HostGate {
   }
 }
 
-class GatedEvent implements KernelEvent {
-  #event: KernelEvent | undefined
-  #release: (() => void) | undefined
-  readonly #gate: HostGate
-  readonly #callback: Callback
-
-  constructor(kernel: Kernel, gate: HostGate, delayUs: number, callback: Callback, lane: number) {
-    this.#gate = gate
-    this.#callback = callback
-    this.#event = kernel.schedule(delayUs, () => this.#fire(), lane)
-  }
-
-  cancel(): void {
-    this.#event?.cancel()
-    this.#release?.()
-  }
-
-  #fire(): void {
-    this.#event = undefined
-    if (this.#gate.isOpen) this.#callback()
-    else this.#release = this.#gate.hold(this.#callback)
-  }
-}
-
 /** The kernel as the nodes of one host see it: their events go through the host's gate. */
 export class HostKernel implements Kernel {
   readonly #kernel: Kernel
@@ -153,7 +129,12 @@ export class HostKernel implements Kernel {
   }
 
   schedule(delayUs: number, callback: Callback): KernelEvent {
-    return new GatedEvent(this.#kernel, this.#gate, delayUs, callback, this.#lane)
+    return this.#kernel.schedule(delayUs, callback, this.#lane, this.#gate)
+  }
+
+  soon(callback: Callback): void {
+    if (this.#gate.isOpen) this.#kernel.soon(callback)
+    else this.schedule(0, callback)
   }
 
   woke(host: number): void {

@@ -12,6 +12,14 @@ export interface KernelEvent {
   cancel(): void
 }
 
+/** What the events of a host have to pass; see `host-gate.ts`. */
+export interface EventGate {
+  /** Whether they come through at once. */
+  readonly isOpen: boolean
+  /** Runs `callback` when it may come through, unless the result is called before. */
+  hold(callback: () => void): () => void
+}
+
 /**
  * A named stream of random numbers. Its draws depend on the seed and its name alone, so that adding a host or a link
  * changes no other's.
@@ -42,8 +50,14 @@ export interface Kernel {
    * instant keep their order within a `lane` (see `schedule.ts`), and not between lanes.
    *
    * @param lane default: one that all events share which name none
+   * @param gate what it has to pass when it is due
    */
-  schedule(delayUs: number, callback: () => void, lane?: number): KernelEvent
+  schedule(delayUs: number, callback: () => void, lane?: number, gate?: EventGate): KernelEvent
+  /**
+   * Runs `callback` as an event of its own when the running one is over, application code that it woke included, before
+   * all that are pending. It cannot be cancelled.
+   */
+  soon(callback: () => void): void
   /**
    * Says that the running event has settled a promise, or called a function, that application code waits on: microtasks
    * are run to the end after this event, before the next. `host` is the index of the host whose code was woken.

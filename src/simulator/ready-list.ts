@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { KernelEvent } from './kernel.ts'
+import type { EventGate, KernelEvent } from './kernel.ts'
 import type { ChosenSchedule } from './schedule.ts'
 
 class ChosenEvent implements KernelEvent {
@@ -12,18 +12,32 @@ class ChosenEvent implements KernelEvent {
   /** Undefined once it has run or was cancelled. */
   callback: (() => void) | undefined
   queued: KernelEvent | undefined
+  readonly #gate: EventGate | undefined
+  /** Takes it out of the gate in which it waits. */
+  #release: (() => void) | undefined
 
-  constructor(list: ReadyList, lane: number, callback: () => void) {
+  constructor(list: ReadyList, lane: number, callback: () => void, gate: EventGate | undefined) {
     this.#list = list
     this.lane = lane
     this.callback = callback
+    this.#gate = gate
   }
 
   cancel(): void {
+    this.#release?.()
     if (!this.callback) return
     this.callback = undefined
     this.queued?.cancel()
     this.#list.drop(this)
+  }
+
+  /** It was chosen: what to run now, if anything. */
+  take(): (() => void) | undefined {
+    const { callback } = this
+    this.callback = undefined
+    if (!callback || !this.#gate || this.#gate.isOpen) return callback
+    this.#release = this.#gate.hold(callback)
+    return undefined
   }
 }
 
@@ -42,8 +56,13 @@ export class ReadyList {
   }
 
   /** An event; `push` puts what it is given into the queue, which makes the event due when it runs that. */
-  schedule(lane: number, callback: () => void, push: (due: () => void) => KernelEvent): KernelEvent {
-    const event = new ChosenEvent(this, lane, callback)
+  schedule(
+    lane: number,
+    callback: () => void,
+    gate: EventGate | undefined,
+    push: (due: () => void) => KernelEvent,
+  ): KernelEvent {
+    const event = new ChosenEvent(this, lane, callback, gate)
     event.queued = push(() => {
       event.queued = undefined
       this.#events.push(event)
@@ -59,9 +78,7 @@ export class ReadyList {
     const chosen = candidates[candidates.length > 1 ? this.#schedule.choose(candidates.length) : 0]
     if (!chosen) return undefined
     this.drop(chosen)
-    const { callback } = chosen
-    chosen.callback = undefined
-    return callback
+    return chosen.take()
   }
 
   /** Forgets an event that was cancelled. */

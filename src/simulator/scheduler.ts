@@ -7,7 +7,7 @@
 import { P2PError } from '../core/errors.ts'
 import { EventKind, HashAudit } from './audit.ts'
 import { EventQueue } from './event-queue.ts'
-import type { Kernel, KernelEvent, RandomStream } from './kernel.ts'
+import type { EventGate, Kernel, KernelEvent, RandomStream } from './kernel.ts'
 import { randomStream } from './random.ts'
 import { ReadyList } from './ready-list.ts'
 import { ChosenSchedule, COMMON_LANE, rankingOf } from './schedule.ts'
@@ -40,6 +40,9 @@ export class Scheduler implements Kernel {
   readonly #ranking: Ranking | undefined
   /** Only where events of one instant are chosen. */
   readonly #ready: ReadyList | undefined
+  /** What runs before all that is in the queue; the next one stands at `#soonNext`. */
+  readonly #soon: (() => void)[] = []
+  #soonNext = 0
   readonly #streams = new Map<string, RandomStream>()
   #nowUs = 0
   #eventsRun = 0
@@ -58,11 +61,11 @@ export class Scheduler implements Kernel {
 
   nowUs(): number {
     if (this.#driving || !this.idleClock) return this.#nowUs
-    return Math.max(this.#nowUs, Math.min(Math.floor(this.idleClock()), this.#queue.earliest))
+    return Math.max(this.#nowUs, Math.min(Math.floor(this.idleClock()), this.earliestUs))
   }
 
   /** @throws P2PError `invalid-configuration` when the delay is no number, or ends after 2^53 microseconds */
-  schedule(delayUs: number, callback: () => void, lane: number = COMMON_LANE): KernelEvent {
+  schedule(delayUs: number, callback: () => void, lane: number = COMMON_LANE, gate?: EventGate): KernelEvent {
     const time = this.nowUs() + (delayUs > 0 ? Math.ceil(delayUs) : 0)
     if (time > Number.MAX_SAFE_INTEGER || Number.isNaN(delayUs)) {
       throw P2PError.of('invalid-configuration', `an event cannot be ${delayUs} microseconds from now`, {
@@ -71,10 +74,15 @@ export class Scheduler implements Kernel {
       })
     }
     const event = this.#ready
-      ? this.#ready.schedule(lane, callback, (due) => this.#queue.push(time, due))
-      : this.#queue.push(time, callback, this.#ranking ? this.#ranking(time, lane) : 0)
+      ? this.#ready.schedule(lane, callback, gate, (due) => this.#queue.push(time, due))
+      : this.#queue.push(time, callback, this.#ranking ? this.#ranking(time, lane) : 0, gate)
     if (!this.#driving) this.onIdleSchedule?.()
     return event
+  }
+
+  soon(callback: () => void): void {
+    if (this.#driving) this.#soon.push(callback)
+    else this.schedule(0, callback)
   }
 
   woke(host: number): void {
@@ -105,12 +113,12 @@ export class Scheduler implements Kernel {
 
   /** Events that wait. */
   get eventsPending(): number {
-    return this.#queue.size + (this.#ready?.size ?? 0)
+    return this.#queue.size + (this.#ready?.size ?? 0) + this.#soon.length - this.#soonNext
   }
 
   /** The time of the next event, `Infinity` when there is none. */
   get earliestUs(): number {
-    if (this.#ready && this.#ready.size > 0) return this.#nowUs
+    if (this.#soon.length > 0 || (this.#ready && this.#ready.size > 0)) return this.#nowUs
     return this.#queue.earliest
   }
 
@@ -164,9 +172,19 @@ export class Scheduler implements Kernel {
   }
 
   #next(): (() => void) | undefined {
+    if (this.#soon.length > 0) return this.#takeSoon()
     if (!this.#ready) return this.#queue.pop()
     while (this.#queue.earliest === this.#nowUs) this.#queue.pop()?.()
     return this.#ready.take()
+  }
+
+  #takeSoon(): (() => void) | undefined {
+    const callback = this.#soon[this.#soonNext++]
+    if (this.#soonNext === this.#soon.length) {
+      this.#soon.length = 0
+      this.#soonNext = 0
+    }
+    return callback
   }
 
   /** Runs `callback` as an event of this very moment, before all that are pending. */
@@ -192,6 +210,8 @@ export class Scheduler implements Kernel {
   clear(): void {
     this.#queue.clear()
     this.#ready?.clear()
+    this.#soon.length = 0
+    this.#soonNext = 0
   }
 
   #began(): void {

@@ -112,6 +112,17 @@ export class SimConnection implements CarrierConnection, TransportSink, StreamHo
   #timerUs = Number.POSITIVE_INFINITY
   /** When the next flush is due. */
   #flushUs = Number.POSITIVE_INFINITY
+  /** An earlier one may have come in between, which then has done it all. */
+  readonly #onFlush = (): void => {
+    if (this.#flushUs <= this.kernel.nowUs()) this.flushNow()
+  }
+  readonly #onTimer = (): void => {
+    this.#timer = undefined
+    this.#timerUs = Number.POSITIVE_INFINITY
+    if (this.#destroyed) return
+    if (this.#transport.nextTimeout() <= this.kernel.nowUs()) this.flushNow()
+    else this.#arm()
+  }
   /** Inside of `receive`, where what happens is told only after the answers have been sent. */
   #receiving = false
   readonly #news = new News()
@@ -241,10 +252,8 @@ export class SimConnection implements CarrierConnection, TransportSink, StreamHo
     const atUs = this.kernel.nowUs() + delayUs
     if (this.#flushUs <= atUs || this.#destroyed) return
     this.#flushUs = atUs
-    this.kernel.schedule(delayUs, () => {
-      // An earlier one may have come in between, which then has done it all.
-      if (this.#flushUs === atUs) this.flushNow()
-    })
+    if (delayUs === 0) this.kernel.soon(this.#onFlush)
+    else this.kernel.schedule(delayUs, this.#onFlush)
   }
 
   /** Sends what is due at once. */
@@ -433,13 +442,7 @@ export class SimConnection implements CarrierConnection, TransportSink, StreamHo
     if (atUs >= this.#timerUs) return
     this.#timer?.cancel()
     this.#timerUs = atUs
-    this.#timer = this.kernel.schedule(atUs - this.kernel.nowUs(), () => {
-      this.#timer = undefined
-      this.#timerUs = Number.POSITIVE_INFINITY
-      if (this.#destroyed) return
-      if (this.#transport.nextTimeout() <= this.kernel.nowUs()) this.flushNow()
-      else this.#arm()
-    })
+    this.#timer = this.kernel.schedule(atUs - this.kernel.nowUs(), this.#onTimer)
   }
 }
 

@@ -64,6 +64,11 @@ export class TcpConnection {
   readonly #unread: TcpMessage[] = []
 
   /** @param initial the first sequence number: random, so that nobody can guess it from elsewhere (RFC 6528) */
+  readonly #onFlush = (): void => {
+    this.#flushing = false
+    this.#flush()
+  }
+
   constructor(host: TcpHost, initial: number) {
     this.#host = host
     this.#kernel = host.kernel
@@ -279,10 +284,7 @@ export class TcpConnection {
   #flushSoon(): void {
     if (this.#flushing) return
     this.#flushing = true
-    this.#kernel.schedule(0, () => {
-      this.#flushing = false
-      this.#flush()
-    })
+    this.#kernel.soon(this.#onFlush)
   }
 
   #flush(): void {

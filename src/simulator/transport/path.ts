@@ -97,10 +97,15 @@ export class Path {
     return this.challengePending || this.challengeToken >= 0
   }
 
+  /** Whether there is a number space besides that of data. */
+  get hasHandshakeSpaces(): boolean {
+    return this.#spaces[INITIAL] !== undefined || this.#spaces[HANDSHAKE] !== undefined
+  }
+
   /** Whether nothing waits to be sent for the path's own sake. The handshake must be over. */
   isQuiet(nowUs: number): boolean {
-    const [initial, handshake, data] = this.#spaces
-    if (initial || handshake || this.challengePending || this.responseToken >= 0) return false
+    if (this.hasHandshakeSpaces || this.challengePending || this.responseToken >= 0) return false
+    const data = this.#spaces[DATA]
     return data.isQuiet && this.mtu.isIdle(nowUs)
   }
 
@@ -168,7 +173,9 @@ export class Path {
 
   /** Packets in flight that ask for an acknowledgement, or are padded. */
   get inFlightPackets(): number {
-    const [initial, handshake, data] = this.#spaces
+    const data = this.#spaces[DATA]
+    if (!this.hasHandshakeSpaces) return data.sent.inFlight
+    const [initial, handshake] = this.#spaces
     return (initial ? initial.sent.inFlight : 0) + (handshake ? handshake.sent.inFlight : 0) + data.sent.inFlight
   }
 

@@ -25,6 +25,15 @@ const NEW_ID_BOUND = 54
 /** What a probe of the path's MTU holds, and padding (noq-proto 1.4, connection/mod.rs:1872). */
 const MTU_PROBE: readonly ControlFrame[] = Object.freeze([{ type: 'ping' }, { type: 'immediate-ack' }])
 
+const PING: ControlFrame = Object.freeze({ type: 'ping' })
+const IMMEDIATE_ACK: ControlFrame = Object.freeze({ type: 'immediate-ack' })
+
+/** Appends a frame; returns what is left of `budgetBytes`. */
+function put(frames: ControlFrame[], frame: ControlFrame, budgetBytes: number): number {
+  frames.push(frame)
+  return budgetBytes - controlBytes(frame)
+}
+
 /** A packet that is not sealed yet. */
 interface Draft {
   readonly kind: PacketKind
@@ -43,6 +52,8 @@ const URGENT = 2
 /** Builds the datagrams of one connection. */
 export class Transmitter {
   readonly #core: ConnectionCore
+  /** The control frames of the packet that is being written. */
+  readonly #controls: ControlFrame[] = []
   /** Where the last datagram goes. */
   routes: readonly Route[] = NO_ROUTES
 
@@ -50,13 +61,15 @@ export class Transmitter {
     this.#core = core
   }
 
-  /** Whether there is nothing to send, as is mostly so on the only path of a connection at rest; cheaper than `poll`. */
+  /** Whether there is nothing to send, as is mostly so for a connection at rest; cheaper than `poll`. */
   settle(nowUs: number): boolean {
     const core = this.#core
-    if (core.state !== 'established' || core.paths.length > 1 || !core.selected.isQuiet(nowUs)) return false
+    const { paths } = core
+    if (core.state !== 'established' || core.streams.hasData) return false
+    for (let i = 0; i < paths.length; i++) if (!(paths[i] as Path).isQuiet(nowUs)) return false
     if (core.controls.length > 0 || core.laterControls.length > 0 || core.nat?.hasProbes === true) return false
-    if (core.datagrams.waiting > 0 || !core.streams.controls.isEmpty || core.streams.hasData) return false
-    core.selected.appLimited = true
+    if (core.datagrams.waiting > 0 || !core.streams.controls.isEmpty) return false
+    for (let i = 0; i < paths.length; i++) (paths[i] as Path).appLimited = true
     return true
   }
 
@@ -84,7 +97,8 @@ export class Transmitter {
     let limitBytes = path.mtuBytes
     let padTo = 0
     let blocked = false
-    for (const kind of KINDS) {
+    for (let index = path.hasHandshakeSpaces ? INITIAL : DATA; index <= DATA; index++) {
+      const kind = index as PacketKind
       const space = path.space(kind)
       if (!space || !this.#core.hasKeys(kind)) continue
       const wants = this.#wants(path, kind, space)
@@ -130,7 +144,7 @@ export class Transmitter {
           !core.streams.controls.isEmpty ||
           core.datagrams.waiting > 0 ||
           core.streams.hasData
-        urgent ||= core.paths.length === 1 ? space.acks.due : core.paths.some((other) => other.data.acks.due)
+        for (let i = 0; i < core.paths.length && !urgent; i++) urgent = (core.paths[i] as Path).data.acks.due
       }
     } else {
       limited = core.crypto[kind].length > 0
@@ -179,63 +193,63 @@ export class Transmitter {
     // One more for a number that may be skipped.
     const overheadBytes = packetOverheadBytes(kind, space.nextNumber + 1, space.largestAcked)
     let left = limitBytes - overheadBytes
-    let controls: ControlFrame[] | undefined
-    const put = (frame: ControlFrame): void => {
-      controls ??= []
-      controls.push(frame)
-      left -= controlBytes(frame)
-    }
-    if (kind === DATA && path === core.selected) {
-      for (let frame = core.controls[0]; frame; frame = core.controls[0]) {
-        const fitting = fittingPart(frame, left)
-        if (!fitting) break
-        put(fitting.now)
-        if (fitting.later) core.controls[0] = fitting.later
-        else core.controls.shift()
-      }
-    }
+    const draft = this.#controls
+    draft.length = 0
+    // Mostly there are none of them.
+    if (kind === DATA && path === core.selected && core.controls.length > 0) left = this.#putControls(draft, left)
     if (space.pingPending) {
       space.pingPending = false
-      put({ type: 'ping' })
+      left = put(draft, PING, left)
     }
     if (space.immediateAckPending) {
       space.immediateAckPending = false
-      put({ type: 'immediate-ack' })
+      left = put(draft, IMMEDIATE_ACK, left)
     }
     const acks = this.#takeAcks(path, kind, space, nowUs)
     for (let ack = acks; ack; ack = ack.next) left -= ack.sizeBytes
     if (kind === DATA) {
-      if (path.responseToken >= 0) put({ type: 'path-response', token: path.responseToken })
+      if (path.responseToken >= 0) left = put(draft, { type: 'path-response', token: path.responseToken }, left)
       path.responseToken = -1
-      if (path.challengePending) put(this.#challenge(path, nowUs))
+      if (path.challengePending) left = put(draft, this.#challenge(path, nowUs), left)
     } else {
       const messages = core.crypto[kind]
       while (messages.length > 0) {
         const frame: ControlFrame = { type: 'crypto', message: messages[0] as (typeof messages)[number] }
         if (controlBytes(frame) > left) break
         messages.shift()
-        put(frame)
+        left = put(draft, frame, left)
       }
     }
     let streams: StreamFrame | undefined
     let datagrams: DatagramFrame | undefined
     if (kind === DATA && path === core.selected) {
-      if (!core.streams.controls.isEmpty) {
-        controls ??= []
-        left -= core.streams.controls.take(left, controls)
-        if (controls.length === 0) controls = undefined
-      }
-      datagrams = core.datagrams.take(left)
+      if (!core.streams.controls.isEmpty) left -= core.streams.controls.take(left, draft)
+      if (core.datagrams.waiting > 0) datagrams = core.datagrams.take(left)
       for (let frame = datagrams; frame; frame = frame.next) left -= frame.sizeBytes
       streams = core.streams.takeFrames(left)
       for (let frame = streams; frame; frame = frame.next) left -= frame.sizeBytes
     }
+    const controls = draft.length > 0 ? draft.slice() : undefined
     const eliciting = controls !== undefined || streams !== undefined || datagrams !== undefined
     if (!eliciting && !acks) return undefined
     const body = new PacketBody(path.id, space.allocate(), eliciting, acks, streams, controls, datagrams)
     const contentBytes = limitBytes - left
     const sizeBytes = packetBytes(kind, contentBytes)
     return { kind, space, body, sizeBytes, padded: sizeBytes > contentBytes }
+  }
+
+  /** The frames about the connection that fit; returns what is left. */
+  #putControls(draft: ControlFrame[], budgetBytes: number): number {
+    const { controls } = this.#core
+    let left = budgetBytes
+    for (let frame = controls[0]; frame; frame = controls[0]) {
+      const fitting = fittingPart(frame, left)
+      if (!fitting) break
+      left = put(draft, fitting.now, left)
+      if (fitting.later) controls[0] = fitting.later
+      else controls.shift()
+    }
+    return left
   }
 
   #challenge(path: Path, nowUs: number): ControlFrame {

@@ -154,6 +154,10 @@ export class TestKernel implements Kernel {
     return event
   }
 
+  soon(callback: () => void): void {
+    this.schedule(0, callback)
+  }
+
   woke(host: number): void {
     this.#woken = true
     this.wokenHosts.push(host)
