@@ -35,8 +35,12 @@ export interface CarrierSendStream {
    * @throws P2PError `stream-stopped`, `connection-closed`
    */
   write(bytes: Uint8Array): Promise<void>
+  /** As `write`; undefined when all of it was taken at once. Carriers without it only wait a little longer. */
+  writeNow?(bytes: Uint8Array): Promise<void> | undefined
   /** Queues the end of the stream. @throws P2PError as `write` */
   finish(): Promise<void>
+  /** As `finish`; undefined when that was done at once. */
+  finishNow?(): Promise<void> | undefined
   /** Abandons the stream; never throws. A write under way rejects when the carrier `abortsBlockedStreams`. */
   reset(code: number): void
   /** Resolves when the peer's transport has everything up to `finish`. Only with `confirmsDelivery`. */
@@ -52,6 +56,8 @@ export interface CarrierReceiveStream {
    * @throws P2PError `stream-reset`, `connection-closed`
    */
   read(maxBytes: number): Promise<Uint8Array | undefined>
+  /** What is there already: bytes as of `read`, null at the end; undefined when `read` has to be asked. */
+  readNow?(maxBytes: number): Uint8Array | null | undefined
   /** Says that no more is wanted; never throws. A read under way rejects when the carrier `abortsBlockedStreams`. */
   stop(code: number): void
 }
@@ -68,6 +74,8 @@ export interface CarrierConnection {
   readonly alpn: string
   /** @throws P2PError `connection-closed` */
   openBi(): Promise<CarrierStream>
+  /** A stream that can be opened at once; undefined when `openBi` has to be asked. */
+  openBiNow?(): CarrierStream | undefined
   /** @throws P2PError `connection-closed` */
   openUni(): Promise<CarrierSendStream>
   /**

@@ -184,6 +184,10 @@ export class SimConnection implements CarrierConnection, TransportSink, StreamHo
     return this.#open(true)
   }
 
+  openBiNow(): CarrierStream | undefined {
+    return this.#error ? undefined : this.#openNow(true)
+  }
+
   openUni(): Promise<CarrierSendStream> {
     return this.#open(false)
   }
@@ -372,8 +376,10 @@ export class SimConnection implements CarrierConnection, TransportSink, StreamHo
   }
 
   onStreamDelivered(streamId: number): void {
-    if (this.#receiving) return this.#news.add(Told.delivered, streamId)
-    this.#streams.get(streamId)?.onDelivered()
+    const stream = this.#streams.get(streamId)
+    // What nobody waits for is no news, which would make the host wake up for it.
+    if (this.#receiving && stream?.awaitsDelivery === true) this.#news.add(Told.delivered, streamId)
+    else stream?.onDelivered()
   }
 
   onStreamReset(streamId: number, code: number): void {
@@ -407,14 +413,18 @@ export class SimConnection implements CarrierConnection, TransportSink, StreamHo
 
   #open(bidi: boolean): Promise<SimStream> {
     if (this.#error) return Promise.reject(this.#error)
-    const streamId = this.#transport.openStream(bidi)
-    if (streamId !== undefined) {
-      this.#trace?.stream(streamId, 'local')
-      return Promise.resolve(this.#stream(streamId, true, bidi))
-    }
+    const stream = this.#openNow(bidi)
+    if (stream) return Promise.resolve(stream)
     const opened = deferred<SimStream>()
     this.#opening.push({ bidi, opened })
     return opened.promise
+  }
+
+  #openNow(bidi: boolean): SimStream | undefined {
+    const streamId = this.#transport.openStream(bidi)
+    if (streamId === undefined) return undefined
+    this.#trace?.stream(streamId, 'local')
+    return this.#stream(streamId, true, bidi)
   }
 
   #stream(streamId: number, sends: boolean, receives: boolean): SimStream {

@@ -84,25 +84,38 @@ export class SimStream implements CarrierStream, CarrierSendStream, CarrierRecei
     return this
   }
 
+  /** Whether somebody waits to hear that the peer has everything. */
+  get awaitsDelivery(): boolean {
+    return this.#delivery !== undefined
+  }
+
   write(bytes: Uint8Array): Promise<void> {
+    return this.writeNow(bytes) ?? DONE
+  }
+
+  writeNow(bytes: Uint8Array): Promise<void> | undefined {
     if (this.#sendEnd !== undefined) return Promise.reject(this.#writeError())
     const { transport, kernel, host } = this.#host
     kernel.audit.record(EventKind.streamWritten, host, this.id, digestBytes(bytes), bytes.length)
     const accepted = transport.write(this.id, bytes)
     this.#host.flush()
-    if (accepted === bytes.length) return DONE
+    if (accepted === bytes.length) return undefined
     this.#writing = { bytes, offset: accepted, ...deferred<void>() }
     return this.#writing.promise
   }
 
   finish(): Promise<void> {
-    if (this.#sendEnd === 'finished') return DONE
+    return this.finishNow() ?? DONE
+  }
+
+  finishNow(): Promise<void> | undefined {
+    if (this.#sendEnd === 'finished') return undefined
     if (this.#sendEnd !== undefined) return Promise.reject(this.#sendEnd)
     this.#sendEnd = 'finished'
     this.#host.traceStreamEnd(this.id, 'finished', 0)
     this.#host.transport.finish(this.id)
     this.#host.flush()
-    return DONE
+    return undefined
   }
 
   reset(code: number): void {
@@ -129,6 +142,11 @@ export class SimStream implements CarrierStream, CarrierSendStream, CarrierRecei
     if (bytes === null) return Promise.resolve(undefined)
     this.#reading = { maxBytes, ...deferred<Uint8Array | undefined>() }
     return this.#reading.promise
+  }
+
+  readNow(maxBytes: number): Uint8Array | null | undefined {
+    if (this.#receiveEnd !== undefined) return this.#receiveEnd === 'finished' ? null : undefined
+    return this.#take(maxBytes)
   }
 
   stop(code: number): void {

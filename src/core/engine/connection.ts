@@ -77,7 +77,8 @@ export class EngineConnection implements P2PConnection<NodeId> {
   async openStream(options?: StreamOptions): Promise<P2PStream> {
     this.#checkHandle()
     throwIfAborted(options?.signal, 'openStream')
-    return await this.session.openBi(this.#kind(options), options?.signal)
+    const opened = this.session.openBi(this.#kind(options), options?.signal)
+    return opened instanceof Promise ? await opened : opened
   }
 
   async acceptStream(options?: StreamOptions): Promise<P2PStream> {

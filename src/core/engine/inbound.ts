@@ -10,9 +10,10 @@ import type { P2PError } from '../errors.ts'
 import type { Runtime } from '../runtime.ts'
 import type { P2PReceiveStream, P2PStream } from '../stream.ts'
 import type { WaitScope } from '../wait-log.ts'
-import { readStreamHeader } from './header.ts'
+import { FIRST_READ_BYTES, parseStreamHeader, readStreamHeader } from './header.ts'
 import type { StreamHeader } from './header.ts'
-import type { DuplexStream, StreamTable } from './streams.ts'
+import type { DuplexStream } from './duplex-stream.ts'
+import type { StreamTable } from './streams.ts'
 import { AsyncQueue, DeadlineQueue } from './waiting.ts'
 import { LIBRARY_CODE, STREAM_KIND } from './wire.ts'
 
@@ -104,10 +105,11 @@ export class Inbound {
     for (const queue of [this.#twoWay.stream, this.#twoWay.request, this.#oneWay]) queue.close(error)
   }
 
-  async #loop<T>(accept: () => Promise<T>, sort: (stream: T) => Promise<void>): Promise<void> {
+  async #loop<T>(accept: () => Promise<T>, sort: (stream: T) => Promise<void> | undefined): Promise<void> {
     try {
       for (;;) {
         const sorting = sort(await accept())
+        if (!sorting) continue
         this.#classifying.add(sorting)
         void sorting.then(() => this.#classifying.delete(sorting))
       }
@@ -117,14 +119,18 @@ export class Inbound {
   }
 
   /** Reads a stream's header; undefined when there will be none, or it took too long. */
-  async #readHeader(receive: CarrierReceiveStream, send?: CarrierSendStream): Promise<StreamHeader | undefined> {
+  async #readHeader(
+    receive: CarrierReceiveStream,
+    first?: Uint8Array,
+    send?: CarrierSendStream,
+  ): Promise<StreamHeader | undefined> {
     let late = false
     this.#headers.add(receive, () => {
       late = true
       refuse(LIBRARY_CODE.headerTimeout, receive, send)
     })
     try {
-      const header = await readStreamHeader(receive)
+      const header = await readStreamHeader(receive, first)
       // A carrier that cannot stop a stream while it is read from brings the bytes nevertheless.
       return late ? undefined : header
     } catch {
@@ -134,14 +140,27 @@ export class Inbound {
     }
   }
 
-  async #sortTwoWay(stream: CarrierStream): Promise<void> {
+  /** Sorts it at once where its first bytes are there already. */
+  #sortTwoWay(stream: CarrierStream): Promise<void> | undefined {
     const { ours, streams } = this.#options
     if (!ours) {
       this.#keepTwoWay('stream', streams.acceptBi(stream, undefined, undefined))
-      return
+      return undefined
     }
-    const header = await this.#readHeader(stream.receive, stream.send)
-    const kind = (['stream', 'request'] as const).find((name) => STREAM_KIND[name] === header?.kind)
+    const first = stream.receive.readNow?.(FIRST_READ_BYTES) ?? undefined
+    const header = first && parseStreamHeader(first)
+    if (!header) return this.#sortLater(stream, first)
+    this.#keepSorted(stream, header)
+    return undefined
+  }
+
+  async #sortLater(stream: CarrierStream, first: Uint8Array | undefined): Promise<void> {
+    this.#keepSorted(stream, await this.#readHeader(stream.receive, first, stream.send))
+  }
+
+  #keepSorted(stream: CarrierStream, header: StreamHeader | undefined): void {
+    const { streams } = this.#options
+    const kind = header && kindOf(header)
     if (header && kind && this.#kinds.has(kind) && !Number.isNaN(header.number)) {
       this.#keepTwoWay(kind, streams.acceptBi(stream, header.number, header.rest))
       return
@@ -201,6 +220,11 @@ export class Inbound {
   #code(code: number): number {
     return this.#options.ours ? code : 0
   }
+}
+
+function kindOf({ kind }: StreamHeader): StreamKind | undefined {
+  if (kind === STREAM_KIND.stream) return 'stream'
+  return kind === STREAM_KIND.request ? 'request' : undefined
 }
 
 function refuse(code: number, receive: CarrierReceiveStream, send?: CarrierSendStream): void {

@@ -89,6 +89,8 @@ export class ReceiveHalf implements P2PReceiveStream {
     }
     const signal = options?.signal
     throwIfAborted(signal, 'read')
+    const ready = this.#readNow(maxBytes)
+    if (ready !== undefined) return ready ?? undefined
     while (this.#bufferedBytes === 0 && this.#end === 'open') {
       const reader = new Waiter<void>().noteIn(this.#host.waits, 'read')
       this.#reader = reader
@@ -122,7 +124,10 @@ export class ReceiveHalf implements P2PReceiveStream {
     checkLength('limitBytes', limitBytes, 0)
     const chunks: Uint8Array[] = []
     let length = 0
-    for (let chunk = await this.read(FETCH_BYTES, options); chunk; chunk = await this.read(FETCH_BYTES, options)) {
+    for (;;) {
+      const now = this.#reader || options?.signal?.aborted === true ? undefined : this.#readNow(FETCH_BYTES)
+      const chunk = now === undefined ? await this.read(FETCH_BYTES, options) : now
+      if (!chunk) break
       length += chunk.length
       if (length > limitBytes) {
         this.stop()
@@ -200,6 +205,25 @@ export class ReceiveHalf implements P2PReceiveStream {
     } finally {
       this.stop()
     }
+  }
+
+  /** What is there without waiting: bytes, null at the end, undefined when there is nothing yet. */
+  #readNow(maxBytes: number): Uint8Array | null | undefined {
+    if (this.#bufferedBytes > 0) return this.#take(maxBytes)
+    if (this.#end !== 'open') return this.#end === 'finished' ? null : undefined
+    if (this.#fetching || this.#carrierEnded || this.#draining || !this.#carrier.readNow) return undefined
+    const chunk = this.#carrier.readNow(Math.min(Math.max(maxBytes, FETCH_BYTES), MAX_FETCH_BYTES))
+    if (chunk && chunk.length > maxBytes) {
+      this.#buffer(chunk)
+      return this.#take(maxBytes)
+    }
+    if (chunk) {
+      this.#host.countReceived(chunk.length)
+    } else if (chunk === null) {
+      this.#carrierEnded = true
+      this.#finish('finished')
+    }
+    return chunk
   }
 
   #take(maxBytes: number): Uint8Array {

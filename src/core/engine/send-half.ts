@@ -32,6 +32,8 @@ interface PendingWrite {
   readonly waiter: Waiter<void>
 }
 
+const DONE: Promise<void> = Promise.resolve()
+
 /** The sending half, as the application has it. */
 export class SendHalf implements P2PSendStream {
   readonly #carrier: CarrierSendStream
@@ -44,7 +46,7 @@ export class SendHalf implements P2PSendStream {
   #resetAfterWrite: number | undefined
   #idle: Waiter<void> | undefined
   #stopCode: number | undefined
-  readonly #stopListeners = new Set<(code: number) => void>()
+  #stopListeners: Set<(code: number) => void> | undefined
   #writable: WritableStream<Uint8Array> | undefined
 
   /** `header` travels with the first write, or with the end. */
@@ -65,19 +67,25 @@ export class SendHalf implements P2PSendStream {
     if (!(bytes instanceof Uint8Array)) throw invalidConfiguration('bytes', typeof bytes, 'write takes a Uint8Array')
     this.#checkOpen()
     if (bytes.length === 0) return
-    // A plain view: what copies it with `slice` would copy nothing of a `Buffer`.
-    const plain = new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+    const plain = plainView(bytes)
+    const pending = this.#writing ? undefined : this.#hand(plain)
+    if (!this.#writing && !pending) {
+      this.#host.countSent(plain.length)
+      return
+    }
     const write: PendingWrite = { bytes: plain, waiter: new Waiter<void>().noteIn(this.#host.waits, 'write') }
-    if (this.#writing) this.#queue.push(write)
-    else this.#start(write)
+    if (pending) this.#await(write, pending)
+    else this.#queue.push(write)
     // A write that is given up half-way leaves a stream with a hole, so the stream goes with it.
     await write.waiter.abortWith(signal, 'write', () => this.#giveUp(0, undefined)).promise
   }
 
   finish(): Promise<void> {
     if (this.#finishing) return this.#finishing
-    if (this.#end !== 'open') return Promise.resolve()
-    this.#finishing = this.#finish()
+    if (this.#end !== 'open') return DONE
+    const pending = this.#writing || this.#header ? this.#finish() : this.#finishNow()
+    if (!pending) return (this.#finishing = DONE)
+    this.#finishing = pending
     // Not everyone awaits it; what went wrong is also told by the next write and by `end`.
     this.#finishing.catch(() => {})
     return this.#finishing
@@ -98,8 +106,8 @@ export class SendHalf implements P2PSendStream {
 
   onStopped(listener: (code: number) => void): Disposable {
     if (this.#stopCode !== undefined) listener(this.#stopCode)
-    else this.#stopListeners.add(listener)
-    return { [Symbol.dispose]: () => void this.#stopListeners.delete(listener) }
+    else (this.#stopListeners ??= new Set()).add(listener)
+    return { [Symbol.dispose]: () => void this.#stopListeners?.delete(listener) }
   }
 
   /** The peer said in a control frame that it reads no further. */
@@ -149,16 +157,26 @@ export class SendHalf implements P2PSendStream {
   }
 
   #start(write: PendingWrite): void {
-    this.#writing = write
-    let bytes = write.bytes
-    if (this.#header) {
-      this.#host.announcing()
-      bytes = new Uint8Array(this.#header.length + write.bytes.length)
-      bytes.set(this.#header)
-      bytes.set(write.bytes, this.#header.length)
+    this.#await(write, this.#hand(write.bytes) ?? DONE)
+  }
+
+  /** Gives bytes to the carrier, behind the header; undefined when it has taken them at once. */
+  #hand(payload: Uint8Array): Promise<void> | undefined {
+    let bytes = payload
+    const header = this.#header
+    if (header) {
       this.#header = undefined
+      this.#host.announcing()
+      bytes = new Uint8Array(header.length + payload.length)
+      bytes.set(header)
+      bytes.set(payload, header.length)
     }
-    this.#carrier.write(bytes).then(
+    return this.#carrier.writeNow ? this.#carrier.writeNow(bytes) : this.#carrier.write(bytes)
+  }
+
+  #await(write: PendingWrite, pending: Promise<void>): void {
+    this.#writing = write
+    pending.then(
       () => this.#written(write),
       (error: unknown) => this.#failedWrite(error),
     )
@@ -192,20 +210,35 @@ export class SendHalf implements P2PSendStream {
     this.#resetAfterWrite = undefined
   }
 
+  /** Undefined when the carrier could end it at once, which then is done. */
+  #finishNow(): Promise<void> | undefined {
+    const carrier = this.#carrier
+    const pending = carrier.finishNow ? carrier.finishNow() : carrier.finish()
+    if (pending) return this.#finished(pending)
+    this.#end = 'finished'
+    this.#host.sendDone(true)
+    return undefined
+  }
+
   async #finish(): Promise<void> {
     if (this.#writing) {
       this.#idle = new Waiter()
       await this.#idle.promise
     }
     if (this.#end !== 'open') throw this.#end
-    const header = this.#header
+    await this.#finished(this.#header ? this.#finishBehind(this.#header) : this.#carrier.finish())
+  }
+
+  async #finishBehind(header: Uint8Array): Promise<void> {
     this.#header = undefined
+    this.#host.announcing()
+    await this.#carrier.write(header)
+    await this.#carrier.finish()
+  }
+
+  async #finished(pending: Promise<void>): Promise<void> {
     try {
-      if (header) {
-        this.#host.announcing()
-        await this.#carrier.write(header)
-      }
-      await this.#carrier.finish()
+      await pending
     } catch (error) {
       const failure = sendError(error, 'finishing the stream')
       if (this.#end === 'open') this.#fail(failure)
@@ -220,8 +253,8 @@ export class SendHalf implements P2PSendStream {
   #stopped(code: number): void {
     if (this.#stopCode !== undefined || this.#end !== 'open') return
     this.#stopCode = code
-    for (const listener of this.#stopListeners) listener(code)
-    this.#stopListeners.clear()
+    for (const listener of this.#stopListeners ?? []) listener(code)
+    this.#stopListeners = undefined
   }
 
   #giveUp(code: number, error: P2PError | undefined, byPeer = false): void {
@@ -245,6 +278,12 @@ export class SendHalf implements P2PSendStream {
     this.#idle?.resolve()
     this.#host.sendDone(false)
   }
+}
+
+/** What copies it with `slice` would copy nothing of a `Buffer`. */
+function plainView(bytes: Uint8Array): Uint8Array {
+  if (Object.getPrototypeOf(bytes) === Uint8Array.prototype) return bytes
+  return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength)
 }
 
 /** The error of a stream that the peer wants no more of. */

@@ -25,10 +25,10 @@ import { MessageReceiver, MessageSender } from './messages.ts'
 import type { SendHalf } from './send-half.ts'
 import { StreamOpener } from './opening.ts'
 import { StreamTable } from './streams.ts'
-import type { DuplexStream } from './streams.ts'
+import type { DuplexStream } from './duplex-stream.ts'
 import { Traffic } from './traffic.ts'
 import type { ControlFrame } from './wire.ts'
-import { encodeStreamHeader, LIBRARY_CODE, STREAM_KIND } from './wire.ts'
+import { LIBRARY_CODE, STREAM_KIND } from './wire.ts'
 
 /** What a session is made of. */
 export interface SessionOptions {
@@ -183,10 +183,16 @@ export class Session {
     }
   }
 
-  async openBi(kind: StreamKind, signal: AbortSignal | undefined): Promise<DuplexStream> {
-    const open = (stream: CarrierStream): DuplexStream =>
-      this.#streams.openBi(stream, (number) => this.#header(STREAM_KIND[kind], number))
-    return await this.#opener.open(
+  /** At once, where the carrier can. */
+  openBi(kind: StreamKind, signal: AbortSignal | undefined): DuplexStream | Promise<DuplexStream> {
+    const header = this.ours ? STREAM_KIND[kind] : undefined
+    if (this.carrier.openBiNow) {
+      this.checkOpen()
+      const stream = this.carrier.openBiNow()
+      if (stream) return this.#streams.openBi(stream, header)
+    }
+    const open = (stream: CarrierStream): DuplexStream => this.#streams.openBi(stream, header)
+    return this.#opener.open(
       () => this.carrier.openBi(),
       open,
       (late) => late.refuse(0),
@@ -199,7 +205,7 @@ export class Session {
     // Streams may use up all that the transport allows, and then there would be no way to abort one of them.
     if (this.ours) this.#control.open()
     const open = (stream: CarrierSendStream): SendHalf =>
-      this.#streams.openUni(stream, (number) => this.#header(STREAM_KIND.oneWay, number))
+      this.#streams.openUni(stream, this.ours ? STREAM_KIND.oneWay : undefined)
     return await this.#opener.open(
       () => this.carrier.openUni(),
       open,
@@ -327,10 +333,6 @@ export class Session {
         backend: this.#options.backend,
       },
     )
-  }
-
-  #header(kind: number, number: number): Uint8Array | undefined {
-    return this.ours ? encodeStreamHeader(kind, number) : undefined
   }
 
   /** Accepts streams until the connection is over, and what had arrived by then has been taken off the carrier. */

@@ -5,82 +5,14 @@
  */
 import type { CarrierReceiveStream, CarrierSendStream, CarrierStream } from '../carrier.ts'
 import { P2PError } from '../errors.ts'
-import type { P2PStream, WaitOptions } from '../stream.ts'
 import type { WaitScope } from '../wait-log.ts'
+import { DuplexStream } from './duplex-stream.ts'
 import { ReceiveHalf } from './receive-half.ts'
+import type { ReceiveHost } from './receive-half.ts'
 import { SendHalf } from './send-half.ts'
+import type { SendHost } from './send-half.ts'
+import { encodeStreamHeader } from './wire.ts'
 import type { ControlFrame } from './wire.ts'
-
-/** Both halves, as the application has them. */
-export class DuplexStream implements P2PStream {
-  readonly #send: SendHalf
-  readonly #receive: ReceiveHalf
-
-  constructor(send: SendHalf, receive: ReceiveHalf) {
-    this.#send = send
-    this.#receive = receive
-  }
-
-  read(maxBytes?: number, options?: WaitOptions): Promise<Uint8Array | undefined> {
-    return this.#receive.read(maxBytes, options)
-  }
-
-  readExactly(length: number, options?: WaitOptions): Promise<Uint8Array> {
-    return this.#receive.readExactly(length, options)
-  }
-
-  readToEnd(limitBytes: number, options?: WaitOptions): Promise<Uint8Array> {
-    return this.#receive.readToEnd(limitBytes, options)
-  }
-
-  stop(code?: number): void {
-    this.#receive.stop(code)
-  }
-
-  get readable(): ReadableStream<Uint8Array> {
-    return this.#receive.readable
-  }
-
-  write(bytes: Uint8Array, options?: WaitOptions): Promise<void> {
-    return this.#send.write(bytes, options)
-  }
-
-  finish(): Promise<void> {
-    return this.#send.finish()
-  }
-
-  reset(code?: number): void {
-    this.#send.reset(code)
-  }
-
-  get writable(): WritableStream<Uint8Array> {
-    return this.#send.writable
-  }
-
-  onStopped(listener: (code: number) => void): Disposable {
-    return this.#send.onStopped(listener)
-  }
-
-  /** Gives up both halves with one of the library's codes. */
-  refuse(code: number): void {
-    this.#receive.stopWith(code)
-    this.#send.resetWith(code)
-  }
-
-  /** Gives up the sending half alone. */
-  refuseAnswer(code: number): void {
-    this.#send.resetWith(code)
-  }
-
-  [Symbol.asyncIterator](): AsyncIterableIterator<Uint8Array> {
-    return this.#receive[Symbol.asyncIterator]()
-  }
-
-  [Symbol.dispose](): void {
-    if (!this.#send.done) this.#send.reset()
-    if (!this.#receive.done) this.#receive.stop()
-  }
-}
 
 /** What the table needs to know of its connection. */
 export interface StreamTableOptions {
@@ -101,9 +33,70 @@ export interface StreamTableOptions {
   readonly received: (bytes: number) => void
 }
 
-interface Entry {
+/** What the halves of one stream have in common, and what they tell the table. */
+class Entry implements SendHost, ReceiveHost {
   send: SendHalf | undefined
   receive: ReceiveHalf | undefined
+  readonly #table: StreamTable
+  readonly #options: StreamTableOptions
+  readonly #number: number
+  /** Whether this side has opened it. */
+  readonly #isLocal: boolean
+
+  constructor(table: StreamTable, options: StreamTableOptions, number: number, isLocal: boolean) {
+    this.#table = table
+    this.#options = options
+    this.#number = number
+    this.#isLocal = isLocal
+  }
+
+  get waits(): WaitScope | undefined {
+    return this.#options.waits
+  }
+
+  get abortsBlockedStreams(): boolean {
+    return this.#options.abortsBlockedStreams
+  }
+
+  get isDone(): boolean {
+    return (this.send?.done ?? true) && (this.receive?.done ?? true)
+  }
+
+  sendDone(finished: boolean): void {
+    this.#table.sendDone(this, this.#number, this.#isLocal, finished)
+  }
+
+  sendReset(code: number): void {
+    this.#options.control({ type: 'reset', openedBySender: this.#isLocal, number: this.#number, code }, true)
+  }
+
+  countSent(bytes: number): void {
+    this.#options.sent(bytes)
+  }
+
+  announcing(): void {
+    if (this.#isLocal) this.#table.announceUpTo(this.#number)
+  }
+
+  grantDrainBytes(bytes: number): number {
+    return this.#options.grantDrainBytes(bytes)
+  }
+
+  returnDrainBytes(bytes: number): void {
+    this.#options.returnDrainBytes(bytes)
+  }
+
+  receiveDone(): void {
+    this.#table.receiveDone(this, this.#number, this.#isLocal)
+  }
+
+  sendStop(code: number, blocked: boolean): void {
+    this.#options.control({ type: 'stop', openedBySender: this.#isLocal, number: this.#number, code }, blocked)
+  }
+
+  countReceived(bytes: number): void {
+    this.#options.received(bytes)
+  }
 }
 
 interface Abort {
@@ -123,6 +116,8 @@ export class StreamTable {
   readonly #earlyAborts = new Map<number, Abort[]>()
   /** Streams opened here whose header has not left, by number. */
   readonly #unannounced = new Map<number, SendHalf>()
+  /** The carrier's streams whose delivery is to be tracked. */
+  readonly #carriers = new Map<Entry, CarrierSendStream>()
   readonly #undelivered = new Set<Promise<boolean>>()
   #opened = 0
   #accepted = 0
@@ -144,40 +139,39 @@ export class StreamTable {
     return this.#accepted
   }
 
-  openBi(carrier: CarrierStream, header: (number: number) => Uint8Array | undefined): DuplexStream {
+  /** @param kind what its header says it is; undefined where there are no headers */
+  openBi(carrier: CarrierStream, kind: number | undefined): DuplexStream {
     const number = this.#opened++
     const entry = this.#entry(this.#local, number)
-    entry.send = this.#sendHalf(entry, this.#local, number, carrier.send, header(number))
-    entry.receive = this.#receiveHalf(entry, this.#local, number, carrier.receive, undefined)
-    return new DuplexStream(entry.send, entry.receive)
+    const send = this.#opening(entry, number, carrier.send, kind)
+    return new DuplexStream(send, this.#receiveHalf(entry, carrier.receive, undefined))
   }
 
-  openUni(carrier: CarrierSendStream, header: (number: number) => Uint8Array | undefined): SendHalf {
+  /** As `openBi`. */
+  openUni(carrier: CarrierSendStream, kind: number | undefined): SendHalf {
     const number = this.#opened++
-    const entry = this.#entry(this.#local, number)
-    entry.send = this.#sendHalf(entry, this.#local, number, carrier, header(number))
-    return entry.send
+    return this.#opening(this.#entry(this.#local, number), number, carrier, kind)
   }
 
   /** A stream that the peer opened; `announced` is its number, undefined on protocols without numbers. */
   acceptBi(carrier: CarrierStream, announced: number | undefined, rest: Uint8Array | undefined): DuplexStream {
     const number = this.#arrived(announced)
     const entry = this.#entry(this.#remote, number)
-    entry.send = this.#sendHalf(entry, this.#remote, number, carrier.send, undefined)
-    entry.receive = this.#receiveHalf(entry, this.#remote, number, carrier.receive, rest)
+    const send = (entry.send = new SendHalf(carrier.send, entry))
+    if (this.#options.tracksDelivery) this.#carriers.set(entry, carrier.send)
+    const receive = this.#receiveHalf(entry, carrier.receive, rest)
     this.#applyEarlyAborts(number)
     // END has promised that nothing more will be sent; an end without a reset would look like an empty answer.
-    if (!this.#answering) entry.send.resetWith(this.#options.endedCode)
+    if (!this.#answering) send.resetWith(this.#options.endedCode)
     this.#tellClosed(entry)
-    return new DuplexStream(entry.send, entry.receive)
+    return new DuplexStream(send, receive)
   }
 
   /** As `acceptBi`, one-way. */
   acceptUni(carrier: CarrierReceiveStream, announced: number | undefined, rest: Uint8Array | undefined): ReceiveHalf {
     const number = this.#arrived(announced)
     const entry = this.#entry(this.#remote, number)
-    const receive = this.#receiveHalf(entry, this.#remote, number, carrier, rest)
-    entry.receive = receive
+    const receive = this.#receiveHalf(entry, carrier, rest)
     this.#applyEarlyAborts(number)
     this.#tellClosed(entry)
     return receive
@@ -257,7 +251,7 @@ export class StreamTable {
   }
 
   #entry(table: Map<number, Entry>, number: number): Entry {
-    const entry: Entry = { send: undefined, receive: undefined }
+    const entry = new Entry(this, this.#options, number, table === this.#local)
     table.set(number, entry)
     return entry
   }
@@ -282,34 +276,34 @@ export class StreamTable {
     for (const abort of aborts) this.#abort(entry, abort)
   }
 
-  #forgetIfDone(entry: Entry, table: Map<number, Entry>, number: number): void {
-    if ((entry.send?.done ?? true) && (entry.receive?.done ?? true) && table.get(number) === entry) table.delete(number)
+  #forgetIfDone(entry: Entry, number: number, isLocal: boolean): void {
+    const table = isLocal ? this.#local : this.#remote
+    if (entry.isDone && table.get(number) === entry) table.delete(number)
   }
 
-  #sendHalf(
-    entry: Entry,
-    table: Map<number, Entry>,
-    number: number,
-    carrier: CarrierSendStream,
-    header: Uint8Array | undefined,
-  ): SendHalf {
-    const openedBySender = table === this.#local
-    const half: SendHalf = new SendHalf(
-      carrier,
-      {
-        waits: this.#options.waits,
-        abortsBlockedStreams: this.#options.abortsBlockedStreams,
-        sendDone: (finished) => {
-          if (openedBySender) this.#unannounced.delete(number)
-          if (finished && this.#options.tracksDelivery) this.#trackDelivery(carrier)
-          this.#forgetIfDone(entry, table, number)
-        },
-        sendReset: (code) => this.#options.control({ type: 'reset', openedBySender, number, code }, true),
-        countSent: this.#options.sent,
-        announcing: () => this.#announceUpTo(number),
-      },
-      header,
-    )
+  /** @internal A sending half was finished, or given up. */
+  sendDone(entry: Entry, number: number, isLocal: boolean, finished: boolean): void {
+    if (isLocal) this.#unannounced.delete(number)
+    if (this.#options.tracksDelivery) {
+      const carrier = this.#carriers.get(entry)
+      this.#carriers.delete(entry)
+      if (finished && carrier) this.#trackDelivery(carrier)
+    }
+    this.#forgetIfDone(entry, number, isLocal)
+  }
+
+  /** @internal A receiving half has come to its end. */
+  receiveDone(entry: Entry, number: number, isLocal: boolean): void {
+    this.#openReceives--
+    this.#forgetIfDone(entry, number, isLocal)
+    this.#options.drained()
+  }
+
+  #opening(entry: Entry, number: number, carrier: CarrierSendStream, kind: number | undefined): SendHalf {
+    const header = kind === undefined ? undefined : encodeStreamHeader(kind, number)
+    const half = new SendHalf(carrier, entry, header)
+    entry.send = half
+    if (this.#options.tracksDelivery) this.#carriers.set(entry, carrier)
     if (header) this.#unannounced.set(number, half)
     return half
   }
@@ -317,8 +311,10 @@ export class StreamTable {
   /**
    * QUIC opens streams in order: the first byte on one makes the peer see every earlier one, which would then be
    * silent and time out there. So those that have said nothing yet say their header.
+   *
+   * @internal
    */
-  #announceUpTo(number: number): void {
+  announceUpTo(number: number): void {
     this.#unannounced.delete(number)
     for (const [earlier, half] of this.#unannounced) {
       if (earlier > number) return
@@ -326,9 +322,9 @@ export class StreamTable {
     }
   }
 
-  /** As `#announceUpTo`, before the first byte of a stream that is not in this table. */
+  /** As `announceUpTo`, before the first byte of a stream that is not in this table. */
   announceAll(): void {
-    this.#announceUpTo(this.#opened)
+    this.announceUpTo(this.#opened)
   }
 
   #trackDelivery(carrier: CarrierSendStream): void {
@@ -341,32 +337,10 @@ export class StreamTable {
     void delivered.then((yes) => yes && this.#undelivered.delete(delivered))
   }
 
-  #receiveHalf(
-    entry: Entry,
-    table: Map<number, Entry>,
-    number: number,
-    carrier: CarrierReceiveStream,
-    rest: Uint8Array | undefined,
-  ): ReceiveHalf {
+  #receiveHalf(entry: Entry, carrier: CarrierReceiveStream, rest: Uint8Array | undefined): ReceiveHalf {
     this.#openReceives++
-    const openedBySender = table === this.#local
-    const half: ReceiveHalf = new ReceiveHalf(
-      carrier,
-      {
-        waits: this.#options.waits,
-        abortsBlockedStreams: this.#options.abortsBlockedStreams,
-        grantDrainBytes: this.#options.grantDrainBytes,
-        returnDrainBytes: this.#options.returnDrainBytes,
-        receiveDone: () => {
-          this.#openReceives--
-          this.#forgetIfDone(entry, table, number)
-          this.#options.drained()
-        },
-        sendStop: (code, blocked) => this.#options.control({ type: 'stop', openedBySender, number, code }, blocked),
-        countReceived: this.#options.received,
-      },
-      rest,
-    )
+    const half = new ReceiveHalf(carrier, entry, rest)
+    entry.receive = half
     if (this.#draining) half.drain()
     return half
   }
