@@ -1,7 +1,7 @@
 // Packs the package, installs it into an empty project, type-checks and runs the README's smallest example there on
-// both backends. What a user gets is what is tested, not the work tree.
-import { execFileSync } from 'node:child_process'
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+// both backends, a simTest under node:test and vitest, a sweep, and the reader of traces. What a user gets is what is tested, not the work tree.
+import { execFileSync, spawnSync } from 'node:child_process'
+import { mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -9,6 +9,7 @@ import { fileURLToPath } from 'node:url'
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
 const project = mkdtempSync(join(tmpdir(), 'p2p-package-'))
 const npm = process.platform === 'win32' ? 'npm.cmd' : 'npm'
+const npx = process.platform === 'win32' ? 'npx.cmd' : 'npx'
 
 /** Files that a user has no use for must not be in the tarball; these must. */
 const FORBIDDEN = /^(?:src|test|bench|examples|scripts|build|coverage)\/|\.tsbuildinfo$/
@@ -23,7 +24,27 @@ const REQUIRED = [
 ]
 
 /** Every door but `/testing`, which needs fast-check. */
-const SUBPATHS = ['', '/simulator', '/iroh', '/discovery', '/trace', '/backend']
+const SUBPATHS = ['', '/simulator', '/iroh', '/discovery', '/trace', '/backend', '/simtest', '/ambient']
+
+const SCENARIO = `
+import { scenario } from '@moosicbox/p2p/simtest'
+export const sleepers = scenario('two sleepers wake', { seeds: 5, faults: 'calm' }, async (sim) => {
+  let awake = 0
+  for (const name of ['a', 'b']) {
+    sim.host(name, async ({ runtime }) => {
+      await runtime.sleep(1000)
+      awake++
+    })
+  }
+  await sim.until('both wake', () => awake === 2)
+  if (process.env.BROKEN) throw new Error('broken on purpose')
+})
+`
+const TEST = `
+import { simTest } from '@moosicbox/p2p/simtest'
+import { sleepers } from './sleepers.mjs'
+await simTest(sleepers)
+`
 
 function run(command, args, cwd = project) {
   return execFileSync(command, args, { cwd, encoding: 'utf8', timeout: 300_000, stdio: ['ignore', 'pipe', 'inherit'] })
@@ -31,6 +52,43 @@ function run(command, args, cwd = project) {
 
 function check(condition, message) {
   if (!condition) throw new Error(message)
+}
+
+/** Runs what has to fail, and gives what it has printed. */
+function runBroken(args) {
+  const env = { ...process.env, BROKEN: '1' }
+  const { status, stdout, stderr } = spawnSync(process.execPath, args, {
+    cwd: project,
+    encoding: 'utf8',
+    timeout: 120_000,
+    env,
+  })
+  check(status === 1, `${args.join(' ')} ended with ${status}: ${stdout}${stderr}`)
+  return stdout + stderr
+}
+
+/** The testing kit, as a user has it. */
+function checkTestingKit() {
+  writeFileSync(join(project, 'sleepers.mjs'), SCENARIO)
+  writeFileSync(join(project, 'sleepers.test.mjs'), TEST)
+  // Their runner is the one that is here already.
+  symlinkSync(join(root, 'node_modules', 'vitest'), join(project, 'node_modules', 'vitest'), 'junction')
+  const vitest = join(project, 'node_modules', 'vitest', 'vitest.mjs')
+  for (const args of [
+    ['--test', 'sleepers.test.mjs'],
+    [vitest, 'run', '--root', project],
+  ]) {
+    const output = run(process.execPath, args)
+    check(/pass 1\b|1 passed/.test(output), `${args.join(' ')} printed: ${output}`)
+    check(runBroken(args).includes('broken on purpose'), `${args.join(' ')} does not say what failed`)
+  }
+  const traces = readdirSync(join(project, '.simtest')).filter((name) => name.endsWith('.p2ptrace'))
+  check(traces.length > 0, 'a failing simTest leaves no trace')
+  const told = run(npx, ['--no-install', 'p2p-trace', join('.simtest', traces[0])])
+  check(told.includes('program'), `p2p-trace printed: ${told.slice(0, 500)}`)
+  run(npx, ['--no-install', 'p2p-sim', 'sweep', 'sleepers.mjs', '--seeds', '20', '--json', 'swept.json'])
+  check(run(npx, ['--no-install', 'p2p-sim', 'merge', 'swept.json']).length > 0, 'p2p-sim merge printed nothing')
+  console.log('testing kit: node:test, vitest, p2p-sim and p2p-trace run from the package')
 }
 
 function smallestExample() {
@@ -65,6 +123,7 @@ try {
     check(output.includes(backend) && output.includes('hello, world'), `the example printed on ${condition}: ${output}`)
     console.log(`${condition}: ${output.trim()}`)
   }
+  checkTestingKit()
   console.log(`package: ${files.length} files, ${Math.round(packed.unpackedSize / 1024)} KiB unpacked`)
 } finally {
   rmSync(project, { recursive: true, force: true })
