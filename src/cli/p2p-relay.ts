@@ -1,0 +1,124 @@
+#!/usr/bin/env node
+/**
+ * The command `p2p-relay`: a relay for iroh endpoints.
+ *
+ * @module
+ */
+import { readFile } from 'node:fs/promises'
+import process from 'node:process'
+import { parseArgs } from 'node:util'
+import { P2PError } from '../core/errors.ts'
+import { RelayServer } from '../relay/index.ts'
+
+const USAGE = `usage: p2p-relay [--port PORT] [--host ADDRESS] [--cert FILE --key FILE] [...]
+
+A relay for iroh endpoints. The first Ctrl-C or SIGTERM ends it gracefully, the second at once; SIGHUP reads the
+certificate again.
+
+  --port PORT          the TCP port (443 with a certificate, else 3340)
+  --host ADDRESS       the address to listen on (all)
+  --cert FILE          the certificate and its chain, in PEM; with it the relay speaks https
+  --key FILE           the certificate's key, in PEM
+  --allow ID           only these node ids are served; repeatable
+  --deny ID            these are not; repeatable
+  --tokens FILE        clients need a token of this file, one a line
+  --rate BYTES         what is taken of one client a second, in the long run (no limit)
+  --burst BYTES        and at once (as --rate)
+  --max-connections N  (10000)
+  --per-address N      connections of one address (256)
+  --metrics            answer GET /metrics, to everybody
+`
+
+class UsageError extends Error {}
+
+function count(name: string, text: string | undefined): number | undefined {
+  if (text === undefined) return undefined
+  if (!/^\d{1,15}$/.test(text)) throw new UsageError(`--${name} must be a whole number, not ${text}`)
+  return Number(text)
+}
+
+async function readText(name: string, path: string): Promise<string> {
+  try {
+    return await readFile(path, 'utf8')
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message : String(cause)
+    throw P2PError.of('io', `--${name}: ${path} cannot be read: ${why}`, { path }, { cause })
+  }
+}
+
+async function main(): Promise<void> {
+  const { values } = parseArgs({
+    options: {
+      port: { type: 'string' },
+      host: { type: 'string' },
+      cert: { type: 'string' },
+      key: { type: 'string' },
+      allow: { type: 'string', multiple: true },
+      deny: { type: 'string', multiple: true },
+      tokens: { type: 'string' },
+      rate: { type: 'string' },
+      burst: { type: 'string' },
+      'max-connections': { type: 'string' },
+      'per-address': { type: 'string' },
+      metrics: { type: 'boolean', default: false },
+      help: { type: 'boolean', short: 'h', default: false },
+    },
+  })
+  if (values.help) {
+    process.stdout.write(USAGE)
+    return
+  }
+  const { cert, key, allow, deny, host } = values
+  if ((cert === undefined) !== (key === undefined)) throw new UsageError('--cert and --key go together')
+  if (values.burst !== undefined && values.rate === undefined) throw new UsageError('--burst needs --rate')
+  const readTls = async (certFile: string, keyFile: string): Promise<{ cert: string; key: string }> => ({
+    cert: await readText('cert', certFile),
+    key: await readText('key', keyFile),
+  })
+  const tls = cert !== undefined && key !== undefined ? await readTls(cert, key) : undefined
+  const tokens =
+    values.tokens === undefined
+      ? undefined
+      : (await readText('tokens', values.tokens)).split(/\s*\n\s*/).filter((line) => line.trim() !== '')
+  const rate = count('rate', values.rate)
+  const burst = count('burst', values.burst)
+  const maxConnections = count('max-connections', values['max-connections'])
+  const maxConnectionsPerAddress = count('per-address', values['per-address'])
+  const relay = await RelayServer.start({
+    port: count('port', values.port) ?? (tls ? 443 : 3340),
+    ...(host !== undefined && { host }),
+    ...(tls && { tls }),
+    access: { ...(allow && { allow }), ...(deny && { deny }) },
+    ...(tokens && { tokens: tokens.map((token) => token.trim()) }),
+    ...(rate !== undefined && {
+      rateLimit: { bytesPerSecond: rate, ...(burst !== undefined && { burstBytes: burst }) },
+    }),
+    limits: {
+      ...(maxConnections !== undefined && { maxConnections }),
+      ...(maxConnectionsPerAddress !== undefined && { maxConnectionsPerAddress }),
+    },
+    metrics: values.metrics,
+  })
+  process.stdout.write(`relay on ${relay.url}\n`)
+  let isEnding = false
+  const end = (): void => {
+    if (isEnding) process.exit(1)
+    isEnding = true
+    void relay.close({ reconnectWithinMs: 2000 })
+  }
+  process.on('SIGINT', end)
+  process.on('SIGTERM', end)
+  process.on('SIGHUP', () => {
+    if (cert === undefined || key === undefined) return
+    readTls(cert, key)
+      .then((renewed) => relay.setCertificate(renewed))
+      .catch((error: unknown) => process.stderr.write(`p2p-relay: ${String(error)}; the old one stays in use\n`))
+  })
+}
+
+main().catch((error: unknown) => {
+  const isUsage = error instanceof UsageError || (error instanceof TypeError && 'code' in error)
+  process.stderr.write(`p2p-relay: ${error instanceof Error ? error.message : String(error)}\n`)
+  if (isUsage) process.stderr.write(USAGE)
+  process.exitCode = isUsage ? 2 : 1
+})

@@ -1,0 +1,18 @@
+/**
+ * A relay of one's own for iroh endpoints: `@moosicbox/p2p/relay`.
+ *
+ * @module
+ */
+export type { RelayMetrics } from './metrics.ts'
+export { DEFAULT_RELAY_LIMITS } from './options.ts'
+export type {
+  RelayAccess,
+  RelayAccessCallback,
+  RelayAccessRequest,
+  RelayIds,
+  RelayLimits,
+  RelayOptions,
+  RelayRateLimit,
+} from './options.ts'
+export { RelayServer } from './server.ts'
+export type { RelayCloseOptions } from './server.ts'

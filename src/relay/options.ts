@@ -1,0 +1,181 @@
+/**
+ * What a relay can be told, and the defaults.
+ *
+ * @module
+ */
+import { checkOptions, invalidConfiguration } from '../core/config.ts'
+import { P2PError } from '../core/errors.ts'
+import { NodeId } from '../core/node-id.ts'
+import type { Runtime } from '../core/runtime.ts'
+import { realRuntime } from '../runtime/index.ts'
+import { Tokens } from './handshake.ts'
+
+/** Bounds of a relay. Sizes in bytes, durations in milliseconds. */
+export interface RelayLimits {
+  /** TCP connections in all; one more is dropped at once. @default 10000 */
+  readonly maxConnections: number
+  /** TCP connections from one IPv4 address or one IPv6 /64. Behind a proxy it is the proxy's. @default 256 */
+  readonly maxConnectionsPerAddress: number
+  /** Connections of one node id; the oldest one that is not in use gives way. @default 4 */
+  readonly maxConnectionsPerId: number
+  /** From the request to the accepted client, `access` included. @default 10000 */
+  readonly handshakeTimeoutMs: number
+  /** Packets that wait for one client, each up to 64 KiB; further ones are dropped. @default 512 */
+  readonly queuePackets: number
+  /** Bytes that wait for one client. @default 8388608 */
+  readonly queueBytes: number
+  /** Bytes that wait for all clients. @default 268435456 */
+  readonly totalQueueBytes: number
+  /** A client from which nothing came for this long is pinged. @default 15000 */
+  readonly pingIntervalMs: number
+  /** Longest wait for the answer to a ping. @default 5000 */
+  readonly pongTimeoutMs: number
+  /** A client that takes no byte of what waits for it for this long is cut off. @default 10000 */
+  readonly writeTimeoutMs: number
+}
+
+/** The defaults of {@link RelayLimits}; those on pings and the queue are `iroh-relay`'s. */
+export const DEFAULT_RELAY_LIMITS: RelayLimits = Object.freeze({
+  maxConnections: 10_000,
+  maxConnectionsPerAddress: 256,
+  maxConnectionsPerId: 4,
+  handshakeTimeoutMs: 10_000,
+  queuePackets: 512,
+  queueBytes: 8_388_608,
+  totalQueueBytes: 268_435_456,
+  pingIntervalMs: 15_000,
+  pongTimeoutMs: 5_000,
+  writeTimeoutMs: 10_000,
+})
+
+/** Who asks to be relayed. */
+export interface RelayAccessRequest {
+  /** The proven id. */
+  readonly id: NodeId
+  /** The token it brought, if any. */
+  readonly token: string | undefined
+  /** The address its connection comes from. */
+  readonly remoteAddress: string
+}
+
+/** Decides on a client; a text is the reason of a refusal, and the client is told. */
+export type RelayAccessCallback = (request: RelayAccessRequest) => boolean | string | Promise<boolean | string>
+
+/** Node ids, in any form that `NodeId.parse` reads. */
+export type RelayIds = Iterable<NodeId | string>
+
+/** Who may use a relay: `deny` wins over `allow`, and with an `allow` nobody else may. */
+export type RelayAccess = RelayAccessCallback | { readonly allow?: RelayIds; readonly deny?: RelayIds }
+
+/** A bound on what a relay takes from one client. */
+export interface RelayRateLimit {
+  /** Bytes a second, in the long run. */
+  readonly bytesPerSecond: number
+  /** Bytes at once, after a pause. @default bytesPerSecond */
+  readonly burstBytes?: number
+}
+
+/** What `RelayServer.start` takes. */
+export interface RelayOptions {
+  /** The TCP port; 0 for any that is free. */
+  readonly port: number
+  /** The address to listen on. @default all */
+  readonly host?: string
+  /** With it the relay speaks https, else http. PEM. */
+  readonly tls?: { readonly cert: string | Uint8Array; readonly key: string | Uint8Array }
+  /** Who may use it. @default everybody */
+  readonly access?: RelayAccess
+  /** With them a client needs one of these besides, as `Authorization: Bearer` or `?token=`. */
+  readonly tokens?: Iterable<string>
+  /** @default none */
+  readonly rateLimit?: RelayRateLimit
+  readonly limits?: Partial<RelayLimits>
+  /** Whether `GET /metrics` is answered, to everybody. @default false */
+  readonly metrics?: boolean
+  /** The clock, for tests. @default this machine's */
+  readonly runtime?: Runtime
+}
+
+/** The same, checked. */
+export interface RelaySettings {
+  readonly port: number
+  readonly host: string | undefined
+  readonly tls: { readonly cert: Buffer; readonly key: Buffer } | undefined
+  readonly access: RelayAccessCallback
+  readonly tokens: Tokens | undefined
+  readonly rateLimit: Required<RelayRateLimit> | undefined
+  readonly limits: RelayLimits
+  readonly metrics: boolean
+  readonly runtime: Runtime
+}
+
+const OPTIONS = ['port', 'host', 'tls', 'access', 'tokens', 'rateLimit', 'limits', 'metrics', 'runtime']
+
+function positive(name: string, value: unknown): number {
+  if (typeof value === 'number' && Number.isSafeInteger(value) && value > 0) return value
+  throw invalidConfiguration(name, value, 'must be a whole number above 0')
+}
+
+function resolveRelayLimits(given: Partial<RelayLimits> = {}): RelayLimits {
+  checkOptions('limits', given, Object.keys(DEFAULT_RELAY_LIMITS))
+  const limits: Record<string, number> = { ...DEFAULT_RELAY_LIMITS }
+  for (const [name, value] of Object.entries(given)) {
+    if (value !== undefined) limits[name] = positive(`limits.${name}`, value)
+  }
+  return limits as unknown as RelayLimits
+}
+
+/** Reads ids, so that a list with a misspelt one fails at the start and not by letting the wrong one in. */
+function idSet(ids: RelayIds): ReadonlySet<string> {
+  return new Set([...ids].map((id) => (typeof id === 'string' ? NodeId.parse(id) : id).toString()))
+}
+
+function resolveAccess(access: RelayAccess | undefined): RelayAccessCallback {
+  if (access === undefined) return () => true
+  if (typeof access === 'function') return access
+  checkOptions('access', access, ['allow', 'deny'])
+  const allow = access.allow && idSet(access.allow)
+  const deny = idSet(access.deny ?? [])
+  return ({ id }) => !deny.has(id.toString()) && (!allow || allow.has(id.toString()))
+}
+
+function resolveTokens(tokens: Iterable<string> | undefined): Tokens | undefined {
+  if (tokens === undefined) return undefined
+  const list = typeof tokens === 'string' ? [] : [...tokens]
+  if (list.length === 0 || list.some((token) => typeof token !== 'string' || token === '')) {
+    // The values stay out of the message: they are secrets.
+    throw invalidConfiguration('tokens', '…', 'must be a list of texts, at least one, none empty')
+  }
+  return new Tokens(list)
+}
+
+/**
+ * Checks `options`.
+ *
+ * @throws P2PError `invalid-configuration`, `invalid-node-id`
+ */
+export function resolveRelayOptions(options: RelayOptions): RelaySettings {
+  checkOptions('a relay', options, OPTIONS)
+  const { port, host, tls, rateLimit, metrics = false, runtime = realRuntime() } = options
+  if (!Number.isInteger(port) || port < 0 || port > 65_535) {
+    throw invalidConfiguration('port', port, 'must be a whole number from 0 to 65535')
+  }
+  if (rateLimit) checkOptions('rateLimit', rateLimit, ['bytesPerSecond', 'burstBytes'])
+  if (tls && !(tls.cert?.length > 0 && tls.key?.length > 0)) {
+    throw P2PError.of('invalid-configuration', 'tls needs both cert and key, in PEM', { setting: 'tls', value: '…' })
+  }
+  return {
+    port,
+    host,
+    tls: tls && { cert: Buffer.from(tls.cert), key: Buffer.from(tls.key) },
+    access: resolveAccess(options.access),
+    tokens: resolveTokens(options.tokens),
+    rateLimit: rateLimit && {
+      bytesPerSecond: positive('rateLimit.bytesPerSecond', rateLimit.bytesPerSecond),
+      burstBytes: positive('rateLimit.burstBytes', rateLimit.burstBytes ?? rateLimit.bytesPerSecond),
+    },
+    limits: resolveRelayLimits(options.limits),
+    metrics,
+    runtime,
+  }
+}
