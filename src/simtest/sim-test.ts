@@ -26,6 +26,7 @@ import type {
 } from '../simulator/index.ts'
 import type { Schedule } from '../simulator/schedule.ts'
 import { randomStream } from '../simulator/random.ts'
+import { inFewWords } from './in-few-words.ts'
 import type { Plan } from './plan.ts'
 
 /** A choice that a scenario made. */
@@ -174,7 +175,7 @@ export class SimTest extends Simulation {
     if (list.length === 0) throw invalidConfiguration('pick', '[]', 'there must be something to pick from')
     const index = this.#choose(list.length)
     const value = list[index] as T
-    this.#chose(name, index, list.length, describe(value))
+    this.#chose(name, index, list.length, inFewWords(value))
     return value
   }
 
@@ -377,7 +378,7 @@ export class SimTest extends Simulation {
     } catch (error) {
       cause = error
     }
-    const why = cause === undefined ? '' : `: ${cause instanceof Error ? cause.message : describe(cause)}`
+    const why = cause === undefined ? '' : `: ${cause instanceof Error ? cause.message : inFewWords(cause)}`
     throw this.#violated(`always ${JSON.stringify(invariant.name)} does not hold${why}`, '', cause)
   }
 
@@ -390,18 +391,4 @@ export class SimTest extends Simulation {
 
 function isList(faults: SimTestInit['faults']): faults is readonly Fault[] {
   return Array.isArray(faults)
-}
-
-/** A value in few words. */
-function describe(value: unknown): string {
-  if (typeof value === 'object' && value !== null && 'name' in value && typeof value.name === 'string')
-    return value.name
-  if (typeof value === 'function') return value.name || 'a function'
-  if (typeof value === 'string') return value
-  try {
-    const text = JSON.stringify(value)
-    return text === undefined ? String(value) : text.length > 60 ? `${text.slice(0, 60)}…` : text
-  } catch {
-    return String(value)
-  }
 }

@@ -7,7 +7,7 @@
 import { invalidConfiguration } from '../core/config.ts'
 import { P2PError } from '../core/errors.ts'
 import { ChosenSchedule } from './schedule.ts'
-import type { SimulationResult } from './simulation.ts'
+import type { SimulationResult } from './simulation-options.ts'
 
 /** Options of {@link explore}. */
 export interface ExploreOptions {

@@ -43,6 +43,12 @@ export type { SimulatorPath } from './sim-connection.ts'
 export { Scheduler } from './scheduler.ts'
 export type { Trace, TracedAddress, TraceOptions, TraceSink } from './trace/trace.ts'
 export { Simulation } from './simulation.ts'
-export type { PendingOperation, RunOptions, SimulationOptions, SimulationResult, VirtualTime } from './simulation.ts'
+export type {
+  PendingOperation,
+  RunOptions,
+  SimulationOptions,
+  SimulationResult,
+  VirtualTime,
+} from './simulation-options.ts'
 export { SimulatorConnection, SimulatorP2P, SimulatorP2P as BackendP2P } from './simulator-p2p.ts'
 export type { SimulatorCreateOptions } from './simulator-p2p.ts'

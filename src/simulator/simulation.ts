@@ -7,7 +7,6 @@ import { setBuggifyHook } from '../core/buggify.ts'
 import { invalidConfiguration, parseDuration, parseSimulatorConfig } from '../core/config.ts'
 import type { SimulatorConfig } from '../core/config.ts'
 import { P2PError } from '../core/errors.ts'
-import type { RuntimeFileSystem } from '../core/runtime.ts'
 import { RealFileSystem } from '../runtime/real-files.ts'
 import { randomSeed } from '../runtime/seed.ts'
 import { LeakTracer } from '../runtime/ambient/trace-leaks.ts'
@@ -16,9 +15,9 @@ import { ambientScope, noHost } from '../runtime/ambient/scope.ts'
 import type { AmbientHost } from '../runtime/ambient/scope.ts'
 import { ambient } from './ambient.ts'
 import { checkAmbient, LeakReporter, printing } from './ambient-host.ts'
-import type { AmbientSettings, LeakPolicy } from './ambient-host.ts'
+import type { AmbientSettings } from './ambient-host.ts'
 import { EventKind } from './audit.ts'
-import type { AuditObserver } from './audit.ts'
+import { BuggifyPoints } from './buggify-points.ts'
 import { type Diagram, diagram } from './diagram/index.ts'
 import { Driver } from './driver.ts'
 import type { DriverOptions, RunEnd } from './driver.ts'
@@ -31,119 +30,20 @@ import type { TraceFields } from '../core/trace.ts'
 import { Netstat } from './netstat.ts'
 import type { Lan, NameService, Topology, TopologyLanOptions } from './network/index.ts'
 import type { RelayHost, RelayOptions } from './relay-host.ts'
-import type { Schedule } from './schedule.ts'
 import { NO_HOST } from './scheduler.ts'
 import { SimWorld } from './sim-world.ts'
+import { checkSeed } from './simulation-options.ts'
+import type {
+  PendingOperation,
+  RunOptions,
+  SimulationOptions,
+  SimulationResult,
+  VirtualTime,
+} from './simulation-options.ts'
 import { observers, openTrace, resolveTrace } from './trace/open.ts'
-import type { TraceOptions, TraceSink } from './trace/trace.ts'
 import type { TraceWriter } from './trace/writer.ts'
 
-/** Options of a {@link Simulation}. */
-export interface SimulationOptions {
-  /** Decides everything random: 0 to 2^64 - 1. @default `config.seed`, and a random one when that is unset too */
-  readonly seed?: bigint | number | undefined
-  /** @default what the `SIMULATOR_*` variables of the environment say */
-  readonly config?: SimulatorConfig | undefined
-  /** The files that hosts can read. @default this machine's */
-  readonly files?: RuntimeFileSystem | undefined
-  /** Real milliseconds that code may run without a break before it counts as hanging. @default 20000 */
-  readonly hangLimitMs?: number | undefined
-  /** Real milliseconds that one piece of real work may take. @default 60000 */
-  readonly bridgeLimitMs?: number | undefined
-  /**
-   * Real milliseconds that a run may take; over it, it fails and tells what each host waits for, which a test runner's
-   * own time limit cannot. @default Infinity
-   */
-  readonly runLimitMs?: number | undefined
-  /** `immediates` uses only documented functions of Node to run microtasks, at half the speed. @default 'tick' */
-  readonly settle?: 'tick' | 'immediates' | undefined
-  /**
-   * Whether the points marked with `buggify` in code do what is unlikely: all of them that the seed chooses, or those
-   * that are not in `without`. @default false
-   */
-  readonly buggify?: boolean | { readonly without: readonly string[] } | undefined
-  /** Which of the events that fall on the same instant comes first. @default 'seeded' */
-  readonly schedule?: Schedule | undefined
-  /**
-   * Whether `Date`, timers, `Math.random`, `crypto` and their like belong to the host whose code uses them, so that
-   * third-party code runs unmodified and deterministically. Needs `@moosicbox/p2p/ambient` to be loaded before the
-   * application. @default whether it was
-   */
-  readonly ambient?: boolean | undefined
-  /**
-   * What happens when code of a host uses something real, which the seed does not decide: a timer, a socket, a file, a
-   * process, a thread. `error` fails the run and names the host, the thing and the line; `warn` prints that once a line.
-   * @default 'error'
-   */
-  readonly leaks?: LeakPolicy | undefined
-  /**
-   * Whether to find leaks by functions too that code took hold of before the simulation, with `node:async_hooks`. Costs
-   * about half of the speed. @default false
-   */
-  readonly traceLeaks?: boolean | undefined
-  /**
-   * Where goes what hosts print with `console`, if their globals are virtual (`ambient`): to where this process prints,
-   * into the trace as lines of the host, or both. @default 'print'
-   */
-  readonly console?: 'print' | 'trace' | 'both' | undefined
-  /** Sees every record of the history. */
-  readonly observer?: AuditObserver | undefined
-  /**
-   * Records the run for people and viewers: into a file, something that takes the bytes, or as the options say. It is
-   * whole once the simulation was closed. @default none
-   */
-  readonly trace?: string | TraceSink | TraceOptions | undefined
-}
-
-/** What a run came to. */
-export interface SimulationResult {
-  /**
-   * All programs ended; the time was over; nothing was left that could wake a program, and those left wait for ever; or
-   * the condition of `until` was met.
-   */
-  readonly ended: 'programs' | 'time' | 'idle' | 'until'
-  /** Virtual time at the end. */
-  readonly virtualMs: number
-  /** Events run since the simulation began. */
-  readonly events: number
-  /** The history's hash: 16 hex digits. The same for the same seed and code. */
-  readonly hash: string
-  readonly seed: bigint
-  /** Hosts whose programs have not ended. */
-  readonly waiting: readonly string[]
-  /**
-   * What each host does, and which call it waits in since when, a line a host; empty when all programs have ended.
-   */
-  readonly report: string
-  /** {@link Simulation.netstat} in words; '' when all programs have ended. */
-  readonly netstat: string
-}
-
-/** Something that is to happen. Disposing of it, or `cancel`, keeps it from happening. */
-export interface PendingOperation extends Disposable {
-  cancel(): void
-}
-
-/** Options of {@link Simulation.run}. */
-export interface RunOptions {
-  /** How long, in virtual milliseconds. @default up to `config.durationMs`, or without limit */
-  readonly forMs?: number | undefined
-  /** Ends the run, asked whenever code of the application has run. With it the end of all programs does not. */
-  readonly until?: (() => boolean) | undefined
-}
-
-/** A virtual time: milliseconds since the start, or a duration such as `30s`. */
-export type VirtualTime = number | string
-
 const ENDED: Readonly<Record<RunEnd, SimulationResult['ended']>> = { stopped: 'programs', time: 'time', idle: 'idle' }
-
-function checkSeed(seed: bigint | number): bigint {
-  const value = typeof seed === 'bigint' || Number.isSafeInteger(seed) ? BigInt(seed) : -1n
-  if (value < 0n || value >= 1n << 64n) {
-    throw invalidConfiguration('seed', seed, 'must be a whole number from 0 to 2^64 - 1')
-  }
-  return value
-}
 
 /**
  * One simulated world. Several can live in a process; they share nothing.
@@ -174,8 +74,7 @@ export class Simulation implements AsyncDisposable {
   /** Timers of hosts' code. */
   #timers = 0
   readonly #onSettled = new Set<() => void>()
-  readonly #buggified = new Map<string, number>()
-  readonly #activePoints = new Map<string, boolean>()
+  readonly #points: BuggifyPoints
   #faults: FaultInjector | undefined
   #closed = false
 
@@ -210,6 +109,7 @@ export class Simulation implements AsyncDisposable {
       },
     })
     const { scheduler } = this.#world
+    this.#points = new BuggifyPoints(scheduler, options.buggify)
     this.#trace = writer
     scheduler.audit.observer = observers(options.observer, trace?.events === true ? writer : undefined)
     const driverOptions: DriverOptions = {
@@ -219,7 +119,7 @@ export class Simulation implements AsyncDisposable {
         ambientScope().host = driving ? (): AmbientHost | undefined => current()?.runtime.ambient : noHost
         if (driving) this.#tracer?.start()
         else this.#tracer?.stop()
-        if (options.buggify) setBuggifyHook(driving ? (name) => this.#buggify(name, options.buggify) : undefined)
+        if (options.buggify) setBuggifyHook(driving ? (name) => this.#points.ask(name) : undefined)
       },
       onError: (error, host) => this.#describe(error, host),
       report: () => `${this.report()}\n\n${String(this.netstat())}`,
@@ -293,7 +193,7 @@ export class Simulation implements AsyncDisposable {
 
   /** How often each point marked with `buggify` said yes, in the order of the first time. */
   get buggified(): ReadonlyMap<string, number> {
-    return this.#buggified
+    return this.#points.counts
   }
 
   /**
@@ -563,21 +463,6 @@ export class Simulation implements AsyncDisposable {
         }
       },
     )
-  }
-
-  #buggify(name: string, options: SimulationOptions['buggify']): boolean {
-    if (typeof options === 'object' && options.without.includes(name)) return false
-    const { scheduler } = this.#world
-    // Whether a point is active is drawn from a stream of its own: the calls of one point do not change another's.
-    let active = this.#activePoints.get(name)
-    const random = scheduler.random(`buggify/${name}`)
-    if (active === undefined) {
-      active = random.nextBelow(4) === 0
-      this.#activePoints.set(name, active)
-    }
-    if (!active || random.nextBelow(4) !== 0) return false
-    this.#buggified.set(name, (this.#buggified.get(name) ?? 0) + 1)
-    return true
   }
 
   /** Names the culprit, and how to see it again. */

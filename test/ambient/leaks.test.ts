@@ -11,7 +11,7 @@ import zlib from 'node:zlib'
 import { describe, expect, test, vi } from 'vitest'
 import { Simulation } from '../../src/simulator/simulation.ts'
 import { SimulatorP2P } from '../../src/simulator/simulator-p2p.ts'
-import type { SimulationOptions } from '../../src/simulator/simulation.ts'
+import type { SimulationOptions } from '../../src/simulator/simulation-options.ts'
 
 const captured = { setTimeout, setImmediate, readFile: fs.readFile, gzip: zlib.gzip }
 

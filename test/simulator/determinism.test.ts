@@ -10,7 +10,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { Simulation } from '../../src/simulator/simulation.ts'
-import type { SimulationOptions } from '../../src/simulator/simulation.ts'
+import type { SimulationOptions } from '../../src/simulator/simulation-options.ts'
 
 const FILE_BYTES = 300_000
 /** The load ends by itself, should the test not end it. */

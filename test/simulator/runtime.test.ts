@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { P2PError } from '../../src/core/errors.ts'
 import type { SimHost } from '../../src/simulator/host.ts'
 import { Simulation } from '../../src/simulator/simulation.ts'
-import type { SimulationResult } from '../../src/simulator/simulation.ts'
+import type { SimulationResult } from '../../src/simulator/simulation-options.ts'
 
 let directory = ''
 beforeAll(() => {

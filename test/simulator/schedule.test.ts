@@ -8,7 +8,7 @@ import { ChosenSchedule } from '../../src/simulator/schedule.ts'
 import type { Schedule } from '../../src/simulator/schedule.ts'
 import { Scheduler } from '../../src/simulator/scheduler.ts'
 import { Simulation } from '../../src/simulator/simulation.ts'
-import type { SimulationResult } from '../../src/simulator/simulation.ts'
+import type { SimulationResult } from '../../src/simulator/simulation-options.ts'
 
 interface Planned {
   readonly delayUs: number
