@@ -26,14 +26,19 @@ const CONNECT_MS = 8_000
  * while and what came then was measured as the round trip.
  */
 const TALK_MS = 20_000
-/** The last conversation or request of before, an attempt to connect that goes wrong, one that does not, the last talk. */
-const CONVERGE_MS = TALK_MS + 2 * CONNECT_MS + 24_000
+/**
+ * The last conversation of before, an attempt that goes wrong, a request over a connection that only the peer knows to be
+ * over, each until its deadline; and what is then to be done.
+ */
+const CONVERGE_MS = 3 * TALK_MS + CONNECT_MS + 22_000
 
 export interface EnduranceOptions {
   readonly faults: FaultProfileName | 'none'
   /** For so long everybody talks, and things go wrong, in virtual milliseconds. */
   readonly troubleMs: number
   readonly seeds: number
+  /** How many there are, at least and at most. @default [4, 5] */
+  readonly hosts?: readonly [number, number]
 }
 
 /** How one host lives: it answers everybody and talks with everybody, until all is healed; then once more, with all. */
@@ -117,9 +122,9 @@ class Life {
 }
 
 /** A scenario of so much trouble. */
-export function endurance(name: string, { faults, troubleMs, seeds }: EnduranceOptions): Scenario {
+export function endurance(title: string, { faults, troubleMs, seeds, hosts = [4, 5] }: EnduranceOptions): Scenario {
   const options = { seeds, faults, faultsForMs: troubleMs, config: { defaultPacketLoss: 0.01 } }
-  return scenario(name, options, async (sim) => {
+  return scenario(title, options, async (sim) => {
     const ledger = new Ledger()
     const life = new Life(sim, ledger)
     const { left, right } = sim.pick(PAIRS, 'NATs')
@@ -127,9 +132,9 @@ export function endurance(name: string, { faults, troubleMs, seeds }: EnduranceO
       sim.lan({ name: 'left', nat: left, link: sim.pick(LINKS, 'line of the left') }),
       sim.lan({ name: 'right', nat: right, link: sim.pick(LINKS, 'line of the right') }),
     ]
-    const count = sim.integer(4, NAMES.length, 'hosts')
-    for (const [i, host] of NAMES.slice(0, count).entries()) {
-      life.add(host, i < 4 ? { lan: lans[i % 2] } : { link: 'fibre' })
+    const count = sim.integer(...hosts, 'hosts')
+    for (const [i, name] of NAMES.slice(0, count).entries()) {
+      life.add(name, i < 4 ? { lan: lans[i % 2] } : { link: 'fibre' })
     }
     sim.always('what arrives is what was sent', () => {
       if (ledger.complaint) throw new Error(ledger.complaint)

@@ -1,10 +1,14 @@
 /** All planted bugs. */
 import type { Scenario } from '@moosicbox/p2p/simtest'
+import { bothSend } from './both-send.ts'
 import { duplicateDelivery } from './duplicate-delivery.ts'
 import { leaseClock } from './lease-clock.ts'
+import { realTime } from './real-time.ts'
 import { replicaAck } from './replica-ack.ts'
 import { resumeOffset } from './resume-offset.ts'
 import { splitBrain } from './split-brain.ts'
+import { starvation } from './starvation.ts'
+import { streamLeak } from './stream-leak.ts'
 import { unsyncedWrite } from './unsynced-write.ts'
 
 /** One bug. */
@@ -55,6 +59,32 @@ export const PLANTED: readonly Planted[] = [
     repaired: leaseClock(true),
     message: /hold it both/,
     maxFaults: 3,
+    minFaults: 2,
+  },
+  {
+    broken: streamLeak(false),
+    repaired: streamLeak(true),
+    message: /answers come: not within/,
+    maxFaults: 1,
+  },
+  {
+    broken: bothSend(false),
+    repaired: bothSend(true),
+    message: /keep each other up to date: not within/,
+    maxFaults: 5,
+    minFaults: 2,
+  },
+  {
+    broken: starvation(false),
+    repaired: starvation(true),
+    message: /jobs have overtaken one/,
+    maxFaults: 1,
+  },
+  {
+    broken: realTime(false),
+    repaired: realTime(true),
+    message: /host client used .*setTimeout/,
+    maxFaults: 2,
     minFaults: 2,
   },
 ]
