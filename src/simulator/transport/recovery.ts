@@ -215,7 +215,8 @@ export class Recovery {
         startUs = packet.sentUs
       }
     }
-    if (lost || probeLost) this.#forgetLost(path, space, nowUs)
+    // Not only when something is lost anew: what arrives later than this takes nothing back (connection/mod.rs:3484).
+    if (space.lost.size > 0) this.#forgetLost(path, space, nowUs)
     if (lost) this.#onLost(path, kind, space, lost, nowUs, persistent)
     if (probeLost) this.#onProbeLost(path, space, probe)
   }

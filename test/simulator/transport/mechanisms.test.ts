@@ -275,6 +275,23 @@ describe('losses (14, 18, 19)', () => {
     }
     expect([run(false), run(true)]).toEqual([1, 0])
   })
+
+  test('what arrives more than two probe time-outs after it was sent does not restore the window (18)', () => {
+    const run = (delayUs: number): number => {
+      let index = 0
+      const pair = connected((side, packet) => {
+        if (side === 'server' || packet.datagramBytes < 1_000) return [25_000]
+        return ++index === 20 ? [delayUs] : [25_000]
+      })
+      index = 0
+      // Acknowledgements keep coming, and nothing else is lost meanwhile.
+      upload(pair, 400_000)
+      pair.runUntil(pair.nowUs + 3_000_000)
+      expect(path(pair).packetsLost).toBe(1)
+      return path(pair).spuriousLosses
+    }
+    expect([run(50_000), run(300_000)]).toEqual([1, 0])
+  })
 })
 
 describe('flow control (23)', () => {
