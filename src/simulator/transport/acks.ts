@@ -8,15 +8,21 @@ import { RangeSet } from './range-set.ts'
 
 /** More ranges than fit into the smallest datagram are forgotten, lowest first. */
 const MAX_RANGES = 64
+/**
+ * What is so far behind the newest packet is taken for a copy and dropped, arrived or not (noq-proto 1.4,
+ * connection/spaces.rs, `Dedup`): a packet that many others have overtaken has to be sent again.
+ */
+const WINDOW_NUMBERS = 129
+/** More ranges than fit into that window, with a gap after each, do not matter. */
+const MAX_SEEN_RANGES = 65
 /** After this many packets that ask for no acknowledgement, one goes along with the next packet anyway. */
 const LAZY_THRESHOLD = 10
 
 /** Acknowledgements of one packet number space. */
 export class AckTracker {
   readonly #maxDelayUs: number
-  /** Every number that arrived; those below the floor are taken for copies. */
+  /** Every number of the window that arrived, and some from before it. */
   readonly #seen = new RangeSet()
-  #floor = 0
   /** What to acknowledge: all that arrived, but for those whose acknowledgement is known to have arrived. */
   readonly #pending = new RangeSet()
   #largest = -1
@@ -47,11 +53,8 @@ export class AckTracker {
 
   /** Notes an authenticated packet; false when it is a copy, or too old to tell. */
   register(number: number, nowUs: number): boolean {
-    if (number < this.#floor || !this.#seen.add(number)) return false
-    if (this.#seen.count > MAX_RANGES) {
-      this.#floor = this.#seen.end(0)
-      this.#seen.removeLowest()
-    }
+    if (number <= this.#largest - WINDOW_NUMBERS || !this.#seen.add(number)) return false
+    if (this.#seen.count > MAX_SEEN_RANGES) this.#seen.removeLowest()
     this.#pending.add(number)
     if (this.#pending.count > MAX_RANGES) this.#pending.removeLowest()
     if (number > this.#largest) {
@@ -72,11 +75,17 @@ export class AckTracker {
     if (number > before) this.#largestEliciting = number
     this.#elicitingCount++
     // Every second packet, and at once what is out of order or behind a gap.
-    if (this.#elicitingCount > 1 || number < before || !this.#seen.covers(before + 1, number)) this.#immediate = true
+    if (this.#elicitingCount > 1 || number < before || this.#isBehindGap(before + 1, number)) this.#immediate = true
     if (this.#oldestElicitingUs < 0 && !this.#immediate) {
       this.#oldestElicitingUs = nowUs
       this.deadlineUs = nowUs + this.#maxDelayUs
     }
+  }
+
+  /** Whether any of the numbers from `start` on and below `end` is missing; those before the window count as there. */
+  #isBehindGap(start: number, end: number): boolean {
+    const from = Math.max(start, this.#largest - WINDOW_NUMBERS + 1)
+    return from < end && !this.#seen.covers(from, end)
   }
 
   /** Whether a packet must be sent for the acknowledgement's sake. */

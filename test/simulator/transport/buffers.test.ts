@@ -210,6 +210,38 @@ describe('AckTracker', () => {
     expect(acks.take().length).toBe(128)
     expect([acks.register(11, 0), acks.register(5, 0), acks.register(207, 0)]).toEqual([false, false, true])
   })
+
+  test('takes for copies what is 129 numbers or more behind the newest', () => {
+    const acks = new AckTracker(25_000)
+    for (const number of [0, 200]) acks.register(number, 0)
+    expect([acks.register(71, 0), acks.register(72, 0), acks.register(72, 0)]).toEqual([false, true, false])
+  })
+
+  test('remembers a window of numbers, and no more, in whatever order they come', () => {
+    fc.assert(
+      fc.property(fc.array(fc.integer({ min: -160, max: 12 }), { minLength: 1, maxLength: 400 }), (steps) => {
+        const acks = new AckTracker(25_000)
+        const arrived = new Set<number>()
+        let largest = -1
+        for (const step of steps) {
+          const number = Math.max(0, largest + step)
+          const isNew = number > largest - 129 && !arrived.has(number)
+          expect(acks.register(number, 0)).toBe(isNew)
+          if (!isNew) continue
+          arrived.add(number)
+          const before = Math.max(largest, 0)
+          largest = Math.max(largest, number)
+          acks.received(number, true, 0)
+          let missing = 0
+          for (let between = Math.max(before + 1, largest - 128); between < number; between++) {
+            if (!arrived.has(between)) missing++
+          }
+          expect(acks.due).toBe(missing > 0 || number < before)
+          acks.take()
+        }
+      }),
+    )
+  })
 })
 
 describe('SentPackets', () => {

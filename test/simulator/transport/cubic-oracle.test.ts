@@ -2,7 +2,7 @@
  * The controller against a second one, written after noq's (noq-proto 1.4.0, congestion/cubic.rs), through whatever order
  * of events: after each of them the windows must be the same to the byte.
  */
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { Cubic } from '../../../src/simulator/transport/congestion.ts'
 import { RttEstimator } from '../../../src/simulator/transport/rtt.ts'
