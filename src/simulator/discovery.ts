@@ -10,7 +10,7 @@ import type { P2PNodeId } from '../core/node-id.ts'
 import type { WaitOptions } from '../core/stream.ts'
 import type { P2PDiscovery, RegisterOptions } from '../core/system.ts'
 import type { SimHost } from './host.ts'
-import type { NameService } from './network/index.ts'
+import type { NameCallback, NameLookup, NameService } from './network/index.ts'
 
 /** One host's view of its world's name services. */
 export class SimulatorDiscovery implements P2PDiscovery {
@@ -34,12 +34,20 @@ export class SimulatorDiscovery implements P2PDiscovery {
   /** Takes as long as a look-up, and then everybody can find the name. */
   async publish(name: string, address: P2PAddress, options: RegisterOptions = {}): Promise<void> {
     const { names, config } = this.#host.world
+    const ttlSeconds = options.ttlMs === undefined ? undefined : options.ttlMs / 1000
+    if (names.carrier) {
+      const { index } = this.#host
+      await this.#wait(`registering ${name}`, options.signal, (done) =>
+        names.publish(index, name, address, ttlSeconds, done),
+      )
+      return
+    }
     await this.#runtime.sleep(config.discoveryDelayMs, { signal: options.signal })
     if (names.isDown) {
       const text = `the name ${JSON.stringify(name)} could not be registered: the name service does not answer; try later`
       throw P2PError.of('discovery-failed', text, { query: name })
     }
-    names.register(name, address, options.ttlMs === undefined ? undefined : options.ttlMs / 1000)
+    names.register(name, address, ttlSeconds)
   }
 
   #lookup(
@@ -47,16 +55,24 @@ export class SimulatorDiscovery implements P2PDiscovery {
     name: string,
     signal: AbortSignal | undefined,
   ): Promise<P2PAddress | undefined> {
+    return this.#wait(`looking up ${name}`, signal, (done) => names.lookup(this.#host.index, name, done))
+  }
+
+  #wait(
+    what: string,
+    signal: AbortSignal | undefined,
+    begin: (done: NameCallback<P2PAddress>) => NameLookup,
+  ): Promise<P2PAddress | undefined> {
     const host = this.#host
     const runtime = this.#runtime
     return new Promise((resolve, reject) => {
-      const wait = runtime.waits.begin(`looking up ${name}`)
+      const wait = runtime.waits.begin(what)
       const abort = (): void => {
         wait.end()
         lookup.cancel()
-        if (signal) reject(P2PError.aborted(signal, `looking up ${name}`))
+        if (signal) reject(P2PError.aborted(signal, what))
       }
-      const lookup = names.lookup(host.index, name, (error, address) => {
+      const lookup = begin((error, address) => {
         signal?.removeEventListener('abort', abort)
         const answer = (): void => {
           wait.end()

@@ -13,6 +13,8 @@ import type { Bridge } from './bridge.ts'
 import type { SimEndpoint } from './endpoint.ts'
 import { SimHost } from './host.ts'
 import type { HostOptions, HostProgramSource, ProgramState } from './host.ts'
+import { askNameServers, NameServerHost } from './name-server.ts'
+import type { NameClient } from './name-server.ts'
 import { NameService, RandomPartitions, Topology } from './network/index.ts'
 import { checkTopologyFile, hostPlugs } from './network/topology-file.ts'
 import { at, loadLinks, loadNetworks } from './network/topology-load.ts'
@@ -72,6 +74,8 @@ export class SimWorld {
   readonly #byName = new Map<string, SimHost>()
   readonly #nodes = new Map<string, WorldNode>()
   readonly #relays: RelayHost[] = []
+  readonly #nameServers: NameServerHost[] = []
+  readonly #nameClients = new Map<number, NameClient>()
   readonly #connectFailures = new WeakSet<object>()
   #defaultRelay: RelayHost | undefined
   readonly #partitions: RandomPartitions | undefined
@@ -152,6 +156,28 @@ export class SimWorld {
     return relay
   }
 
+  /** @throws P2PError as `addHost` */
+  addNameServer(name: string, options: HostOptions): NameServerHost {
+    const server = new NameServerHost((program) => this.addHost(name, { ...options, kind: 'name-server' }, program))
+    this.#nameServers.push(server)
+    for (const service of [this.names, this.ids]) {
+      service.carrier = (client, question, done) =>
+        askNameServers(this.#nameClient(client), this.#nameServers, question, done)
+    }
+    return server
+  }
+
+  #nameClient(index: number): NameClient {
+    let client = this.#nameClients.get(index)
+    if (!client) {
+      const host = this.#hosts[index] as SimHost
+      const random = this.scheduler.random(`names/${host.name}`)
+      client = { kernel: this.scheduler, network: host.network, random, isOn: () => host.isOn }
+      this.#nameClients.set(index, client)
+    }
+    return client
+  }
+
   /** All relays, in the order they were added. */
   get relays(): readonly RelayHost[] {
     return this.#relays
@@ -175,7 +201,9 @@ export class SimWorld {
         const host =
           entry.kind === 'relay'
             ? this.addRelay(entry.name, options).host
-            : this.addHost(entry.name, options, programs[entry.name])
+            : entry.kind === 'name-server'
+              ? this.addNameServer(entry.name, options).host
+              : this.addHost(entry.name, options, programs[entry.name])
         for (const { name, options: plug } of others) host.addInterface(name.slice(entry.name.length + 1), plug)
       })
     }

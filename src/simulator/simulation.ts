@@ -29,6 +29,7 @@ import type { P2PAddress } from '../core/address.ts'
 import type { TraceFields } from '../core/trace.ts'
 import { Netstat } from './netstat.ts'
 import type { Lan, NameService, Topology, TopologyLanOptions } from './network/index.ts'
+import type { NameServerHost } from './name-server.ts'
 import type { RelayHost, RelayOptions } from './relay-host.ts'
 import { NO_HOST } from './scheduler.ts'
 import { SimWorld } from './sim-world.ts'
@@ -230,6 +231,18 @@ export class Simulation implements AsyncDisposable {
   relay(name: string, options: RelayOptions = {}): RelayHost {
     this.#checkOpen()
     return this.#world.addRelay(name, options)
+  }
+
+  /**
+   * Adds a name server: from then on names and ids are looked up by datagrams to it, which partitions, losses and NATs
+   * meet as any other. Several are asked in turn. Without one, look-ups take `SIMULATOR_DISCOVERY_DELAY_MS`, and nothing
+   * but an outage of the service keeps them from succeeding.
+   *
+   * @throws P2PError as {@link host}
+   */
+  nameServer(name: string, options: HostOptions = {}): NameServerHost {
+    this.#checkOpen()
+    return this.#world.addNameServer(name, options)
   }
 
   /**

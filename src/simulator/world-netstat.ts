@@ -28,6 +28,8 @@ export interface NodeSnapshot {
   /** Where it says that it can be reached. */
   readonly addresses: readonly string[]
   readonly relays: readonly RelayClientSnapshot[]
+  /** Datagrams that its transport's authentication has dropped: bits of them were flipped on the way. */
+  readonly corruptedDatagrams: number
   readonly connections: readonly ConnectionSnapshot[]
 }
 
@@ -62,9 +64,13 @@ export function worldSnapshot(world: SimWorld): WorldSnapshot {
 
 /** The snapshot as tables for people. */
 export function worldTables({ relays, nodes }: WorldSnapshot): readonly TextTable[] {
-  return [relayTable(relays), attachmentTable(relays), nodeRelayTable(nodes), connectionTable(nodes)].filter(
-    ({ rows }) => rows.length > 0,
-  )
+  return [
+    relayTable(relays),
+    attachmentTable(relays),
+    nodeRelayTable(nodes),
+    corruptedTable(nodes),
+    connectionTable(nodes),
+  ].filter(({ rows }) => rows.length > 0)
 }
 
 const NOTHING = { forwardedPackets: 0, droppedPackets: 0, attachments: [] } as const
@@ -74,7 +80,14 @@ function nodeSnapshot({ host, id, endpoint }: WorldNode, nameOf: (id: string) =>
   const connections = endpoint.connections().map((connection) => connectionSnapshot(connection, nameOf))
   const { direct, relays } = endpoint.address()
   return [
-    { host: host.name, id: id.toString(), addresses: [...direct, ...relays], relays: endpoint.relays(), connections },
+    {
+      host: host.name,
+      id: id.toString(),
+      addresses: [...direct, ...relays],
+      relays: endpoint.relays(),
+      corruptedDatagrams: endpoint.corruptedDatagrams,
+      connections,
+    },
   ]
 }
 
@@ -130,6 +143,14 @@ function nodeRelayTable(nodes: readonly NodeSnapshot[]): TextTable {
         failure ?? '',
       ]),
     ),
+  }
+}
+
+function corruptedTable(nodes: readonly NodeSnapshot[]): TextTable {
+  return {
+    title: "dropped by the transport's authentication",
+    head: ['host', 'datagrams'],
+    rows: nodes.filter((node) => node.corruptedDatagrams > 0).map((node) => [node.host, `${node.corruptedDatagrams}`]),
   }
 }
 

@@ -161,6 +161,10 @@ describe('a run that hangs fails with the state of every host', () => {
     const run = sim.run()
     await expect(run).rejects.toThrow(bystander)
     await expect(run).rejects.toThrow(/host culprit failed at 1 ms.*endless loop/)
+    // And with that of the network.
+    await expect(run).rejects.toThrow(
+      /at 1 ms of virtual time\n\npackets: 0 sent[^]*\nhosts\n[^]*\n {2}bystander +198\.18\.0\.1/,
+    )
   })
 
   test('at one instant', async () => {
@@ -170,7 +174,7 @@ describe('a run that hangs fails with the state of every host', () => {
     })
     const run = sim.run()
     await expect(run).rejects.toThrow(bystander)
-    await expect(run).rejects.toThrow(/no longer moves/)
+    await expect(run).rejects.toThrow(/no longer moves[^]*\npackets: 0 sent/)
   })
 
   test('in real time, although virtual time moves', async () => {

@@ -313,7 +313,7 @@ export class Forwarder {
       link.countDrop(Drop.rule)
       return -Drop.rule
     }
-    if (decision.isCorrupted) packet.isCorrupted = true
+    if (decision.isCorrupted) link.corrupt(packet)
     const delayUs = this.#transmit(flight, link)
     for (let i = 0; i < decision.copies; i++) this.#copy(flight, link, decision.delayUs)
     return delayUs < 0 || decision.copies > 0 ? delayUs : delayUs + decision.delayUs

@@ -64,7 +64,14 @@ export {
   resolveLine,
 } from './link-presets.ts'
 export type { Link, LinkSnapshot } from './link.ts'
-export { type NameCallback, type NameLookup, NameService, type NameServiceOptions } from './names.ts'
+export {
+  type NameAnswer,
+  type NameCallback,
+  type NameCarrier,
+  type NameLookup,
+  NameService,
+  type NameServiceOptions,
+} from './names.ts'
 export {
   NAT_BEHAVIOURS,
   type NatBehaviour,

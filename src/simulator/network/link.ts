@@ -39,6 +39,8 @@ export interface LinkSnapshot {
   readonly sentPackets: number
   readonly sentBytes: number
   readonly dropped: DropCounts
+  /** Packets of which bits were flipped: they go on, and whoever they are for drops them. */
+  readonly corruptedPackets: number
   /** What waits for the rate, the packet under way included. */
   readonly queuedBytes: number
   /** How long a packet that enters now waits for its turn, in milliseconds. */
@@ -75,6 +77,7 @@ export class Link {
   #upSinceUs = 0
   #inBadState = false
   #dropped: DropCounter | undefined
+  #corruptedPackets = 0
   #lane: number | undefined
 
   /** @internal */
@@ -202,7 +205,7 @@ export class Link {
     // Lost after the queue: a packet that gets lost on the way has used the rate all the same.
     if (settings.packetLoss !== 0 && this.#isLost(settings.packetLoss)) return this.#drop(Drop.loss)
     const accidents = this.#accidents
-    if (accidents && settings.corruption > 0 && accidents.corrupts(settings.corruption)) packet.isCorrupted = true
+    if (accidents && settings.corruption > 0 && accidents.corrupts(settings.corruption)) this.corrupt(packet)
     if (settings.jitterUs > 0) arrival = Math.max(now, arrival + this.#jitter(settings))
     if (accidents && settings.reordering > 0 && accidents.reorders(settings.reordering)) {
       return arrival + settings.reorderingDelayUs - now
@@ -230,9 +233,16 @@ export class Link {
       sentPackets: this.#sentPackets,
       sentBytes: this.#sentBytes,
       dropped: this.#dropped?.snapshot() ?? {},
+      corruptedPackets: this.#corruptedPackets,
       queuedBytes: Math.ceil(this.#queuedBytes(now)),
       queuedMs: Math.max(0, this.#busyUs - now) / 1000,
     }
+  }
+
+  /** @internal Flips bits of a packet. */
+  corrupt(packet: TransitPacket): void {
+    packet.isCorrupted = true
+    this.#corruptedPackets++
   }
 
   /** @internal Counts a packet that something outside the link dropped on it. */

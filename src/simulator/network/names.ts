@@ -29,10 +29,21 @@ export interface NameLookup {
   cancel(): void
 }
 
-interface NameRecord<Value> {
+/** What a name stands for, and how long that may be cached. */
+export interface NameRecord<Value> {
   readonly value: Value
   readonly ttlUs: number
 }
+
+/** What a service says to a question; `unavailable` when it says nothing. */
+export type NameAnswer<Value> = NameRecord<Value> | 'unknown' | 'unavailable'
+
+/** Carries a question of a client (the index of a host) to the service, and the answer back; `done` is called once. */
+export type NameCarrier<Value> = (
+  client: number,
+  question: () => NameAnswer<Value>,
+  done: (answer: NameAnswer<Value>) => void,
+) => NameLookup
 
 interface CachedName<Value> {
   readonly value: Value
@@ -54,6 +65,8 @@ export class NameService<Value> {
   /** Names as numbers, for the history. */
   readonly #indexes = new Map<string, number>()
   #isDown = false
+  /** How questions get to the service; undefined when they do in any case, after the delay. */
+  carrier: NameCarrier<Value> | undefined
 
   /** @throws P2PError `invalid-configuration` */
   constructor(kernel: Kernel, options: NameServiceOptions = {}) {
@@ -96,7 +109,8 @@ export class NameService<Value> {
   }
 
   /**
-   * Looks a name up: from the client's cache without delay, else from the service as it is when the delay is over.
+   * Looks a name up: from the client's cache without delay, else from the service as it is when the question has got
+   * there, which is when the delay is over.
    *
    * The callback's error is `node-not-found` for an unknown name (which is not cached), `discovery-failed` in an outage.
    *
@@ -117,22 +131,56 @@ export class NameService<Value> {
         callback(undefined, value)
       })
     }
-    return this.#kernel.schedule(this.#delayUs, () => {
-      const record = this.#isDown ? undefined : this.#records.get(key)
-      const outcome = this.#isDown ? 2 : 1
-      audit.record(NetworkKind.nameAnswer, client, this.#indexOf(key), record ? 0 : outcome)
-      this.#trace(client, key, record ? 'found' : this.#isDown ? 'unavailable' : 'unknown')
-      if (record) {
-        this.#store(client, key, record)
-        callback(undefined, record.value)
-      } else if (this.#isDown) {
+    const conclude = (answer: NameAnswer<Value>): void => {
+      const outcome = answer === 'unavailable' ? 2 : answer === 'unknown' ? 1 : 0
+      audit.record(NetworkKind.nameAnswer, client, this.#indexOf(key), outcome)
+      this.#trace(client, key, typeof answer === 'string' ? answer : 'found')
+      if (typeof answer !== 'string') {
+        this.#store(client, key, answer)
+        callback(undefined, answer.value)
+      } else if (answer === 'unavailable') {
         const text = `the name ${JSON.stringify(name)} could not be looked up: the name service does not answer; try later`
         callback(P2PError.of('discovery-failed', text, { query: name }), undefined)
       } else {
         const text = `nobody has registered the name ${JSON.stringify(name)}; check its spelling, or register it first`
         callback(P2PError.of('node-not-found', text, { node: name }), undefined)
       }
+    }
+    return this.#ask(client, () => this.#answer(key), conclude)
+  }
+
+  /**
+   * As {@link register}, by a client: takes as long as a look-up, and fails with `discovery-failed` where that does.
+   *
+   * @throws P2PError `invalid-configuration`
+   */
+  publish(
+    client: number,
+    name: string,
+    value: Value,
+    ttlSeconds: number | undefined,
+    done: NameCallback<Value>,
+  ): NameLookup {
+    keyOf(name)
+    const register = (): NameAnswer<Value> => {
+      if (this.#isDown) return 'unavailable'
+      this.register(name, value, ttlSeconds)
+      return this.#answer(keyOf(name))
+    }
+    return this.#ask(client, register, (answer) => {
+      if (typeof answer !== 'string') return done(undefined, answer.value)
+      const text = `the name ${JSON.stringify(name)} could not be registered: the name service does not answer; try later`
+      return done(P2PError.of('discovery-failed', text, { query: name }), undefined)
     })
+  }
+
+  #answer(key: string): NameAnswer<Value> {
+    return this.#isDown ? 'unavailable' : (this.#records.get(key) ?? 'unknown')
+  }
+
+  #ask(client: number, question: () => NameAnswer<Value>, done: (answer: NameAnswer<Value>) => void): NameLookup {
+    if (this.carrier) return this.carrier(client, question, done)
+    return this.#kernel.schedule(this.#delayUs, () => done(question()))
   }
 
   /** Empties one client's cache, as its restart does, or everybody's. */

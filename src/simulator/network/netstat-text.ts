@@ -88,14 +88,25 @@ function mappingTable(
 
 function linkTable(links: readonly LinkSnapshot[]): TextTable {
   const rows = links
-    .filter(({ isActive, dropped, queuedBytes }) => !isActive || queuedBytes > 0 || Object.keys(dropped).length > 0)
+    .filter(
+      ({ isActive, dropped, queuedBytes, corruptedPackets }) =>
+        !isActive || queuedBytes > 0 || corruptedPackets > 0 || Object.keys(dropped).length > 0,
+    )
     .map((link) => {
       const queue = link.queuedBytes > 0 ? `${link.queuedBytes} B, ${link.queuedMs.toFixed(1)} ms` : '-'
       const state = link.isActive ? 'up' : 'DOWN'
-      return [`${link.from} > ${link.to}`, state, `${link.sentPackets}`, queue, reasons(link.dropped).slice(2) || '-']
+      const dropped = reasons(link.dropped).slice(2) || '-'
+      return [
+        `${link.from} > ${link.to}`,
+        state,
+        `${link.sentPackets}`,
+        queue,
+        dropped,
+        `${link.corruptedPackets || '-'}`,
+      ]
     })
-  const title = `links: ${links.length}, of which wait, have dropped, or are down:`
-  return { title, head: ['link', 'state', 'packets', 'queue', 'dropped'], rows }
+  const title = `links: ${links.length}, of which wait, have dropped or corrupted, or are down:`
+  return { title, head: ['link', 'state', 'packets', 'queue', 'dropped', 'corrupted'], rows }
 }
 
 function partitionTable({ partitions }: NetworkSnapshot): TextTable {

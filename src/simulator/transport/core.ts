@@ -436,7 +436,8 @@ export class ConnectionCore implements RecoveryHost {
 const SWITCH_GAIN_US = 5_000
 const IPV6_ADVANTAGE_US = 3_000
 
-function isBetter(path: Path, than: Path | undefined): boolean {
+/** Whether data should rather take `path` than the one it takes. */
+export function isBetter(path: Path, than: Path | undefined): boolean {
   if (!than || path === than) return !than
   if (path.kind !== than.kind) return path.kind === 'direct'
   return biasedRttUs(path) + SWITCH_GAIN_US <= biasedRttUs(than)

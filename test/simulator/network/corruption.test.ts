@@ -16,4 +16,15 @@ test('what arrives corrupted is counted by the endpoint and taken for lost: ever
   expect(server.endpoint.corruptedDatagrams).toBeGreaterThan(5)
   expect(client.endpoint.corruptedDatagrams).toBeGreaterThan(1)
   expect(world.topology.fabric.dropped).toEqual({})
+  // Each of them is counted on the link that did it, and at the end that it was for.
+  const flipped = (to: string): number =>
+    world.topology.fabric.graph
+      .links()
+      .map((each) => each.snapshot())
+      .filter((each) => each.from === to || each.to === to)
+      .reduce((sum, each) => sum + each.corruptedPackets, 0)
+  const corrupted = server.endpoint.corruptedDatagrams + client.endpoint.corruptedDatagrams
+  // One that was hit on both links is one at its end.
+  expect(flipped('server') + flipped('client')).toBeGreaterThanOrEqual(corrupted)
+  expect(flipped('server') + flipped('client')).toBeLessThan(1.2 * corrupted)
 })

@@ -37,10 +37,10 @@ firewalls
   LAN   proto  inside                  outside                 expires in  lets in
   home  udp    [2001:db8:0:1::1]:7000  [2001:db8:0:1::1]:7000  29.9 s      [2001:db8::1]:7000
 
-links: 8, of which wait, have dropped, or are down:
-  link               state  packets  queue            dropped
-  internet > server  up     2        925 B, 925.0 ms  -
-  tv > home          DOWN   0        -                -
+links: 8, of which wait, have dropped or corrupted, or are down:
+  link               state  packets  queue            dropped  corrupted
+  internet > server  up     2        925 B, 925.0 ms  -        -
+  tv > home          DOWN   0        -                -        -
 
 partitions
   number  from         to

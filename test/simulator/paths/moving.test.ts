@@ -122,6 +122,16 @@ describe('a phone that moves to another network', () => {
     await sim.close()
   })
 
+  test('a server that moves while there is only a direct path is lost: clients do not follow', async () => {
+    const { sim, server, seen } = scene({ phone: () => ({}), relay: 'disabled', seconds: 120 })
+    sim.at('20s', () => server.move({}))
+    await sim.run({ forMs: 200_000 })
+    expect(P2PError.is(seen.failure) && seen.failure.code).toBe('connection-closed')
+    expect(String(seen.failure)).toContain('no sign of life')
+    expect(seen.atMs.at(-1)).toBeLessThan(20_200)
+    await sim.close()
+  })
+
   test('to one that blocks UDP: over the relay, for good', async () => {
     const { sim, phone, seen } = scene({ phone: wifi })
     const lan = sim.lan({ nat: 'udp-blocked', name: 'hotel' })

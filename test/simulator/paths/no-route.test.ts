@@ -137,6 +137,31 @@ describe('the state of the network', () => {
     expect([result.ended, result.netstat]).toEqual(['time', text])
   })
 
+  test('tells what the links have corrupted, and who has dropped it', async () => {
+    await using sim = new Simulation({ seed: 1, config: PERFECT })
+    const bob = sim.host('bob', { link: { corruption: 0.2 } }, async () => {
+      const p2p = await SimulatorP2P.create({ relay: 'disabled' })
+      for await (const connection of await p2p.listen()) await connection.send(await connection.recv())
+    })
+    sim.host('alice', async ({ runtime }) => {
+      const p2p = await SimulatorP2P.create({ relay: 'disabled' })
+      await runtime.sleep(100)
+      const connection = await p2p.connect(bob.id)
+      await connection.send(new Uint8Array(100_000))
+      await connection.recv()
+    })
+    await sim.run({ forMs: 60_000 })
+    const { network, nodes } = sim.netstat()
+    const link = network.links.find(({ to }) => to === 'bob')
+    expect(link?.corruptedPackets).toBeGreaterThan(10)
+    expect(nodes.find(({ host }) => host === 'bob')?.corruptedDatagrams).toBe(link?.corruptedPackets)
+    const text = String(sim.netstat())
+    expect(text).toMatch(new RegExp(`internet > bob .* ${link?.corruptedPackets}\\n`))
+    expect(text).toMatch(
+      new RegExp(`dropped by the transport's authentication\\n.*\\n  bob +${link?.corruptedPackets}\\n`),
+    )
+  })
+
   test('comes with a program that ends because it cannot connect', async () => {
     await using sim = new Simulation({ seed: 1, config: PERFECT })
     sim.host('alice', async () => {
