@@ -19,6 +19,8 @@ const perHost = { unit: 'KiB a host', value: ({ bytesPerHost }) => bytesPerHost 
 const perConnection = { unit: 'KiB a connection', value: ({ bytesPerConnection }) => bytesPerConnection / 1024 }
 const seconds = { unit: 's', value: ({ ms }) => ms / 1000 }
 
+const perSecond = { unit: 'seeds/s', value: ({ ms, seeds }) => (1000 * seeds) / ms }
+
 const row = (name, work, module, workload, args, quick, figures, aim = '') => {
   return { name, work, module, workload, args, quick, figures, aim }
 }
@@ -103,6 +105,21 @@ const ROWS = [
     { bitsPerSecond: 100_000_000, packetLoss: 0.01 },
     { megabytes: 10 },
     [seconds, perPacket],
+  ),
+  ...[
+    ['sweep', 'five hosts, nothing goes wrong', 'no faults', '<= 10 s'],
+    ['sweep-faults', 'five hosts, everything goes wrong', 'all faults', '<= 60 s'],
+  ].map(([name, scenario, work, aim]) =>
+    row(
+      name,
+      `1000 seeds of five hosts, ${work}, all cores`,
+      'sweep',
+      'sweep',
+      { scenario, seeds: 1000 },
+      { seeds: 40 },
+      [seconds, perSecond],
+      aim,
+    ),
   ),
 ]
 /** A figure is measured again until this is used up. */

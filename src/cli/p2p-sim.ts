@@ -116,6 +116,7 @@ async function sweep(module: string, values: Values): Promise<boolean> {
   const progress = new Progress()
   const again = (name: string, seed: bigint | string, seeds: number): string =>
     `npx p2p-sim sweep ${path} --scenario ${quote(name)} --seed ${seed} --seeds ${seeds}`
+  let isGood = true
   const sweeps = await sweepModule(pathToFileURL(resolve(module)).href, {
     scenario: values.scenario,
     seed: values.seed === undefined ? undefined : parseSeed(values.seed, '--seed'),
@@ -132,16 +133,16 @@ async function sweep(module: string, values: Values): Promise<boolean> {
       progress.end()
       process.stdout.write(`${text}\n\n`)
     },
+    onEnd: (one) => {
+      progress.end()
+      const first = one.failed[0]?.seed
+      const command = again(one.name, first ?? one.firstSeed, first === undefined ? one.runs : 1)
+      if (!tellEnd(one, command)) isGood = false
+    },
     command: (name, { replay, seed }) =>
       replay === undefined ? again(name, seed ?? 0n, 1) : `npx p2p-sim replay ${quote(replay)} ${path}`,
   })
-  progress.end()
   if (values.json !== undefined) writeSweeps(values.json, sweeps)
-  let isGood = true
-  for (const one of sweeps) {
-    const first = one.failed[0]?.seed
-    if (!tellEnd(one, again(one.name, first ?? one.firstSeed, first === undefined ? one.runs : 1))) isGood = false
-  }
   return isGood
 }
 

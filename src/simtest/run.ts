@@ -56,6 +56,8 @@ export interface RunScenarioOptions {
 /** Code that runs for so long without a break hangs. */
 const MAX_HANG_MS = 20_000
 const MIN_HANG_MS = 1000
+/** The largest that an application can close with; those above are the library's own, and tell a reader nothing. */
+const MAX_CODE = 4_294_967_295
 /** How often it is looked at whether the scenario still gets anywhere. */
 const LOOK_MS = 500
 
@@ -173,7 +175,7 @@ function tell(sim: SimTest, kind: number, index: number, a: number | undefined, 
       sim.log(`${host} is connected with ${peer()}`)
       break
     case EventKind.connectionClosed:
-      sim.log(`${host} has lost ${peer()}${b === undefined || b === 0 ? '' : ` (code ${b})`}`)
+      sim.log(`${host} has lost ${peer()}${b === undefined || b === 0 || b > MAX_CODE ? '' : ` (code ${b})`}`)
       break
     default:
   }

@@ -43,6 +43,8 @@ export interface SweepModuleOptions {
   readonly onProgress?: ((progress: SweepProgress) => void) | undefined
   /** The report of a failure. */
   readonly onReport?: ((text: string) => void) | undefined
+  /** A scenario's sweep is over. */
+  readonly onEnd?: ((sweep: SweepFile) => void) | undefined
   /** The command that replays, given a file or a seed. */
   readonly command: (scenario: string, what: { readonly replay?: string; readonly seed?: bigint }) => string
 }
@@ -201,6 +203,10 @@ export async function sweepModule(url: string, options: SweepModuleOptions): Pro
   const all = await loadScenarios(url)
   const chosen = options.scenario === undefined ? all : [findScenario(all, options.scenario, url)]
   const sweeps: SweepFile[] = []
-  for (const one of chosen) sweeps.push(await sweepOne(one, url, options))
+  for (const one of chosen) {
+    const sweep = await sweepOne(one, url, options)
+    sweeps.push(sweep)
+    options.onEnd?.(sweep)
+  }
   return sweeps
 }
