@@ -40,9 +40,10 @@ export class Scheduler implements Kernel {
   readonly #ranking: Ranking | undefined
   /** Only where events of one instant are chosen. */
   readonly #ready: ReadyList | undefined
-  /** What runs before all that is in the queue; the next one stands at `#soonNext`. */
-  readonly #soon: (() => void)[] = []
+  /** What runs before all that is in the queue: from `#soonNext` up to `#soonEnd`. Its places are used again. */
+  readonly #soon: ((() => void) | undefined)[] = []
   #soonNext = 0
+  #soonEnd = 0
   readonly #streams = new Map<string, RandomStream>()
   #nowUs = 0
   #eventsRun = 0
@@ -81,7 +82,7 @@ export class Scheduler implements Kernel {
   }
 
   soon(callback: () => void): void {
-    if (this.#driving) this.#soon.push(callback)
+    if (this.#driving) this.#soon[this.#soonEnd++] = callback
     else this.schedule(0, callback)
   }
 
@@ -113,12 +114,12 @@ export class Scheduler implements Kernel {
 
   /** Events that wait. */
   get eventsPending(): number {
-    return this.#queue.size + (this.#ready?.size ?? 0) + this.#soon.length - this.#soonNext
+    return this.#queue.size + (this.#ready?.size ?? 0) + this.#soonEnd - this.#soonNext
   }
 
   /** The time of the next event, `Infinity` when there is none. */
   get earliestUs(): number {
-    if (this.#soon.length > 0 || (this.#ready && this.#ready.size > 0)) return this.#nowUs
+    if (this.#soonEnd > 0 || (this.#ready && this.#ready.size > 0)) return this.#nowUs
     return this.#queue.earliest
   }
 
@@ -172,17 +173,18 @@ export class Scheduler implements Kernel {
   }
 
   #next(): (() => void) | undefined {
-    if (this.#soon.length > 0) return this.#takeSoon()
+    if (this.#soonEnd > 0) return this.#takeSoon()
     if (!this.#ready) return this.#queue.pop()
     while (this.#queue.earliest === this.#nowUs) this.#queue.pop()?.()
     return this.#ready.take()
   }
 
   #takeSoon(): (() => void) | undefined {
-    const callback = this.#soon[this.#soonNext++]
-    if (this.#soonNext === this.#soon.length) {
-      this.#soon.length = 0
+    const callback = this.#soon[this.#soonNext]
+    this.#soon[this.#soonNext++] = undefined
+    if (this.#soonNext === this.#soonEnd) {
       this.#soonNext = 0
+      this.#soonEnd = 0
     }
     return callback
   }
@@ -212,6 +214,7 @@ export class Scheduler implements Kernel {
     this.#ready?.clear()
     this.#soon.length = 0
     this.#soonNext = 0
+    this.#soonEnd = 0
   }
 
   #began(): void {

@@ -28,16 +28,21 @@ type ToldKind = (typeof Told)[keyof typeof Told]
 /** News in the order in which they came: kind, stream and code of each in a row. */
 export class News {
   #entries: number[] = []
+  #length = 0
+  /** Takes the place of `#entries` while those are told. */
+  #spare: number[] = []
   /** What closes and datagrams carry, in their order. */
   #values: (TransportClose | Uint8Array)[] = []
 
   get isEmpty(): boolean {
-    return this.#entries.length === 0
+    return this.#length === 0
   }
 
   /** Keeps one for later. */
   add(kind: ToldKind, streamId = 0, code = 0, value?: TransportClose | Uint8Array): void {
-    this.#entries.push(kind, streamId, code)
+    this.#entries[this.#length++] = kind
+    this.#entries[this.#length++] = streamId
+    this.#entries[this.#length++] = code
     if (value) this.#values.push(value)
   }
 
@@ -45,10 +50,13 @@ export class News {
   tell(sink: TransportSink): void {
     const entries = this.#entries
     const values = this.#values
-    this.#entries = []
+    const length = this.#length
+    this.#entries = this.#spare
+    this.#spare = entries
+    this.#length = 0
     if (values.length > 0) this.#values = []
     let next = 0
-    for (let i = 0; i < entries.length; i += 3) {
+    for (let i = 0; i < length; i += 3) {
       const streamId = entries[i + 1] as number
       const code = entries[i + 2] as number
       switch (entries[i] as ToldKind) {

@@ -14,7 +14,7 @@ interface Segment {
 
 /** Holds segments in order, without overlaps, until they are read. Nothing is copied before that. */
 export class ReceiveBuffer {
-  readonly #segments: Segment[] = []
+  #segments: Segment[] = []
   #readTo = 0
   /** The end of what can be read without a gap. */
   #readyTo = 0
@@ -39,10 +39,12 @@ export class ReceiveBuffer {
     const end = segment.offset + segment.length
     if (end <= this.#readyTo || segment.length === 0) return
     const segments = this.#segments
-    const last = segments.at(-1)
+    const last = segments[segments.length - 1]
     const position = Math.max(segment.offset, this.#readyTo)
     if (!last || position >= last.offset + last.length) {
-      segments.push(part(segment, position, end))
+      // Mostly it is the only one: pushing to an empty array makes room for many.
+      if (last) segments.push(part(segment, position, end))
+      else this.#segments = [part(segment, position, end)]
     } else {
       this.#fillGaps(segment, position, end)
     }

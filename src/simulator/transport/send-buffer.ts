@@ -9,21 +9,49 @@ import { RangeSet } from './range-set.ts'
 
 interface Chunk {
   readonly bytes: Uint8Array
+  /** Where in them it begins. */
+  readonly start: number
   /** The stream offset of its first byte. */
   readonly offset: number
-  /** How many of its bytes are in use; the rest is room for small writes that follow. */
+  /** How many of its bytes are in use. */
   length: number
+  /** Up to how many there may be: room for small writes that follow. */
+  readonly capacity: number
+}
+
+const NO_BYTES = new Uint8Array(0)
+
+/** An array costs more than the few bytes of a small write, so that those of a connection share one. */
+const SLAB_BYTES = 1_024
+/** Writes up to this size go there. */
+const SLAB_SHARE_BYTES = 256
+
+/** Memory for the small writes of one connection. What was handed out is never written to again. */
+export class Slab {
+  bytes: Uint8Array = NO_BYTES
+  used = 0
+
+  /** Copies `length` bytes from `start` on; they are in `bytes`, up to `used`. */
+  copy(source: Uint8Array, start: number, length: number): void {
+    if (this.bytes.length - this.used < length) {
+      this.bytes = new Uint8Array(SLAB_BYTES)
+      this.used = 0
+    }
+    // For so few a loop is faster than making a view of them.
+    for (let i = 0; i < length; i++) this.bytes[this.used + i] = source[start + i] as number
+    this.used += length
+  }
 }
 
 /** Room made for further small writes when one meets bytes that are still waiting. */
 const COMBINE_BYTES = 4_096
 /** Writes up to this size are put together. */
 const SMALL_BYTES = 1_452
-const NO_BYTES = new Uint8Array(0)
 
 /** Keeps what was written, hands it out in frames, and again what was lost. */
 export class SendBuffer {
-  readonly #chunks: Chunk[] = []
+  #chunks: Chunk[] = []
+  readonly #slab: Slab
   /** The chunk that holds the next unsent byte, most likely. */
   #cursor = 0
   /** Everything below is acknowledged and gone. */
@@ -32,6 +60,11 @@ export class SendBuffer {
   #end = 0
   #acked: RangeSet | undefined
   #lost: RangeSet | undefined
+
+  /** @param slab that of the connection */
+  constructor(slab: Slab = new Slab()) {
+    this.#slab = slab
+  }
 
   /** The offset behind the last byte written. */
   get end(): number {
@@ -56,18 +89,37 @@ export class SendBuffer {
   /** Copies `length` bytes from `start` on. */
   write(bytes: Uint8Array, start: number, length: number): void {
     if (length === 0) return
-    const last = this.#chunks.at(-1)
-    if (last && length <= SMALL_BYTES && last.length + length <= last.bytes.length) {
+    const last = this.#chunks[this.#chunks.length - 1]
+    const slab = this.#slab
+    if (last && last.length + length <= last.capacity) {
       last.bytes.set(bytes.subarray(start, start + length), last.length)
+      last.length += length
+    } else if (last && last.bytes === slab.bytes && last.start + last.length === slab.used && this.#fits(length)) {
+      slab.copy(bytes, start, length)
       last.length += length
     } else if (last && length <= SMALL_BYTES && this.#sentTo < this.#end) {
       const room = new Uint8Array(COMBINE_BYTES)
       room.set(bytes.subarray(start, start + length))
-      this.#chunks.push({ bytes: room, offset: this.#end, length })
+      this.#push(room, 0, length, COMBINE_BYTES)
+    } else if (length <= SLAB_SHARE_BYTES) {
+      slab.copy(bytes, start, length)
+      this.#push(slab.bytes, slab.used - length, length, 0)
     } else {
-      this.#chunks.push({ bytes: bytes.slice(start, start + length), offset: this.#end, length })
+      this.#push(bytes.slice(start, start + length), 0, length, 0)
     }
     this.#end += length
+  }
+
+  /** Whether a small write has room behind the last one. */
+  #fits(length: number): boolean {
+    return length <= SLAB_SHARE_BYTES && this.#slab.used + length <= SLAB_BYTES
+  }
+
+  #push(bytes: Uint8Array, start: number, length: number, capacity: number): void {
+    const chunk: Chunk = { bytes, start, offset: this.#end, length, capacity }
+    // Mostly it is the only one: pushing to an empty array makes room for many.
+    if (this.#chunks.length === 0) this.#chunks = [chunk]
+    else this.#chunks.push(chunk)
   }
 
   /**
@@ -95,7 +147,7 @@ export class SendBuffer {
     const chunk = this.#find(offset)
     const start = offset - chunk.offset
     if (start + length <= chunk.length) {
-      return new StreamFrame(streamId, offset, length, fin, chunk.bytes, start, sizeBytes)
+      return new StreamFrame(streamId, offset, length, fin, chunk.bytes, chunk.start + start, sizeBytes)
     }
     return new StreamFrame(streamId, offset, length, fin, this.#join(offset, length), 0, sizeBytes)
   }
@@ -173,7 +225,8 @@ export class SendBuffer {
     while (filled < length) {
       const chunk = this.#find(offset + filled)
       const start = offset + filled - chunk.offset
-      const part = chunk.bytes.subarray(start, Math.min(chunk.length, start + length - filled))
+      const end = Math.min(chunk.length, start + length - filled)
+      const part = chunk.bytes.subarray(chunk.start + start, chunk.start + end)
       joined.set(part, filled)
       filled += part.length
     }

@@ -6,14 +6,14 @@
 import { ReceiveWindow, SendCredit } from './flow-control.ts'
 import type { StreamFrame } from './frames.ts'
 import { ReceiveBuffer } from './receive-buffer.ts'
-import { SendBuffer } from './send-buffer.ts'
+import { SendBuffer, Slab } from './send-buffer.ts'
 
 const UNKNOWN = -1
 
 /** What this side sends. */
 export class SendHalf {
   readonly streamId: number
-  readonly buffer: SendBuffer = new SendBuffer()
+  readonly buffer: SendBuffer
   readonly credit: SendCredit
   /** `finish` was called. */
   closed = false
@@ -26,13 +26,16 @@ export class SendHalf {
   stopCode: number | undefined
   /** In the queue of those with something to send. */
   queued = false
+  /** The next one there. */
+  nextQueued: SendHalf | undefined
   /** A write was cut short; the writer is to be told when there is room. */
   blocked = false
   /** In the list of those that wait for the connection's limits. */
   waitsForConnection = false
 
-  constructor(streamId: number, limit: number) {
+  constructor(streamId: number, limit: number, slab: Slab = new Slab()) {
     this.streamId = streamId
+    this.buffer = new SendBuffer(slab)
     this.credit = new SendCredit(limit)
   }
 

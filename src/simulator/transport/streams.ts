@@ -9,6 +9,7 @@ import { ReceiveWindow, SendCredit } from './flow-control.ts'
 import { TransportErrorCode } from './frames.ts'
 import type { ControlFrame, StreamFrame } from './frames.ts'
 import type { TransportParameters } from './handshake.ts'
+import { Slab } from './send-buffer.ts'
 import { ReceiveHalf, SendHalf } from './stream.ts'
 import { StreamControls } from './stream-controls.ts'
 import type { StreamCounts, StreamKindIndex } from './stream-controls.ts'
@@ -59,10 +60,11 @@ export class Streams implements StreamCounts {
   #peerStreamWindow = 0
   readonly #credit = new SendCredit(0)
   readonly #window: ReceiveWindow
+  readonly #slab = new Slab()
   #unackedBytes = 0
-  /** Those with something to send; the next one stands at `#turn`. */
-  readonly #queue: SendHalf[] = []
-  #turn = 0
+  /** Those with something to send, linked in the order of their turns. */
+  #firstQueued: SendHalf | undefined
+  #lastQueued: SendHalf | undefined
   #waiting: SendHalf[] = []
   readonly #controls: StreamControls
 
@@ -96,7 +98,7 @@ export class Streams implements StreamCounts {
     if (index >= this.#mayOpen[kind]) return undefined
     this.#opened[kind] = index + 1
     const streamId = index * 4 + kind * 2 + this.#ownBit
-    this.#sends.set(streamId, new SendHalf(streamId, this.#peerStreamWindow))
+    this.#sends.set(streamId, new SendHalf(streamId, this.#peerStreamWindow, this.#slab))
     if (bidi) {
       const half = new ReceiveHalf(streamId, this.#config.streamWindowBytes)
       half.announced = true
@@ -182,14 +184,10 @@ export class Streams implements StreamCounts {
 
   /** Whether STREAM frames wait to be sent. */
   get hasData(): boolean {
-    while (this.#turn < this.#queue.length) {
-      const half = this.#queue[this.#turn] as SendHalf
+    for (let half = this.#firstQueued; half; half = this.#firstQueued) {
       if (half.hasPending) return true
-      half.queued = false
-      this.#turn++
+      this.#dequeue(half)
     }
-    this.#queue.length = 0
-    this.#turn = 0
     return false
   }
 
@@ -204,19 +202,15 @@ export class Streams implements StreamCounts {
     let last: StreamFrame | undefined
     let left = budgetBytes
     while (left > STREAM_FRAME_BOUND && this.hasData) {
-      const half = this.#queue[this.#turn++] as SendHalf
+      const half = this.#firstQueued as SendHalf
+      this.#dequeue(half)
       const frame = half.buffer.nextFrame(half.streamId, left, half.closed)
       if (frame.fin) half.finPending = false
       left -= frame.sizeBytes
       if (last) last.next = frame
       else first = frame
       last = frame
-      if (half.hasPending) this.#queue.push(half)
-      else half.queued = false
-      if (this.#turn > 64 && this.#turn * 2 > this.#queue.length) {
-        this.#queue.splice(0, this.#turn)
-        this.#turn = 0
-      }
+      if (half.hasPending) this.#enqueue(half)
     }
     return first
   }
@@ -361,7 +355,17 @@ export class Streams implements StreamCounts {
   #enqueue(half: SendHalf): void {
     if (half.queued) return
     half.queued = true
-    this.#queue.push(half)
+    if (this.#lastQueued) this.#lastQueued.nextQueued = half
+    else this.#firstQueued = half
+    this.#lastQueued = half
+  }
+
+  /** Takes out the first one. */
+  #dequeue(first: SendHalf): void {
+    first.queued = false
+    this.#firstQueued = first.nextQueued
+    if (!first.nextQueued) this.#lastQueued = undefined
+    first.nextQueued = undefined
   }
 
   #checkConnectionWindow(): void {
@@ -415,7 +419,7 @@ export class Streams implements StreamCounts {
     for (let i = this.#peerOpened[kind]; i <= index; i++) {
       const id = i * 4 + kind * 2 + (1 - this.#ownBit)
       this.#receives.set(id, new ReceiveHalf(id, this.#config.streamWindowBytes))
-      if (kind === BIDI) this.#sends.set(id, new SendHalf(id, this.#peerStreamWindow))
+      if (kind === BIDI) this.#sends.set(id, new SendHalf(id, this.#peerStreamWindow, this.#slab))
     }
     this.#peerOpened[kind] = index + 1
     return 0

@@ -194,7 +194,7 @@ export class Transmitter {
     const overheadBytes = packetOverheadBytes(kind, space.nextNumber + 1, space.largestAcked)
     let left = limitBytes - overheadBytes
     const draft = this.#controls
-    draft.length = 0
+    if (draft.length > 0) draft.length = 0
     // Mostly there are none of them.
     if (kind === DATA && path === core.selected && core.controls.length > 0) left = this.#putControls(draft, left)
     if (space.pingPending) {

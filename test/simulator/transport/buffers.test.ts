@@ -8,7 +8,7 @@ import { SentPacket, SentPackets } from '../../../src/simulator/transport/packet
 import { PacketBody } from '../../../src/simulator/transport/packet.ts'
 import { RangeSet } from '../../../src/simulator/transport/range-set.ts'
 import { ReceiveBuffer } from '../../../src/simulator/transport/receive-buffer.ts'
-import { SendBuffer } from '../../../src/simulator/transport/send-buffer.ts'
+import { SendBuffer, Slab } from '../../../src/simulator/transport/send-buffer.ts'
 import { pattern } from './pair.ts'
 
 const numbers = (set: RangeSet): number[] => {
@@ -266,5 +266,31 @@ describe('SentPackets', () => {
       }),
       { numRuns: 50 },
     )
+  })
+})
+
+describe('buffers that share a slab', () => {
+  test('hand out what was written to each, and never change it again', () => {
+    const slab = new Slab()
+    const buffers = [new SendBuffer(slab), new SendBuffer(slab)]
+    const written: number[][] = [[], []]
+    const frames: { readonly of: number; readonly frame: ReturnType<SendBuffer['nextFrame']> }[] = []
+    for (let i = 0; i < 400; i++) {
+      const of = (i * 7) % 3 === 0 ? 0 : 1
+      const buffer = buffers[of] as SendBuffer
+      const bytes = Uint8Array.from({ length: 1 + ((i * 37) % 300) }, (_, at) => (i + at) % 251)
+      buffer.write(bytes, 0, bytes.length)
+      written[of]?.push(...bytes)
+      bytes.fill(255)
+      if (i % 4 === 3) for (; buffer.hasPending;) frames.push({ of, frame: buffer.nextFrame(of, 1_000, false) })
+      if (i % 40 === 39) buffer.acknowledge(0, 1_000)
+    }
+    for (const [of, buffer] of buffers.entries()) {
+      for (; buffer.hasPending;) frames.push({ of, frame: buffer.nextFrame(of, 1_000, false) })
+    }
+    const read: number[][] = [[], []]
+    for (const { of, frame } of frames)
+      read[of]?.push(...frame.source.subarray(frame.start, frame.start + frame.length))
+    expect(read).toEqual(written)
   })
 })
