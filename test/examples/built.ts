@@ -24,10 +24,14 @@ function newestIn(folder: string): number {
   return Math.max(...files.map((file) => statSync(join(folder, file)).mtimeMs))
 }
 
+/** One line of warning, and Node's hint, where the native door of iroh is not built. */
+const OFFICIAL_BINDING = /^\(node:\d+\) \[P2P_OFFICIAL_BINDING\] Warning: .*\n\(Use `node --trace-warnings .*\n/gm
+
 /** How a program ended. */
 export interface Ended {
   readonly code: number | null
   readonly stdout: Buffer
+  /** Without the warning that the native door of iroh is missing, as it is on most machines. */
   readonly stderr: string
 }
 
@@ -54,7 +58,7 @@ export class Program {
     })
     this.ended = new Promise((resolve) => {
       this.process.once('close', (code) => {
-        resolve({ code, stdout: Buffer.concat(this.#stdout), stderr: this.#stderr })
+        resolve({ code, stdout: Buffer.concat(this.#stdout), stderr: this.#stderr.replaceAll(OFFICIAL_BINDING, '') })
         this.#said?.()
       })
     })
