@@ -10,6 +10,7 @@ const SUITES = [
   { name: 'simulator', file: './simulator.mjs', flags: ['--expose-gc'] },
   { name: 'trace', file: './trace.mjs', flags: ['--expose-gc'] },
   { name: 'iroh', file: './iroh.mjs', flags: ['--conditions=iroh', '--expose-gc'] },
+  { name: 'relay', file: './relay.mjs', flags: ['--expose-gc'] },
   { name: 'doors', file: './doors.mjs', flags: ['--conditions=iroh', '--expose-gc'] },
 ]
 const USAGE = new URL('./lib/usage.mjs', import.meta.url).href

@@ -1,12 +1,14 @@
 /** Real iroh endpoints, through every door that is here. What they ask of a relay is theirs to decide. */
+import { randomBytes } from 'node:crypto'
 import * as iroh from '@number0/iroh'
 import { afterEach, describe, expect, onTestFinished, test } from 'vitest'
 import { P2PAddress } from '../../src/core/address.ts'
-import { testNodeId } from '../../src/core/keys.ts'
+import { testNodeId, testSigningKey } from '../../src/core/keys.ts'
 import type { IrohEndpoint } from '../../src/iroh/binding.ts'
+import { IrohP2P } from '../../src/iroh/index.ts'
 import { RelayServer } from '../../src/relay/index.ts'
 import type { RelayOptions } from '../../src/relay/index.ts'
-import { DOORS } from '../iroh/doors.ts'
+import { DOORS, NATIVE_DOOR } from '../iroh/doors.ts'
 import { ALPN, incoming, openEndpoint, useDoor } from '../iroh/endpoints.ts'
 import { bytesOf } from '../iroh/raw-binding.ts'
 import { TestClient } from './client.ts'
@@ -75,6 +77,29 @@ describe.each(DOORS)('the $name door', (door) => {
     await other.settle()
     expect(second.metrics()).toMatchObject({ packetsSent: 1, packetsUnknown: 0 })
   })
+})
+
+test.runIf(NATIVE_DOOR.here)('1 MiB between two who have no way to each other but the relay', async () => {
+  const relay = await start()
+  // One speaks IPv4 alone, the other IPv6 alone.
+  const endpoints = ['127.0.0.1:0', '[::1]:0'].map(async (bind, i) => {
+    const settings = { secretKey: testSigningKey(i === 0 ? 'a' : 'b'), bind: [bind], relay: [relay.url] }
+    const node = await IrohP2P.create({ ...settings, binding: 'native' })
+    open.push({ close: () => node.close() })
+    return node
+  })
+  const [a, b] = (await Promise.all(endpoints)) as [IrohP2P, IrohP2P]
+  const listener = await b.listen('')
+  const to = new P2PAddress(testNodeId('b'), [], [relay.url])
+  const [client, server] = await Promise.all([a.connect(to), listener.accept()])
+  const payload = randomBytes(1_048_576)
+  await client.send(payload)
+  expect(Buffer.from((await server.recv()) ?? []).equals(payload)).toBe(true)
+  expect(client.paths().map(({ kind }) => kind)).toEqual(['relay'])
+  const { bytesSent, packetsOverflowed, protocolErrors } = relay.metrics()
+  expect(bytesSent).toBeGreaterThan(payload.length)
+  expect({ packetsOverflowed, protocolErrors }).toEqual({ packetsOverflowed: 0, protocolErrors: 0 })
+  client.close()
 })
 
 test('an endpoint with a token', async () => {

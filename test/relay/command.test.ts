@@ -1,0 +1,125 @@
+/** https, a certificate that is renewed, and the command `p2p-relay`. Needs `npm run build`, and openssl for a certificate. */
+import { execFileSync, spawn } from 'node:child_process'
+import type { ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { connect } from 'node:tls'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { testNodeId } from '../../src/core/keys.ts'
+import { RelayServer } from '../../src/relay/index.ts'
+import { TestClient } from './client.ts'
+
+const COMMAND = fileURLToPath(new URL('../../dist/cli/p2p-relay.js', import.meta.url))
+const folder = mkdtempSync(join(tmpdir(), 'p2p-relay-'))
+const file = (name: string): string => join(folder, name)
+const children: ChildProcess[] = []
+
+/** A certificate of its own for localhost, and its key, in `NAME.crt` and `NAME.key`. */
+function makeCertificate(name: string): { readonly cert: string; readonly key: string } {
+  const subject = ['-subj', `/CN=${name}`, '-addext', 'subjectAltName=DNS:localhost,IP:127.0.0.1']
+  const curve = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2']
+  const out = ['-keyout', file(`${name}.key`), '-out', file(`${name}.crt`)]
+  execFileSync('openssl', ['req', '-x509', ...curve, ...subject, ...out], { stdio: 'ignore' })
+  return { cert: readFileSync(file(`${name}.crt`), 'utf8'), key: readFileSync(file(`${name}.key`), 'utf8') }
+}
+
+async function subjectAt(port: number): Promise<unknown> {
+  const socket = connect({ port, host: '127.0.0.1', rejectUnauthorized: false })
+  await once(socket, 'secureConnect')
+  const subject = socket.getPeerCertificate().subject.CN
+  socket.destroy()
+  return subject
+}
+
+function run(...args: string[]): { readonly child: ChildProcess; readonly line: Promise<string> } {
+  const child = spawn(process.execPath, [COMMAND, ...args], { stdio: ['ignore', 'pipe', 'pipe'] })
+  children.push(child)
+  const line = new Promise<string>((resolve) => {
+    child.stdout.once('data', (data: Buffer) => resolve(data.toString().trim()))
+    child.stderr.once('data', (data: Buffer) => resolve(data.toString().trim()))
+  })
+  return { child, line }
+}
+
+let first: ReturnType<typeof makeCertificate>
+let second: ReturnType<typeof makeCertificate>
+
+beforeAll(() => {
+  first = makeCertificate('first')
+  second = makeCertificate('second')
+})
+afterEach(() => {
+  for (const child of children.splice(0)) child.kill('SIGKILL')
+})
+afterAll(() => rmSync(folder, { recursive: true }))
+
+describe('https', () => {
+  test('serves clients, and a renewed certificate to those who come later', async () => {
+    const relay = await RelayServer.start({ host: '127.0.0.1', port: 0, tls: first })
+    expect(relay.url).toBe(`https://127.0.0.1:${relay.port}`)
+    const a = await TestClient.connect(relay.url, 'a', { ca: first.cert })
+    relay.setCertificate(second)
+    expect(await subjectAt(relay.port)).toBe('second')
+    expect(() => relay.setCertificate({ cert: first.cert, key: second.key })).toThrow(/certificate/)
+    expect(await subjectAt(relay.port)).toBe('second')
+    const b = await TestClient.connect(relay.url, 'b', { ca: second.cert })
+    b.send(4, a.idBytes, 0, 'hello')
+    expect((await a.next())?.subarray(34).toString()).toBe('hello')
+    await relay.close({ graceMs: 50 })
+    expect(relay.metrics().connections).toBe(0)
+  })
+
+  test('is not spoken by a relay without a certificate', async () => {
+    const relay = await RelayServer.start({ host: '127.0.0.1', port: 0 })
+    expect(() => relay.setCertificate(first)).toThrow(/without tls/)
+    await expect(subjectAt(relay.port)).rejects.toThrow(/wrong version|packet length|disconnected|ECONNRESET|hang up/i)
+    await relay.close({ graceMs: 50 })
+  })
+
+  test('a certificate and the key of another', async () => {
+    const tls = { cert: first.cert, key: second.key }
+    const started = RelayServer.start({ host: '127.0.0.1', port: 0, tls })
+    await expect(started).rejects.toMatchObject({ code: 'invalid-configuration', setting: 'tls' })
+  })
+})
+
+describe('the command', () => {
+  test('serves, takes a new certificate, and ends when told to', async () => {
+    writeFileSync(file('cert.pem'), first.cert)
+    writeFileSync(file('key.pem'), first.key)
+    writeFileSync(file('tokens'), '\nsecret\n\n')
+    const address = ['--host', '127.0.0.1', '--port', '0', '--cert', file('cert.pem'), '--key', file('key.pem')]
+    const rules = ['--tokens', file('tokens'), '--deny', testNodeId('mallory').toString(), '--rate', '1000000']
+    const { child, line } = run(...address, ...rules)
+    const url = (await line).replace('relay on ', '')
+    const port = Number(new URL(url).port)
+    const query = '?token=secret'
+    const client = await TestClient.connect(url, 'a', { ca: first.cert, query })
+    expect((await (await TestClient.greet(url, 'mallory', { ca: first.cert, query })).next())?.[0]).toBe(3)
+    expect((await (await TestClient.greet(url, 'b', { ca: first.cert })).next())?.[0]).toBe(3)
+    writeFileSync(file('cert.pem'), second.cert)
+    writeFileSync(file('key.pem'), second.key)
+    child.kill('SIGHUP')
+    await expect.poll(() => subjectAt(port)).toBe('second')
+    const exit = once(child, 'exit')
+    child.kill('SIGTERM')
+    expect((await client.next())?.[0]).toBe(12)
+    expect(await exit).toEqual([0, null])
+  })
+
+  test.each([
+    [['--port', 'x'], /--port must be a whole number/, 2],
+    [['--nonsense'], /nonsense/, 2],
+    [['--cert', 'x'], /--cert and --key/, 2],
+    [['--port', '0', '--cert', '/none', '--key', '/none'], /--cert: \/none cannot be read/, 1],
+    [['--port', '0', '--allow', 'alice'], /no node id/, 1],
+  ])('%j', async (args, message, code) => {
+    const { child, line } = run(...args)
+    const exit = once(child, 'exit')
+    expect(await line).toMatch(message)
+    expect(await exit).toEqual([code, null])
+  })
+})
