@@ -12,7 +12,7 @@ import { Bucket } from './bucket.ts'
 import { encodeFrame, encodeStatus, examine, FRAME, STATUS } from './frames.ts'
 import type { RelayVersion } from './frames.ts'
 import type { RelayCounters } from './metrics.ts'
-import type { RelaySettings } from './options.ts'
+import type { RelaySettings } from './settings.ts'
 
 /** Frames that are no packets, waiting for one client; they are a few bytes each, and a client that floods us loses them. */
 const MAX_CONTROL_FRAMES = 64

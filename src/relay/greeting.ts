@@ -11,7 +11,7 @@ import { encodeDenied, encodeFrame, FRAME } from './frames.ts'
 import { CHALLENGE_BYTES, tokenOf, verifyAuth } from './handshake.ts'
 import type { DeriveKey } from './handshake.ts'
 import type { RelayCounters } from './metrics.ts'
-import type { RelaySettings } from './options.ts'
+import type { RelaySettings } from './settings.ts'
 
 const POLICY_VIOLATION = 1008
 

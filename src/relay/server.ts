@@ -24,8 +24,9 @@ import type { RelayPackages } from './handshake.ts'
 import { answer } from './http.ts'
 import { newCounters } from './metrics.ts'
 import type { RelayMetrics } from './metrics.ts'
-import { resolveRelayOptions } from './options.ts'
-import type { RelayOptions, RelaySettings } from './options.ts'
+import type { RelayOptions } from './options.ts'
+import { resolveRelayOptions } from './settings.ts'
+import type { RelaySettings } from './settings.ts'
 
 /** How often pings and time-outs are looked after. They are late by up to this. */
 const TICK_MS = 250

@@ -1,0 +1,104 @@
+/**
+ * The options of a relay, checked. Apart from them, so that their types need neither Node's nor those of `ws`.
+ *
+ * @module
+ */
+import { checkOptions, invalidConfiguration } from '../core/config.ts'
+import { P2PError } from '../core/errors.ts'
+import { NodeId } from '../core/node-id.ts'
+import type { Runtime } from '../core/runtime.ts'
+import { realRuntime } from '../runtime/index.ts'
+import { Tokens } from './handshake.ts'
+import { DEFAULT_RELAY_LIMITS } from './options.ts'
+import type {
+  RelayAccess,
+  RelayAccessCallback,
+  RelayIds,
+  RelayLimits,
+  RelayOptions,
+  RelayRateLimit,
+} from './options.ts'
+
+/** The same, checked. */
+export interface RelaySettings {
+  readonly port: number
+  readonly host: string | undefined
+  readonly tls: { readonly cert: Buffer; readonly key: Buffer } | undefined
+  readonly access: RelayAccessCallback
+  readonly tokens: Tokens | undefined
+  readonly rateLimit: Required<RelayRateLimit> | undefined
+  readonly limits: RelayLimits
+  readonly metrics: boolean
+  readonly runtime: Runtime
+}
+
+const OPTIONS = ['port', 'host', 'tls', 'access', 'tokens', 'rateLimit', 'limits', 'metrics', 'runtime']
+
+function positive(name: string, value: unknown): number {
+  if (typeof value === 'number' && Number.isSafeInteger(value) && value > 0) return value
+  throw invalidConfiguration(name, value, 'must be a whole number above 0')
+}
+
+function resolveRelayLimits(given: Partial<RelayLimits> = {}): RelayLimits {
+  checkOptions('limits', given, Object.keys(DEFAULT_RELAY_LIMITS))
+  const limits: Record<string, number> = { ...DEFAULT_RELAY_LIMITS }
+  for (const [name, value] of Object.entries(given)) {
+    if (value !== undefined) limits[name] = positive(`limits.${name}`, value)
+  }
+  return limits as unknown as RelayLimits
+}
+
+/** Reads ids, so that a list with a misspelt one fails at the start and not by letting the wrong one in. */
+function idSet(ids: RelayIds): ReadonlySet<string> {
+  return new Set([...ids].map((id) => (typeof id === 'string' ? NodeId.parse(id) : id).toString()))
+}
+
+function resolveAccess(access: RelayAccess | undefined): RelayAccessCallback {
+  if (access === undefined) return () => true
+  if (typeof access === 'function') return access
+  checkOptions('access', access, ['allow', 'deny'])
+  const allow = access.allow && idSet(access.allow)
+  const deny = idSet(access.deny ?? [])
+  return ({ id }) => !deny.has(id.toString()) && (!allow || allow.has(id.toString()))
+}
+
+function resolveTokens(tokens: Iterable<string> | undefined): Tokens | undefined {
+  if (tokens === undefined) return undefined
+  const list = typeof tokens === 'string' ? [] : [...tokens]
+  if (list.length === 0 || list.some((token) => typeof token !== 'string' || token === '')) {
+    // The values stay out of the message: they are secrets.
+    throw invalidConfiguration('tokens', '…', 'must be a list of texts, at least one, none empty')
+  }
+  return new Tokens(list)
+}
+
+/**
+ * Checks `options`.
+ *
+ * @throws P2PError `invalid-configuration`, `invalid-node-id`
+ */
+export function resolveRelayOptions(options: RelayOptions): RelaySettings {
+  checkOptions('a relay', options, OPTIONS)
+  const { port, host, tls, rateLimit, metrics = false, runtime = realRuntime() } = options
+  if (!Number.isInteger(port) || port < 0 || port > 65_535) {
+    throw invalidConfiguration('port', port, 'must be a whole number from 0 to 65535')
+  }
+  if (rateLimit) checkOptions('rateLimit', rateLimit, ['bytesPerSecond', 'burstBytes'])
+  if (tls && !(tls.cert?.length > 0 && tls.key?.length > 0)) {
+    throw P2PError.of('invalid-configuration', 'tls needs both cert and key, in PEM', { setting: 'tls', value: '…' })
+  }
+  return {
+    port,
+    host,
+    tls: tls && { cert: Buffer.from(tls.cert), key: Buffer.from(tls.key) },
+    access: resolveAccess(options.access),
+    tokens: resolveTokens(options.tokens),
+    rateLimit: rateLimit && {
+      bytesPerSecond: positive('rateLimit.bytesPerSecond', rateLimit.bytesPerSecond),
+      burstBytes: positive('rateLimit.burstBytes', rateLimit.burstBytes ?? rateLimit.bytesPerSecond),
+    },
+    limits: resolveRelayLimits(options.limits),
+    metrics,
+    runtime,
+  }
+}
