@@ -1,10 +1,10 @@
 #!/usr/bin/env node
 // Usage: start.mjs [ARGUMENTS]
 // Starts the music example on the network that its arguments ask for, which is decided when a program starts: iroh for
-// serve, play and --backend iroh, else the simulator. Signals and the exit code are passed on.
-import { spawn } from 'node:child_process'
+// serve, play and --backend iroh, else the simulator.
 import { existsSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
+import { launch } from './launch.mjs'
 
 const main = fileURLToPath(new URL('../build/examples/music/main.js', import.meta.url))
 if (!existsSync(main)) {
@@ -17,15 +17,4 @@ const flag = args.findLast((arg) => arg.startsWith('--backend='))?.slice('--back
 const backend = flag ?? args[args.lastIndexOf('--backend') + 1 || args.length]
 const iroh = backend === 'iroh' || (backend === undefined && (args[0] === 'serve' || args[0] === 'play'))
 
-const child = spawn(process.execPath, [...(iroh ? ['--conditions=iroh'] : []), main, ...args], { stdio: 'inherit' })
-const signals = ['SIGINT', 'SIGTERM', 'SIGHUP']
-for (const signal of signals) process.on(signal, () => child.kill(signal))
-child.on('error', (error) => {
-  console.error(`error: cannot start node: ${error.message}`)
-  process.exit(1)
-})
-child.on('exit', (code, signal) => {
-  if (signal === null) process.exit(code ?? 1)
-  for (const name of signals) process.removeAllListeners(name)
-  process.kill(process.pid, signal)
-})
+launch(main, args, { iroh })
