@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { BASE32, decodeBase32, encodeBase32 } from './encoding.ts'
+import { BASE32, concatBytes, decodeBase32, encodeBase32 } from './encoding.ts'
 import { P2PError } from './errors.ts'
 import { NodeId } from './node-id.ts'
 
@@ -157,23 +157,13 @@ export class P2PAddress {
       const { bytes, port } = parseSocketAddress(address) ?? { bytes: new Uint8Array(4), port: 0 }
       parts.push(Uint8Array.of(1, bytes.length === 4 ? 0 : 1), bytes, varint(port))
     }
-    return PREFIX + encodeBase32(concat(parts), BASE32)
+    return PREFIX + encodeBase32(concatBytes(parts), BASE32)
   }
 
   /** The ticket. */
   toString(): string {
     return this.toTicket()
   }
-}
-
-function concat(parts: readonly Uint8Array[]): Uint8Array {
-  const bytes = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0))
-  let offset = 0
-  for (const part of parts) {
-    bytes.set(part, offset)
-    offset += part.length
-  }
-  return bytes
 }
 
 /** LEB128, as postcard writes integers (the tickets' serialisation), not QUIC's variable-length integers. */

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { concatBytes } from '../core/encoding.ts'
 import { P2PError } from '../core/errors.ts'
 import type { TraceHeader } from '../core/trace.ts'
 import type { TraceExporter, WriteOutput } from './exporter.ts'
@@ -91,7 +92,7 @@ export async function* exportTrace(
   function* ready(): Generator<Uint8Array> {
     const pieces = output
     output = []
-    if (pieces.length > 0) yield joined(pieces)
+    if (pieces.length > 0) yield concatBytes(pieces)
   }
   for await (const some of records) {
     for (const record of some) made.add(record)
@@ -99,14 +100,4 @@ export async function* exportTrace(
   }
   made.end()
   yield* ready()
-}
-
-function joined(pieces: readonly Uint8Array[]): Uint8Array {
-  const whole = new Uint8Array(pieces.reduce((sum, piece) => sum + piece.length, 0))
-  let at = 0
-  for (const piece of pieces) {
-    whole.set(piece, at)
-    at += piece.length
-  }
-  return whole
 }

@@ -7,6 +7,7 @@
  *
  * @module
  */
+import { concatBytes } from '../core/encoding.ts'
 import { describeItems } from '../core/trace.ts'
 import type { TraceHeader, TraceRecord } from '../core/trace.ts'
 import type { TraceExporter, WriteOutput } from './exporter.ts'
@@ -152,12 +153,12 @@ export class PcapngExporter implements TraceExporter {
     const view = new DataView(head.buffer)
     view.setUint16(0, code, true)
     view.setUint16(2, bytes.length, true)
-    return joined([head, padded(bytes)])
+    return concatBytes([head, padded(bytes)])
   }
 
   /** The last of `parts` are options: four zero bytes end them. */
   #block(type: number, parts: readonly Uint8Array[]): void {
-    const body = joined([...parts, new Uint8Array(4)])
+    const body = concatBytes([...parts, new Uint8Array(4)])
     const length = body.length + 12
     const block = new Uint8Array(length)
     const view = new DataView(block.buffer)
@@ -172,15 +173,5 @@ export class PcapngExporter implements TraceExporter {
 function padded(bytes: Uint8Array): Uint8Array {
   const whole = new Uint8Array(Math.ceil(bytes.length / 4) * 4)
   whole.set(bytes)
-  return whole
-}
-
-function joined(parts: readonly Uint8Array[]): Uint8Array {
-  const whole = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0))
-  let at = 0
-  for (const part of parts) {
-    whole.set(part, at)
-    at += part.length
-  }
   return whole
 }
