@@ -12,6 +12,7 @@ import type { P2PNodeId } from '../core/node-id.ts'
 import type { WaitOptions } from '../core/stream.ts'
 import type { P2PDiscovery } from '../core/system.ts'
 import { parseRecord, RECORD_LABEL } from './node-record.ts'
+import { checkMilliseconds } from './options.ts'
 
 /** Options of {@link DnsDiscovery}. */
 export interface DnsOptions {
@@ -51,12 +52,9 @@ export class DnsDiscovery implements P2PDiscovery {
     if (!/^(?:[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?\.?)+$/i.test(origin) || origin.length > 180) {
       throw invalidConfiguration('origin', origin, 'must be a domain, such as dns.example.org')
     }
-    if (!(Number.isFinite(timeoutMs) && timeoutMs > 0)) {
-      throw invalidConfiguration('timeoutMs', timeoutMs, 'must be a number of milliseconds above 0')
-    }
     this.#origin = origin.replace(/\.$/, '')
     this.#servers = servers
-    this.#timeoutMs = timeoutMs
+    this.#timeoutMs = checkMilliseconds('timeoutMs', timeoutMs)
     this.#resolver()
   }
 

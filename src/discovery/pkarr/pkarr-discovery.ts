@@ -11,6 +11,7 @@ import type { P2PNodeId } from '../../core/node-id.ts'
 import type { WaitOptions } from '../../core/stream.ts'
 import type { AnnouncedNode, P2PDiscovery } from '../../core/system.ts'
 import { MAX_USER_DATA_BYTES } from '../node-record.ts'
+import { checkMilliseconds } from '../options.ts'
 import { decodeBody, encodeBody, MAX_DNS_BYTES, readRecord, signRecord } from './signed-packet.ts'
 import { Republisher } from './republisher.ts'
 
@@ -65,8 +66,8 @@ export class PkarrDiscovery implements P2PDiscovery {
     this.#server = new URL(server.endsWith('/') ? server : `${server}/`)
     this.#publish = options.publish ?? true
     this.#userData = userData
-    this.#republishMs = positive('republishMs', options.republishMs ?? DEFAULT_REPUBLISH_MS)
-    this.#timeoutMs = positive('timeoutMs', options.timeoutMs ?? DEFAULT_TIMEOUT_MS)
+    this.#republishMs = checkMilliseconds('republishMs', options.republishMs ?? DEFAULT_REPUBLISH_MS)
+    this.#timeoutMs = checkMilliseconds('timeoutMs', options.timeoutMs ?? DEFAULT_TIMEOUT_MS)
   }
 
   /** Names are not what a pkarr server knows. */
@@ -146,9 +147,4 @@ export class PkarrDiscovery implements P2PDiscovery {
     const message = `the pkarr server ${this.#server.origin}: ${why}`
     return P2PError.of('discovery-failed', message, { query: id.toString() }, { cause })
   }
-}
-
-function positive(name: string, value: number): number {
-  if (Number.isFinite(value) && value > 0) return value
-  throw invalidConfiguration(name, value, 'must be a number of milliseconds above 0')
 }
