@@ -172,8 +172,16 @@ export abstract class EngineNode<Connection extends EngineConnection> implements
       const message = 'no discovery source of this node can publish a name; hand out address().toTicket() instead'
       throw P2PError.of('unsupported', message, { what: 'register', backend: this.backend })
     }
-    const publishing = source.publish(name, this.address(), options)
-    await this.#patiently(publishing, options.signal, 'register', `making ${JSON.stringify(name)} known failed`, name)
+    const { signal } = options
+    try {
+      const publishing = source.publish(name, this.address(), options)
+      // `aborted` even when the source does not care for signals.
+      await (signal ? abortable(publishing, signal, 'register', () => {}) : publishing)
+    } catch (error) {
+      const cause = error instanceof Error ? `: ${error.message}` : ''
+      const message = `making ${JSON.stringify(name)} known failed${cause}`
+      throw P2PError.from(error, 'discovery-failed', message, { query: name })
+    }
   }
 
   async discover(name: string, options?: WaitOptions): Promise<NodeId> {
@@ -213,22 +221,6 @@ export abstract class EngineNode<Connection extends EngineConnection> implements
 
   #checkOpen(): void {
     if (this.#closing) throw nodeClosed()
-  }
-
-  /** `promise`, with every failure a `P2PError`, and `aborted` even when the source does not care for signals. */
-  async #patiently<T>(
-    promise: Promise<T>,
-    signal: AbortSignal | undefined,
-    what: string,
-    failed: string,
-    name: string,
-  ): Promise<T> {
-    try {
-      return await (signal ? abortable(promise, signal, what, () => {}) : promise)
-    } catch (error) {
-      const cause = error instanceof Error ? `: ${error.message}` : ''
-      throw P2PError.from(error, 'discovery-failed', `${failed}${cause}`, { query: name })
-    }
   }
 
   async #close(): Promise<void> {

@@ -107,17 +107,15 @@ export class OfficialEndpoint implements IrohEndpoint {
   }
 
   watchAddress(listener: () => void): Disposable {
-    const look = (before: string): void => {
-      timer = this.#options.runtime.setTimer(ADDRESS_POLL_MS, () => {
+    // It may have changed; who listens looks.
+    const tick = (): RuntimeTimer =>
+      this.#options.runtime.setTimer(ADDRESS_POLL_MS, () => {
         if (this.#closing) return
-        const now = this.address().toTicket()
-        look(now)
-        if (now !== before) listener()
+        timer = tick()
+        listener()
       })
-    }
-    let timer: RuntimeTimer | undefined
-    look(this.address().toTicket())
-    return { [Symbol.dispose]: () => timer?.cancel() }
+    let timer = tick()
+    return { [Symbol.dispose]: () => timer.cancel() }
   }
 
   setAccess(access: IrohAccess): void {
