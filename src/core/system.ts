@@ -68,6 +68,11 @@ export interface P2PDiscovery {
    * the source does not. Called once by each node that has this source.
    */
   announce?(node: AnnouncedNode): AsyncDisposable | undefined
+  /**
+   * Called once by each node that has this source, when the node is created; the node disposes of the result when it is
+   * closed. A source may keep sockets and what it has learnt for as long as a node has it, and no longer.
+   */
+  attach?(): AsyncDisposable
 }
 
 /** A node as its sources of addresses see it, when they make it known. */

@@ -120,6 +120,33 @@ describe('a look-up', () => {
   })
 })
 
+describe('what sources keep', () => {
+  test('they keep for as long as a node has them, listening or not', async () => {
+    let attached = 0
+    const it: P2PDiscovery = {
+      name: 'keeping',
+      resolveName: () => Promise.resolve(undefined),
+      resolveId: () => Promise.resolve(undefined),
+      attach: () => {
+        attached++
+        return { [Symbol.asyncDispose]: () => Promise.resolve(void attached--) }
+      },
+    }
+    const nodes = [node(() => it).node, node(() => it).node]
+    expect(attached).toBe(2)
+    for (const [i, p2p] of nodes.entries()) {
+      expect(await outcome(p2p.close())).toHaveProperty('value')
+      expect(attached).toBe(1 - i)
+    }
+  })
+
+  test('is let go of though one of them fails at it', async () => {
+    const broken = { [Symbol.asyncDispose]: () => Promise.reject(new Error('no')) }
+    const { node: p2p } = node((clock) => ({ ...source('broken', clock, undefined), attach: () => broken }))
+    expect(await outcome(p2p.close())).toHaveProperty('value')
+  })
+})
+
 describe('announcements', () => {
   const announcing = (): P2PDiscovery & { nodes: AnnouncedNode[]; running: number } => {
     const self = {

@@ -102,6 +102,8 @@ export abstract class EngineNode<Connection extends EngineConnection> implements
   /** Gives up each attempt to connect that is under way. */
   readonly #connecting = new Set<() => void>()
   readonly #announcer: Announcer
+  /** What its sources keep for this node. */
+  readonly #attached: readonly AsyncDisposable[]
   #closing: Promise<void> | undefined
 
   /** Nodes come from the backend's `create`. */
@@ -118,6 +120,7 @@ export abstract class EngineNode<Connection extends EngineConnection> implements
     this.#options = options
     this.backend = options.backend
     this.runtime = options.runtime
+    this.#attached = sources.flatMap((source) => source.attach?.() ?? [])
     options.endpoint.onIncoming = (carrier): void => void this.#incoming(carrier)
   }
 
@@ -231,7 +234,10 @@ export abstract class EngineNode<Connection extends EngineConnection> implements
       this.#announcer[Symbol.asyncDispose](),
       ...[...this.#sessions].map((session) => session.end()),
     ])
-    await this.#options.endpoint.close()
+    await Promise.allSettled([
+      this.#options.endpoint.close(),
+      ...this.#attached.map((attachment) => attachment[Symbol.asyncDispose]()),
+    ])
   }
 
   /** Resolves the address where it holds none, then connects, within one time limit and under one signal. */
