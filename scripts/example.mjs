@@ -20,4 +20,4 @@ if (name === undefined || !names.includes(name)) {
 const backend = args.findLast((arg, i) => arg.startsWith('--backend=') || args[i - 1] === '--backend')
 const isIroh = backend === 'iroh' || backend === '--backend=iroh'
 const main = fileURLToPath(new URL(`${name}/main.js`, built))
-launch(main, args, { iroh: isIroh })
+launch(main, args, { iroh: isIroh, alone: true })

@@ -15,6 +15,7 @@ if (!existsSync(main)) {
 const args = process.argv.slice(2)
 const flag = args.findLast((arg) => arg.startsWith('--backend='))?.slice('--backend='.length)
 const backend = flag ?? args[args.lastIndexOf('--backend') + 1 || args.length]
-const iroh = backend === 'iroh' || (backend === undefined && (args[0] === 'serve' || args[0] === 'play'))
+const isProgram = args[0] === 'serve' || args[0] === 'play'
+const iroh = backend === 'iroh' || (backend === undefined && isProgram)
 
-launch(main, args, { iroh })
+launch(main, args, { iroh, alone: !isProgram })
