@@ -24,7 +24,18 @@ const REQUIRED = [
 ]
 
 /** Every door but `/testing`, which needs fast-check. */
-const SUBPATHS = ['', '/simulator', '/iroh', '/discovery', '/relay', '/trace', '/backend', '/simtest', '/ambient']
+const SUBPATHS = [
+  '',
+  '/simulator',
+  '/iroh',
+  '/discovery',
+  '/reflector',
+  '/relay',
+  '/trace',
+  '/backend',
+  '/simtest',
+  '/ambient',
+]
 
 const SCENARIO = `
 import { scenario } from '@moosicbox/p2p/simtest'

@@ -8,7 +8,9 @@ import { readFile } from 'node:fs/promises'
 import process from 'node:process'
 import { parseArgs } from 'node:util'
 import { P2PError } from '../core/errors.ts'
+import { serveReflector } from '../reflector/index.ts'
 import { RelayServer } from '../relay/index.ts'
+import type { RelayReflector } from '../relay/index.ts'
 
 const USAGE = `usage: p2p-relay [--port PORT] [--host ADDRESS] [--cert FILE --key FILE] [...]
 
@@ -26,8 +28,15 @@ certificate again.
   --burst BYTES        and at once (as --rate)
   --max-connections N  (10000)
   --per-address N      connections of one address (256)
+  --reflector-port PORT    tell nodes the address they are seen from, on this UDP
+                       port; needs iroh. Twice, to tell kinds of NATs apart
+  --reflector-address IP   where nodes reach the reflectors, when not at the name
+                       of this relay; repeatable
   --metrics            answer GET /metrics, to everybody
 `
+
+/** Nodes that one reflector serves at a time. */
+const MAX_REFLECTED = 10_000
 
 class UsageError extends Error {}
 
@@ -46,6 +55,50 @@ async function readText(name: string, path: string): Promise<string> {
   }
 }
 
+interface Reflectors {
+  readonly offers: readonly RelayReflector[]
+  close(): Promise<void>
+}
+
+/** A node of its own for each port, whose only use is to say where others are seen from. */
+async function startReflectors(
+  host: string | undefined,
+  ports: readonly string[],
+  addresses: readonly string[] | undefined,
+): Promise<Reflectors> {
+  if (ports.length === 0 && addresses) throw new UsageError('--reflector-address needs --reflector-port')
+  if (ports.length === 0) return { offers: [], close: () => Promise.resolve() }
+  // A relay alone does without it.
+  const { IrohP2P } = await import('../iroh/index.ts')
+  const nodes: InstanceType<typeof IrohP2P>[] = []
+  const close = async (): Promise<void> => {
+    await Promise.all(nodes.map((node) => node.close()))
+  }
+  try {
+    const offers: RelayReflector[] = []
+    for (const text of ports) {
+      const port = count('reflector-port', text) ?? 0
+      const hosts = host === undefined ? ['0.0.0.0', '[::]'] : [host.includes(':') ? `[${host}]` : host]
+      const limits = { maxConnections: MAX_REFLECTED, acceptBacklog: 1024 }
+      const node = await IrohP2P.create({ relay: 'disabled', bind: hosts.map((ip) => `${ip}:${port}`), limits })
+      nodes.push(node)
+      const listener = await serveReflector(node)
+      const bound = Number(listener.localAddr.slice(listener.localAddr.lastIndexOf(':') + 1))
+      offers.push({
+        id: node.localNodeId(),
+        port: bound,
+        ...(addresses && {
+          addresses: addresses.map((ip) => `${ip.includes(':') && !ip.startsWith('[') ? `[${ip}]` : ip}:${bound}`),
+        }),
+      })
+    }
+    return { offers, close }
+  } catch (error) {
+    await close()
+    throw error
+  }
+}
+
 async function main(): Promise<void> {
   const { values } = parseArgs({
     options: {
@@ -60,6 +113,8 @@ async function main(): Promise<void> {
       burst: { type: 'string' },
       'max-connections': { type: 'string' },
       'per-address': { type: 'string' },
+      'reflector-port': { type: 'string', multiple: true },
+      'reflector-address': { type: 'string', multiple: true },
       metrics: { type: 'boolean', default: false },
       help: { type: 'boolean', short: 'h', default: false },
     },
@@ -84,6 +139,7 @@ async function main(): Promise<void> {
   const burst = count('burst', values.burst)
   const maxConnections = count('max-connections', values['max-connections'])
   const maxConnectionsPerAddress = count('per-address', values['per-address'])
+  const reflectors = await startReflectors(host, values['reflector-port'] ?? [], values['reflector-address'])
   const relay = await RelayServer.start({
     port: count('port', values.port) ?? (tls ? 443 : 3340),
     ...(host !== undefined && { host }),
@@ -97,14 +153,18 @@ async function main(): Promise<void> {
       ...(maxConnections !== undefined && { maxConnections }),
       ...(maxConnectionsPerAddress !== undefined && { maxConnectionsPerAddress }),
     },
+    reflectors: reflectors.offers,
     metrics: values.metrics,
+  }).catch(async (error: unknown) => {
+    await reflectors.close()
+    throw error
   })
   process.stdout.write(`relay on ${relay.url}\n`)
   let isEnding = false
   const end = (): void => {
     if (isEnding) process.exit(1)
     isEnding = true
-    void relay.close({ reconnectWithinMs: 2000 })
+    void Promise.all([relay.close({ reconnectWithinMs: 2000 }), reflectors.close()])
   }
   process.on('SIGINT', end)
   process.on('SIGTERM', end)

@@ -13,6 +13,12 @@ export interface RuntimeTimer extends Disposable {
   cancel(): void
 }
 
+/** Options of {@link Runtime.setTimer}. */
+export interface TimerOptions {
+  /** Whether a real machine's process may end before the timer fires. @default false */
+  readonly background?: boolean | undefined
+}
+
 /** An open file. All positions are explicit, so that one handle serves concurrent reads. */
 export interface RuntimeFile extends AsyncDisposable {
   /** The size when the file was opened, in bytes. */
@@ -52,7 +58,7 @@ export interface Runtime {
   /** Unix milliseconds, a whole number. */
   wallClockMs(): number
   /** Calls `callback` once, `delayMs` from now (0 or less: as soon as possible). */
-  setTimer(delayMs: number, callback: () => void): RuntimeTimer
+  setTimer(delayMs: number, callback: () => void, options?: TimerOptions): RuntimeTimer
   /**
    * Resolves after `delayMs`.
    *

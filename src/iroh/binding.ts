@@ -8,7 +8,7 @@
  *
  * @module
  */
-import type { CarrierConnection, CarrierEndpoint, CarrierReceiveStream } from '../core/carrier.ts'
+import type { CarrierConnection, CarrierEndpoint, CarrierReceiveStream, CarrierTarget } from '../core/carrier.ts'
 import type { P2PNodeId } from '../core/node-id.ts'
 import type { SigningKey } from '../core/keys.ts'
 import type { Runtime } from '../core/runtime.ts'
@@ -50,10 +50,13 @@ export interface IrohBinding {
 
 /** A node's transport, with what only iroh has. */
 export interface IrohEndpoint extends CarrierEndpoint {
+  connect(target: CarrierTarget): Promise<IrohCarrierConnection>
   /** Waits until a relay answers, so that `address()` names it, but no longer than `timeoutMs`; tells whether one does. */
   online(timeoutMs: number): Promise<boolean>
   /** Who may connect from now on; those who are connected stay. */
   setAccess(access: IrohAccess): void
+  /** Adds or removes an `ip:port` that this node is known under elsewhere; peers are told, also those connected. */
+  setExternalAddress(address: string, add: boolean): void
 }
 
 /** A connection, with what only some doors can do. */
@@ -63,6 +66,8 @@ export interface IrohCarrierConnection extends CarrierConnection {
    * Doors that cannot leave it out, and requests are then streams like any other.
    */
   request?(head: Uint8Array, body: Uint8Array | undefined, maxInlineBytes: number): Promise<IrohAnswer>
+  /** From now on the process may end although this connection is open; where it could not anyway, left out. */
+  background?(): void
 }
 
 /** The first bytes of an answer, and the rest of its stream where there is one. */

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { P2PAddress } from '../core/address.ts'
 import { checkBind, invalidConfiguration } from '../core/config.ts'
 import type { P2PNodeId } from '../core/node-id.ts'
 import type { CreateOptions } from '../core/system.ts'
@@ -10,6 +11,9 @@ import type { IrohAccess } from './binding.ts'
 
 /** Which relays to be reachable through: iroh's own, none, or these. */
 export type RelaySetting = 'default' | 'disabled' | readonly string[]
+
+/** Which reflectors to ask besides those of relays: addresses or tickets of nodes that serve as such, or none at all. */
+export type ReflectorSetting = 'disabled' | readonly (P2PAddress | string)[]
 
 /** Options of `IrohP2P.create`. An option that is given goes before its environment variable. */
 export interface IrohOptions extends CreateOptions {
@@ -25,6 +29,11 @@ export interface IrohOptions extends CreateOptions {
   readonly relay?: RelaySetting | undefined
   /** Longest wait of `create` for a relay, in milliseconds, so that `address()` names it; 0 for none. @default 3000 */
   readonly relayTimeoutMs?: number | undefined
+  /**
+   * Reflectors, which tell this node the addresses that it is seen from: these besides those that relays of `relay` offer,
+   * or none at all. @default those that relays offer
+   */
+  readonly reflectors?: ReflectorSetting | undefined
   /** Only these peers may connect; others are turned away before any of their streams is seen. @default everyone */
   readonly allow?: readonly P2PNodeId[] | undefined
   /** These peers may not connect, whatever `allow` says. @default nobody */
@@ -37,6 +46,8 @@ export interface IrohSettings {
   readonly bind: readonly string[] | undefined
   readonly relay: RelaySetting
   readonly relayTimeoutMs: number
+  /** `undefined` when not even those of relays are asked. */
+  readonly reflectors: readonly P2PAddress[] | undefined
   /** The door that is asked for by name. */
   readonly binding: 'native' | 'official' | undefined
   readonly access: IrohAccess
@@ -46,6 +57,7 @@ type Environment = Readonly<Record<string, string | undefined>>
 
 const DEFAULT_RELAY_TIMEOUT_MS = 3_000
 const MAX_RELAY_TIMEOUT_MS = 60_000
+const MAX_REFLECTORS = 8
 
 /**
  * The settings of `options`, and of `env` where an option is not given.
@@ -68,6 +80,7 @@ export function resolveIrohSettings(options: IrohOptions = {}, env: Environment 
     bind: bind && [...bind],
     relay: typeof relay === 'string' ? relay : [...relay],
     relayTimeoutMs,
+    reflectors: resolveReflectors(options.reflectors),
     binding: fromEnvironment.binding,
     access: { allow: options.allow && [...options.allow], deny: options.deny && [...options.deny] },
   }
@@ -89,6 +102,19 @@ export function parseIrohEnvironment(
     throw invalidConfiguration('P2P_IROH_BINDING', binding, "must be 'native' or 'official'")
   }
   return { bind: port ? parsePort(port) : undefined, relay: relayMode ? parseRelayMode(relayMode) : undefined, binding }
+}
+
+function resolveReflectors(setting: ReflectorSetting = []): readonly P2PAddress[] | undefined {
+  if (setting === 'disabled') return undefined
+  const why = `must be 'disabled', or addresses or tickets of at most ${MAX_REFLECTORS} nodes that serve as reflectors`
+  if (!Array.isArray(setting) || setting.length > MAX_REFLECTORS) throw invalidConfiguration('reflectors', setting, why)
+  return setting.map((reflector: P2PAddress | string) => {
+    const address = typeof reflector === 'string' ? P2PAddress.parse(reflector) : reflector
+    const isReachable = Array.isArray(address?.direct) && address.direct.length > 0
+    if (!isReachable) throw invalidConfiguration('reflectors', reflector, `${why}, with an ip:port each`)
+    // It may come from another copy of this package.
+    return new P2PAddress(address.id, address.direct)
+  })
 }
 
 function checkIds(name: string, ids: readonly P2PNodeId[] | undefined): void {

@@ -13,7 +13,8 @@ export type {
   IrohEndpoint,
 } from './binding.ts'
 export { parseIrohEnvironment } from './config.ts'
-export type { IrohOptions, RelaySetting } from './config.ts'
+export type { IrohOptions, ReflectorSetting, RelaySetting } from './config.ts'
 export { IrohConnection, IrohP2P, IrohP2P as BackendP2P } from './iroh-p2p.ts'
 export type { IrohCreateOptions, IrohListener } from './iroh-p2p.ts'
+export type { ReflectorState } from './reflexive-addresses.ts'
 export type { BindingSetting } from './select.ts'

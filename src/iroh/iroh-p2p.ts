@@ -14,6 +14,9 @@ import { realRuntime, SecretKey } from '../runtime/index.ts'
 import type { IrohAccess, IrohBinding, IrohEndpoint } from './binding.ts'
 import { resolveIrohSettings } from './config.ts'
 import type { IrohOptions } from './config.ts'
+import { isLoopback } from './addresses.ts'
+import { ReflexiveAddresses } from './reflexive-addresses.ts'
+import type { ReflectorState } from './reflexive-addresses.ts'
 import { openBinding } from './select.ts'
 import type { BindingSetting } from './select.ts'
 
@@ -26,7 +29,7 @@ export interface IrohCreateOptions extends IrohOptions {
   readonly binding?: BindingSetting | undefined
 }
 
-const OPTIONS: readonly string[] = [...CREATE_OPTIONS, 'relayTimeoutMs', 'allow', 'deny', 'binding']
+const OPTIONS: readonly string[] = [...CREATE_OPTIONS, 'relayTimeoutMs', 'reflectors', 'allow', 'deny', 'binding']
 
 function checkBinding(binding: BindingSetting | undefined): BindingSetting | undefined {
   if (binding === undefined || binding === 'native' || binding === 'official') return binding
@@ -40,6 +43,7 @@ export class IrohConnection extends EngineConnection {}
 /** What a node on iroh is made of. */
 interface IrohNodeOptions extends NodeOptions {
   readonly endpoint: IrohEndpoint
+  readonly reflexive: ReflexiveAddresses
 }
 
 /** A listener on iroh. */
@@ -67,11 +71,13 @@ export type IrohListener = EngineListener<IrohConnection>
  */
 export class IrohP2P extends EngineNode<IrohConnection> {
   readonly #endpoint: IrohEndpoint
+  readonly #reflexive: ReflexiveAddresses
 
   /** Nodes come from {@link IrohP2P.create}. */
   constructor(init: IrohNodeOptions) {
     super(init)
     this.#endpoint = init.endpoint
+    this.#reflexive = init.reflexive
   }
 
   /**
@@ -93,11 +99,22 @@ export class IrohP2P extends EngineNode<IrohConnection> {
       idleTimeoutMs: limits.idleTimeoutMs,
       runtime,
     })
-    if (settings.relay !== 'disabled') await endpoint.online(settings.relayTimeoutMs)
+    const { relay, relayTimeoutMs, reflectors, bind } = settings
+    const reflexive = new ReflexiveAddresses({ endpoint, runtime, loopbackOnly: bind?.every(isLoopback) ?? false })
+    if (reflectors) {
+      reflexive.addReflectors(reflectors)
+      // Not iroh's own, which are known to offer none.
+      if (typeof relay !== 'string') for (const url of relay) reflexive.addRelay(url)
+    }
+    await Promise.all([
+      relay === 'disabled' ? undefined : endpoint.online(relayTimeoutMs),
+      reflexive.settled(relayTimeoutMs),
+    ])
     const init: IrohNodeOptions = {
       backend: `iroh (${name})`,
       nodeId: secretKey.nodeId,
       endpoint,
+      reflexive,
       runtime,
       limits,
       discovery: options.discovery ?? [],
@@ -109,6 +126,16 @@ export class IrohP2P extends EngineNode<IrohConnection> {
   /** Who may connect from now on, in place of `allow` and `deny` of `create`; those who are connected stay. */
   setAccess(access: IrohAccess): void {
     this.#endpoint.setAccess(access)
+  }
+
+  /** Every reflector that this node knows, and the addresses that it is seen at from there. */
+  reflectors(): readonly ReflectorState[] {
+    return this.#reflexive.states
+  }
+
+  override close(): Promise<void> {
+    this.#reflexive.close()
+    return super.close()
   }
 
   protected override makeConnection(session: Session, kinds: readonly StreamKind[]): IrohConnection {

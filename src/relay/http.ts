@@ -15,6 +15,8 @@ export interface HttpSource {
   readonly isClosing: boolean
   /** Undefined when they are not for the public. */
   readonly metrics: (() => RelayMetrics) | undefined
+  /** Undefined when there are none. */
+  readonly reflectors: string | undefined
 }
 
 /** Answers one request. */
@@ -58,6 +60,11 @@ export function answer(request: IncomingMessage, response: ServerResponse, sourc
         return
       }
       break
+    case '/reflector':
+      if (source.reflectors === undefined) break
+      response.setHeader('access-control-allow-origin', '*')
+      text(200, source.reflectors, 'application/json')
+      return
     case '/relay':
       response.setHeader('upgrade', 'websocket')
       text(426, 'this is a WebSocket endpoint of the iroh relay protocol\n')

@@ -13,6 +13,7 @@ export type {
   RelayLimits,
   RelayOptions,
   RelayRateLimit,
+  RelayReflector,
 } from './options.ts'
 export { RelayServer } from './server.ts'
 export type { RelayCloseOptions } from './server.ts'

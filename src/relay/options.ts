@@ -71,6 +71,16 @@ export interface RelayRateLimit {
   readonly burstBytes?: number
 }
 
+/** A reflector that a relay tells its clients of; see `@moosicbox/p2p/reflector`. */
+export interface RelayReflector {
+  /** Its node id, in any form that `NodeId.parse` reads. */
+  readonly id: NodeId | string
+  /** Its UDP port, where clients reach this relay. Needed when there are no `addresses`. */
+  readonly port?: number
+  /** Its `ip:port` addresses, when it is elsewhere, or the relay's name leads to a proxy. */
+  readonly addresses?: readonly string[]
+}
+
 /** What `RelayServer.start` takes. */
 export interface RelayOptions {
   /** The TCP port; 0 for any that is free. */
@@ -86,6 +96,8 @@ export interface RelayOptions {
   /** @default none */
   readonly rateLimit?: RelayRateLimit
   readonly limits?: Partial<RelayLimits>
+  /** Reflectors to tell clients of, at `GET /reflector`; at most 4. @default none */
+  readonly reflectors?: readonly RelayReflector[]
   /** Whether `GET /metrics` is answered, to everybody. @default false */
   readonly metrics?: boolean
   /** The clock, for tests. @default this machine's */

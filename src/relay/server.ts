@@ -105,6 +105,7 @@ export class RelayServer implements AsyncDisposable {
       this.#counters.httpRequests++
       answer(request, response, {
         isClosing: this.#closing !== undefined,
+        reflectors: settings.reflectors,
         metrics: settings.metrics ? () => this.metrics() : undefined,
       })
     })

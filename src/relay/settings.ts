@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { parseSocketAddress } from '../core/address.ts'
 import { checkOptions, invalidConfiguration } from '../core/config.ts'
 import { P2PError } from '../core/errors.ts'
 import { NodeId } from '../core/node-id.ts'
@@ -17,6 +18,7 @@ import type {
   RelayLimits,
   RelayOptions,
   RelayRateLimit,
+  RelayReflector,
 } from './options.ts'
 
 /** The same, checked. */
@@ -28,11 +30,16 @@ export interface RelaySettings {
   readonly tokens: Tokens | undefined
   readonly rateLimit: Required<RelayRateLimit> | undefined
   readonly limits: RelayLimits
+  /** The answer to `GET /reflector`; undefined when there is none to tell of. */
+  readonly reflectors: string | undefined
   readonly metrics: boolean
   readonly runtime: Runtime
 }
 
-const OPTIONS = ['port', 'host', 'tls', 'access', 'tokens', 'rateLimit', 'limits', 'metrics', 'runtime']
+/** As many as clients use. */
+const MAX_REFLECTORS = 4
+
+const OPTIONS = ['port', 'host', 'tls', 'access', 'tokens', 'rateLimit', 'limits', 'reflectors', 'metrics', 'runtime']
 
 function positive(name: string, value: unknown): number {
   if (typeof value === 'number' && Number.isSafeInteger(value) && value > 0) return value
@@ -72,6 +79,27 @@ function resolveTokens(tokens: Iterable<string> | undefined): Tokens | undefined
   return new Tokens(list)
 }
 
+/** The reflectors as JSON (`docs/wire.md`). */
+function resolveReflectors(reflectors: readonly RelayReflector[] = []): string | undefined {
+  if (!Array.isArray(reflectors) || reflectors.length > MAX_REFLECTORS) {
+    throw invalidConfiguration('reflectors', reflectors, `must be a list of at most ${MAX_REFLECTORS}`)
+  }
+  if (reflectors.length === 0) return undefined
+  const offers = reflectors.map((reflector: RelayReflector) => {
+    checkOptions('a reflector', reflector, ['id', 'port', 'addresses'])
+    const { id, port, addresses } = reflector
+    const isPort = Number.isInteger(port) && Number(port) > 0 && Number(port) <= 65_535
+    if (addresses === undefined ? !isPort : port !== undefined && !isPort) {
+      throw invalidConfiguration('reflectors.port', port, 'must be a whole number from 1 to 65535')
+    }
+    for (const address of addresses ?? []) {
+      if (!parseSocketAddress(address)) throw invalidConfiguration('reflectors.addresses', address, 'must be ip:port')
+    }
+    return { id: (typeof id === 'string' ? NodeId.parse(id) : id).toString(), port, addresses }
+  })
+  return JSON.stringify({ reflectors: offers })
+}
+
 /**
  * Checks `options`.
  *
@@ -98,6 +126,7 @@ export function resolveRelayOptions(options: RelayOptions): RelaySettings {
       burstBytes: positive('rateLimit.burstBytes', rateLimit.burstBytes ?? rateLimit.bytesPerSecond),
     },
     limits: resolveRelayLimits(options.limits),
+    reflectors: resolveReflectors(options.reflectors),
     metrics,
     runtime,
   }

@@ -4,7 +4,7 @@
  * @module
  */
 import { randomFillSync } from 'node:crypto'
-import type { Runtime, RuntimeFileSystem, RuntimeTimer } from '../core/runtime.ts'
+import type { Runtime, RuntimeFileSystem, RuntimeTimer, TimerOptions } from '../core/runtime.ts'
 import { sleepOn } from '../core/sleep.ts'
 import { RealFileSystem } from './real-files.ts'
 
@@ -15,11 +15,13 @@ const MAX_TIMEOUT_MS = 2 ** 31 - 1
 class RealTimer implements RuntimeTimer {
   readonly #callback: () => void
   readonly #dueMs: number
+  readonly #background: boolean
   #immediate: NodeJS.Immediate | undefined
   #timeout: NodeJS.Timeout | undefined
 
-  constructor(delayMs: number, callback: () => void) {
+  constructor(delayMs: number, callback: () => void, background: boolean) {
     this.#callback = callback
+    this.#background = background
     this.#dueMs = performance.now() + delayMs
     if (delayMs > 0) this.#arm(delayMs)
     else this.#immediate = setImmediate(callback)
@@ -27,6 +29,7 @@ class RealTimer implements RuntimeTimer {
 
   #arm(delayMs: number): void {
     this.#timeout = setTimeout(this.#fire, Math.min(Math.ceil(delayMs), MAX_TIMEOUT_MS))
+    if (this.#background) this.#timeout.unref()
   }
 
   /** `setTimeout` counts whole milliseconds of the event loop's own clock, and may be up to one early. */
@@ -47,7 +50,8 @@ class RealTimer implements RuntimeTimer {
 }
 
 /**
- * The runtime of nodes outside a simulation. Its timers keep the process alive until they fire or are cancelled.
+ * The runtime of nodes outside a simulation. Its timers keep the process alive until they fire or are cancelled, but for
+ * those in the background.
  *
  * @example
  * ```ts
@@ -69,8 +73,8 @@ export class RealRuntime implements Runtime {
     return Date.now()
   }
 
-  setTimer(delayMs: number, callback: () => void): RuntimeTimer {
-    return new RealTimer(delayMs, callback)
+  setTimer(delayMs: number, callback: () => void, options?: TimerOptions): RuntimeTimer {
+    return new RealTimer(delayMs, callback, options?.background ?? false)
   }
 
   sleep(delayMs: number, options?: { readonly signal?: AbortSignal | undefined }): Promise<void> {

@@ -10,12 +10,13 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   core: [],
   runtime: ['core'],
   discovery: ['core'],
+  reflector: ['core'],
   relay: ['core', 'runtime'],
   router: ['core'],
   testing: ['core'],
   trace: ['core'],
   backend: ['core'],
-  cli: ['core', 'relay', 'simtest', 'trace'],
+  cli: ['core', 'iroh', 'reflector', 'relay', 'simtest', 'trace'],
   ambient: ['runtime'],
   simulator: ['core', 'runtime'],
   simtest: ['core', 'runtime', 'router', 'simulator', 'testing'],
@@ -41,6 +42,7 @@ const PACKAGES: Readonly<Record<string, readonly string[]>> = {
     'node:vm',
   ],
   discovery: ['node:dns/promises', 'node:fs/promises', 'node:path', 'dns-packet'],
+  reflector: [],
   relay: ['node:http', 'node:https', 'node:net', 'node:stream', 'ws', '@noble/hashes/blake3.js'],
   router: ['rou3', 'mrmime', 'find-my-way'],
   testing: ['fast-check', 'node:assert', 'node:assert/strict'],
@@ -67,7 +69,7 @@ const PACKAGES: Readonly<Record<string, readonly string[]>> = {
     'node:util',
     'node:os',
   ],
-  iroh: ['@number0/iroh', 'node:module'],
+  iroh: ['@number0/iroh', 'node:dns/promises', 'node:module'],
 }
 
 /** The machine's clock, timers and randomness. Only `src/runtime` may name them. */

@@ -5,7 +5,13 @@ import { parseIrohEnvironment, resolveIrohSettings } from '../../src/iroh/config
 
 describe('settings', () => {
   test('have defaults', () => {
-    expect(resolveIrohSettings()).toEqual({ bind: undefined, relay: 'default', relayTimeoutMs: 3_000, access: {} })
+    expect(resolveIrohSettings()).toEqual({
+      bind: undefined,
+      relay: 'default',
+      relayTimeoutMs: 3_000,
+      reflectors: [],
+      access: {},
+    })
   })
 
   test('come from options first, then from the environment', () => {
@@ -14,10 +20,11 @@ describe('settings', () => {
       bind: ['0.0.0.0:4433', '[::]:4433'],
       relay: 'disabled',
       relayTimeoutMs: 3_000,
+      reflectors: [],
       access: {},
     })
     const options = { bind: ['[::1]:0'], relay: ['https://relay.example/'], relayTimeoutMs: 0 }
-    expect(resolveIrohSettings(options, env)).toEqual({ ...options, access: {} })
+    expect(resolveIrohSettings(options, env)).toEqual({ ...options, reflectors: [], access: {} })
     expect(resolveIrohSettings({}, { P2P_IROH_BINDING: 'official' }).binding).toBe('official')
     const access = { allow: [testNodeId('a')], deny: [] }
     expect(resolveIrohSettings(access).access).toEqual(access)

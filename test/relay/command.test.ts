@@ -8,8 +8,12 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { P2PAddress } from '../../src/core/address.ts'
 import { testNodeId } from '../../src/core/keys.ts'
+import { NodeId } from '../../src/core/node-id.ts'
+import { IrohP2P } from '../../src/iroh/index.ts'
 import { RelayServer } from '../../src/relay/index.ts'
+import { LOOPBACK } from '../iroh/endpoints.ts'
 import { TestClient } from './client.ts'
 
 const COMMAND = fileURLToPath(new URL('../../dist/cli/p2p-relay.js', import.meta.url))
@@ -110,7 +114,33 @@ describe('the command', () => {
     expect(await exit).toEqual([0, null])
   })
 
+  test('with reflectors, of which it tells and which it ends with itself', async () => {
+    const ports = ['--port', '0', '--reflector-port', '0', '--reflector-port', '0']
+    const { child, line } = run('--host', '127.0.0.1', ...ports, '--reflector-address', '127.0.0.1')
+    const url = (await line).replace('relay on ', '')
+    const { reflectors } = (await (await fetch(`${url}/reflector`)).json()) as {
+      readonly reflectors: readonly {
+        readonly id: string
+        readonly port: number
+        readonly addresses: readonly string[]
+      }[]
+    }
+    expect(reflectors).toHaveLength(2)
+    for (const { port, addresses } of reflectors) expect(addresses).toEqual([`127.0.0.1:${port}`])
+    const relayless = { relay: 'disabled', bind: LOOPBACK } as const
+    const tickets = reflectors.map(({ id, addresses }) => new P2PAddress(NodeId.parse(id), addresses).toTicket())
+    await using node = await IrohP2P.create({ ...relayless, reflectors: tickets })
+    expect(node.reflectors().map(({ observed }) => observed.length > 0)).toEqual([true, true])
+    const exit = once(child, 'exit')
+    child.kill('SIGTERM')
+    expect(await exit).toEqual([0, null])
+    await expect.poll(() => node.reflectors().flatMap(({ observed }) => observed), { timeout: 10_000 }).toEqual([])
+  })
+
   test.each([
+    [['--reflector-port', 'x', '--port', '0'], /--reflector-port must be a whole number/, 2],
+    [['--reflector-address', '127.0.0.1', '--port', '0'], /needs --reflector-port/, 2],
+    [['--reflector-port', '99999', '--port', '0'], /bind|ip:port|port/, 1],
     [['--port', 'x'], /--port must be a whole number/, 2],
     [['--nonsense'], /nonsense/, 2],
     [['--cert', 'x'], /--cert and --key/, 2],

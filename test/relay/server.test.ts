@@ -298,6 +298,36 @@ describe('HTTP', () => {
     expect((await fetch(`${url}/ping`, { method: 'POST', body: 'x' })).status).toBe(405)
   })
 
+  test('tells of reflectors', async () => {
+    const id = testNodeId('reflector')
+    const reflectors = [
+      { id, port: 7843 },
+      { id: id.toHex(), addresses: ['192.0.2.1:7844'] },
+    ]
+    const { url } = await start({ reflectors })
+    const answer = await fetch(`${url}/reflector`)
+    expect(answer.headers.get('content-type')).toBe('application/json')
+    expect(await answer.json()).toEqual({
+      reflectors: [
+        { id: id.toString(), port: 7843 },
+        { id: id.toString(), addresses: ['192.0.2.1:7844'] },
+      ],
+    })
+    expect((await fetch(`${(await start()).url}/reflector`)).status).toBe(404)
+    expect((await fetch(`${(await start({ reflectors: [] })).url}/reflector`)).status).toBe(404)
+  })
+
+  test.each([
+    [[{ id: 'x', port: 1 }], 'invalid-node-id'],
+    [[{ id: testNodeId('r'), port: 0 }], 'invalid-configuration'],
+    [[{ id: testNodeId('r') }], 'invalid-configuration'],
+    [[{ id: testNodeId('r'), addresses: ['host:1'] }], 'invalid-configuration'],
+    [[{ id: testNodeId('r'), port: 1, host: 'x' }], 'invalid-configuration'],
+    [Array.from({ length: 5 }, () => ({ id: testNodeId('r'), port: 1 })), 'invalid-configuration'],
+  ])('refuses reflectors that make no sense (%#)', async (reflectors, code) => {
+    await expect(start({ reflectors })).rejects.toMatchObject({ code })
+  })
+
   test('shows metrics to whom it should', async () => {
     const relay = await start({ metrics: true })
     await TestClient.connect(relay.url, 'a')

@@ -167,6 +167,10 @@ export class NativeConnection implements IrohCarrierConnection {
     return { [Symbol.dispose]: () => void this.#pathListeners.delete(entry) }
   }
 
+  background(): void {
+    this.#release()
+  }
+
   /** A stream that the peer has opened. For the door, as those below. */
   accepted(handle: number, twoWay: boolean): void {
     const stream = new NativeStream(handle, this, twoWay, true)

@@ -57,7 +57,7 @@ export class NativeEndpoint implements IrohEndpoint {
     }
   }
 
-  connect(target: CarrierTarget): Promise<CarrierConnection> {
+  connect(target: CarrierTarget): Promise<NativeConnection> {
     return new Promise((resolve, reject) => {
       const { door, handle, runtime, loopbackOnly } = this.#options
       const { address, alpn, signal } = target
@@ -109,6 +109,12 @@ export class NativeEndpoint implements IrohEndpoint {
     const { door, handle } = this.#options
     const pack = (ids: IrohAccess['deny']): Uint8Array => Buffer.concat((ids ?? []).map((id) => id.asBytes()))
     door.addon.setAccess(door.context, handle, access.allow !== undefined, pack(access.allow), pack(access.deny))
+  }
+
+  setExternalAddress(address: string, add: boolean): void {
+    if (this.#closing) return
+    const { door, handle } = this.#options
+    door.addon.setExternalAddress(door.context, handle, address, add)
   }
 
   address(): P2PAddress {

@@ -70,7 +70,7 @@ export class OfficialEndpoint implements IrohEndpoint {
     void this.#acceptAll(raw)
   }
 
-  async connect(target: CarrierTarget): Promise<CarrierConnection> {
+  async connect(target: CarrierTarget): Promise<OfficialConnection> {
     const { official, codec, runtime, loopbackOnly } = this.#options
     const { address, alpn, signal } = target
     if (signal.aborted) throw P2PError.aborted(signal, 'connect')
@@ -120,6 +120,14 @@ export class OfficialEndpoint implements IrohEndpoint {
 
   setAccess(access: IrohAccess): void {
     this.#access = access
+  }
+
+  setExternalAddress(address: string, add: boolean): void {
+    const raw = this.#raw
+    if (!raw || this.#closing) return
+    const done = add ? raw.addExternalAddr(address) : raw.removeExternalAddr(address)
+    // It fails when the endpoint is closed meanwhile.
+    done.catch(() => undefined)
   }
 
   boundAddresses(): readonly string[] {
@@ -197,7 +205,7 @@ export class OfficialEndpoint implements IrohEndpoint {
 }
 
 /** The connection, unless `signal` fires first; the binding cannot cancel, so what comes late is closed. */
-async function abortable(attempt: Promise<OfficialConnection>, signal: AbortSignal): Promise<CarrierConnection> {
+async function abortable(attempt: Promise<OfficialConnection>, signal: AbortSignal): Promise<OfficialConnection> {
   return new Promise((resolve, reject) => {
     const abort = (): void => {
       reject(P2PError.aborted(signal, 'connect'))
