@@ -72,7 +72,7 @@ export interface P2PDiscovery {
    * Called once by each node that has this source, when the node is created; the node disposes of the result when it is
    * closed. A source may keep sockets and what it has learnt for as long as a node has it, and no longer.
    */
-  attach?(): AsyncDisposable
+  attach?(node: AnnouncedNode): AsyncDisposable
 }
 
 /** A node as its sources of addresses see it, when they make it known. */

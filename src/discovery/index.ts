@@ -6,6 +6,10 @@
  */
 export { DnsDiscovery } from './dns-discovery.ts'
 export type { DnsOptions } from './dns-discovery.ts'
+export { MdnsDiscovery } from './mdns/mdns-discovery.ts'
+export type { MdnsOptions, MdnsStatus } from './mdns/mdns-discovery.ts'
+export type { Link, LinkEvents, LinkState, OpenLink } from './mdns/link.ts'
+export type { MdnsEvent, MdnsPeer } from './mdns/peer-table.ts'
 export { PkarrDiscovery } from './pkarr/pkarr-discovery.ts'
 export type { PkarrOptions } from './pkarr/pkarr-discovery.ts'
 export { StaticDiscovery } from './static-discovery.ts'

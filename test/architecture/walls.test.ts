@@ -41,7 +41,7 @@ const PACKAGES: Readonly<Record<string, readonly string[]>> = {
     'node:util',
     'node:vm',
   ],
-  discovery: ['node:dns/promises', 'node:fs/promises', 'node:path', 'dns-packet'],
+  discovery: ['node:dgram', 'node:dns/promises', 'node:fs/promises', 'node:net', 'node:os', 'node:path', 'dns-packet'],
   reflector: [],
   relay: ['node:http', 'node:https', 'node:net', 'node:stream', 'ws', '@noble/hashes/blake3.js'],
   router: ['rou3', 'mrmime', 'find-my-way'],

@@ -34,6 +34,7 @@ export class Announcer implements AsyncDisposable {
   readonly #options: AnnouncerOptions
   readonly #listeners = new Set<() => void>()
   readonly #states = new Map<P2PDiscovery, AnnouncementState>()
+  readonly #nodes = new Map<P2PDiscovery, AnnouncedNode>()
   #running: readonly AsyncDisposable[] | undefined
   #watching: Disposable | undefined
   /** The address that listeners have heard of, as a ticket. */
@@ -73,10 +74,22 @@ export class Announcer implements AsyncDisposable {
   }
 
   #announce(source: P2PDiscovery): readonly AsyncDisposable[] {
-    const announcement = source.announce?.(this.#node(source))
-    if (!announcement) return []
     this.#states.set(source, { source: source.name, publishedMs: undefined, error: undefined })
-    return [announcement]
+    const announcement = source.announce?.(this.nodeFor(source))
+    if (announcement) return [announcement]
+    // One that cannot may have said why.
+    if (!this.#states.get(source)?.error) this.#states.delete(source)
+    return []
+  }
+
+  /** The node as `source` sees it, always the same. */
+  nodeFor(source: P2PDiscovery): AnnouncedNode {
+    let node = this.#nodes.get(source)
+    if (!node) {
+      node = this.#node(source)
+      this.#nodes.set(source, node)
+    }
+    return node
   }
 
   #node(source: P2PDiscovery): AnnouncedNode {

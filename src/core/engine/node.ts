@@ -120,7 +120,7 @@ export abstract class EngineNode<Connection extends EngineConnection> implements
     this.#options = options
     this.backend = options.backend
     this.runtime = options.runtime
-    this.#attached = sources.flatMap((source) => source.attach?.() ?? [])
+    this.#attached = sources.flatMap((source) => source.attach?.(this.#announcer.nodeFor(source)) ?? [])
     options.endpoint.onIncoming = (carrier): void => void this.#incoming(carrier)
   }
 

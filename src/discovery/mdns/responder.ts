@@ -1,0 +1,153 @@
+/**
+ * Speaks for one node on the local network: when it comes, when something about it changes, when somebody asks, and
+ * when it leaves.
+ *
+ * @module
+ */
+import { P2PError } from '../../core/errors.ts'
+import type { NodeId } from '../../core/node-id.ts'
+import type { RuntimeTimer } from '../../core/runtime.ts'
+import type { AnnouncedNode } from '../../core/system.ts'
+import type { Answerer, MdnsService } from './service.ts'
+import { encodeGoodbye, encodeRecord, encodeTypes, labelOf, RECORD_TTL_SECONDS } from './wire.ts'
+import type { Asked, LocalRecord } from './wire.ts'
+
+/** What a responder needs. */
+export interface ResponderOptions {
+  readonly node: AnnouncedNode
+  readonly service: MdnsService
+  /** The text in the node's record. */
+  readonly userData: () => string | undefined
+  /** How long others may remember the node. */
+  readonly ttlMs: () => number | undefined
+}
+
+/** Several changes that come together are one. */
+const SETTLE_MS = 100
+/** RFC 6762, 8.3: news are told twice, as one packet may be lost. */
+const REPEAT_MS = 1_000
+/** RFC 6762, 6: answers of several nodes must not come at once. */
+const ANSWER_DELAY_MS = { from: 20, to: 120 } as const
+/**
+ * A node does not repeat itself sooner. RFC 6762 wants a second; iroh's nodes ask every 0.7 s, and forget who has been
+ * silent three times, so that is too long for two. Where there are many, each speaks less often.
+ */
+const MIN_GAP_MS = 500
+const GAP_A_PEER_MS = 20
+const MAX_GAP_MS = 2_000
+
+/** Speaks for one node until it is disposed of. */
+export class Responder implements Answerer, AsyncDisposable {
+  readonly id: NodeId
+  readonly #options: ResponderOptions
+  readonly #label: string
+  readonly #changes: Disposable
+  readonly #use: AsyncDisposable
+  /** Answers that are due, by interface. */
+  readonly #answers = new Map<string, RuntimeTimer>()
+  /** When it has last spoken, by interface. */
+  readonly #spokenMs = new Map<string, number>()
+  #news: RuntimeTimer | undefined
+  #closed = false
+  #spoken = false
+
+  constructor(options: ResponderOptions) {
+    const { node, service } = options
+    this.#options = options
+    this.id = node.address().id
+    this.#label = labelOf(this.id)
+    this.#changes = node.onAddressChange(() => this.refresh())
+    this.#use = service.answerWith(this)
+    this.refresh()
+  }
+
+  /** Something about the node has changed. */
+  refresh(): void {
+    if (this.#closed) return
+    this.#news?.cancel()
+    this.#news = this.#options.node.runtime.setTimer(SETTLE_MS, () => {
+      void this.#announce()
+      this.#news = this.#options.node.runtime.setTimer(REPEAT_MS, () => void this.#announce())
+    })
+  }
+
+  interfaceUp(): void {
+    this.refresh()
+  }
+
+  asked({ everyone, types, labels, known }: Asked, from: string): void {
+    if (this.#closed) return
+    if (types) void this.#options.service.send(encodeTypes(), from)
+    if (labels.has(this.#label) || (everyone && !known.has(this.#label))) this.#answerSoon(from)
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#closed = true
+    this.#changes[Symbol.dispose]()
+    this.#news?.cancel()
+    for (const timer of this.#answers.values()) timer.cancel()
+    if (this.#spoken) await this.#options.service.send(encodeGoodbye(this.id))
+    await this.#use[Symbol.asyncDispose]()
+  }
+
+  #answerSoon(from: string): void {
+    if (this.#answers.has(from)) return
+    const { runtime } = this.#options.node
+    const gapMs = Math.min(MAX_GAP_MS, Math.max(MIN_GAP_MS, this.#options.service.peers.size * GAP_A_PEER_MS))
+    const quietMs = (this.#spokenMs.get(from) ?? Number.NEGATIVE_INFINITY) + gapMs - runtime.now()
+    const politeMs = ANSWER_DELAY_MS.from + runtime.random() * (ANSWER_DELAY_MS.to - ANSWER_DELAY_MS.from)
+    const timer = runtime.setTimer(Math.max(quietMs, politeMs), () => {
+      this.#answers.delete(from)
+      void this.#speak(from)
+    })
+    this.#answers.set(from, timer)
+  }
+
+  async #announce(): Promise<void> {
+    const taken = await this.#speak(undefined)
+    if (!this.#closed) this.#options.node.onPublished(taken > 0 ? undefined : this.#failure(this.#whyNot()))
+  }
+
+  async #speak(on: string | undefined): Promise<number> {
+    const record = this.#record()
+    if (!record || this.#closed) return 0
+    const { service, node, ttlMs } = this.#options
+    const nowMs = node.runtime.now()
+    const names = on === undefined ? (service.link?.states() ?? []).map((state) => state.interface) : [on]
+    for (const name of names) this.#spokenMs.set(name, nowMs)
+    this.#spoken = true
+    const seconds = Math.ceil((ttlMs() ?? RECORD_TTL_SECONDS * 1000) / 1000)
+    return service.send(encodeRecord(record, seconds), on)
+  }
+
+  /** What is told: only addresses on the interfaces in use; others are of no use there, and nobody's business. */
+  #record(): LocalRecord | undefined {
+    const { node, service, userData } = this.#options
+    const { direct, relays } = node.address()
+    const own = service.link?.addresses() ?? new Set()
+    const here = direct.filter((address) =>
+      own.has(address.slice(0, address.lastIndexOf(':')).replaceAll(/[[\]]/g, '')),
+    )
+    const relay = relays[0]
+    if (here.length === 0) return undefined
+    return { id: this.id, direct: here, relay, userData: userData() }
+  }
+
+  #whyNot(): string {
+    const states = this.#options.service.link?.states() ?? []
+    if (states.length === 0) return 'this machine has no network interface for it'
+    if (!this.#record() && states.some(({ error }) => error === undefined)) {
+      const direct = this.#options.node.address().direct.join(', ') || 'none'
+      return `none of its addresses (${direct}) is on an interface that mDNS uses`
+    }
+    return states
+      .map(({ interface: name, family, error }) => `${name} (${family}): ${error?.message ?? 'busy'}`)
+      .join('; ')
+  }
+
+  #failure(why: string): P2PError {
+    return P2PError.of('discovery-failed', `the local network was not told of this node: ${why}`, {
+      query: this.id.toString(),
+    })
+  }
+}

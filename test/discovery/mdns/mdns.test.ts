@@ -1,0 +1,415 @@
+import assert from 'node:assert/strict'
+import { encode } from 'dns-packet'
+import { describe, expect, test } from 'vitest'
+import { testNodeId, testSigningKey } from '../../../src/core/keys.ts'
+import { MdnsDiscovery } from '../../../src/discovery/index.ts'
+import type { MdnsEvent, MdnsOptions } from '../../../src/discovery/index.ts'
+import { encodeGoodbye, encodeQuery, encodeRecord, labelOf, readPacket } from '../../../src/discovery/mdns/wire.ts'
+import { signName } from '../../../src/discovery/signed-name.ts'
+import { failed, outcome, track } from '../../support/engine-suite.ts'
+import { ManualRuntime, settle } from '../../support/manual-runtime.ts'
+import { MemoryNetwork } from '../../support/memory-carrier.ts'
+import { MemoryLan } from '../../support/memory-lan.ts'
+import type { LanHost } from '../../support/memory-lan.ts'
+import { MemoryNode } from '../../support/memory-node.ts'
+
+interface Member {
+  readonly node: MemoryNode
+  readonly mdns: MdnsDiscovery
+  readonly host: LanHost
+}
+
+/** A local network on one clock. */
+class World {
+  readonly runtime = new ManualRuntime()
+  readonly lan = new MemoryLan()
+  readonly network = new MemoryNetwork()
+  readonly #members: Member[] = []
+
+  join(name: string, options: MdnsOptions = {}, ...addresses: string[]): Member {
+    const own = addresses.length > 0 ? addresses : [`10.0.0.${this.#members.length + 1}`]
+    const host = this.lan.host(...own)
+    const mdns = new MdnsDiscovery(options, host.open)
+    const node = MemoryNode.create(this.network, name, { runtime: this.runtime, discovery: [mdns] })
+    node.endpoint.direct = own.map((ip) => (ip.includes(':') ? `[${ip}]:7` : `${ip}:7`))
+    const member = { node, mdns, host }
+    this.#members.push(member)
+    return member
+  }
+
+  /** Everything closes, and leaves nothing behind. */
+  async end(): Promise<void> {
+    const closed = Promise.all(this.#members.map(({ node }) => node.close()))
+    await this.runtime.advance(60_000)
+    assert.ok(typeof (await outcome(closed)) === 'object', 'the nodes do not close')
+    assert.equal(this.runtime.pendingTimers, 0, 'timers are left')
+    assert.ok(
+      this.#members.every(({ host }) => host.links() === 0),
+      'the network is open yet',
+    )
+  }
+
+  /** What was sent since the last call, as `who what`. */
+  traffic(): string[] {
+    return this.lan.sent.splice(0).map(({ from, bytes }) => {
+      const heard = readPacket(bytes, false)
+      const what = heard?.asked ? 'asks' : heard?.sightings[0]?.record ? 'is here' : 'leaves'
+      return `${from} ${what}`
+    })
+  }
+}
+
+/** What browsing tells, as `kind name address`. */
+function events(mdns: MdnsDiscovery, signal?: AbortSignal): { readonly log: string[]; readonly done: Promise<void> } {
+  const log: string[] = []
+  const text = ({ kind, peer }: MdnsEvent): string =>
+    `${kind} ${peer.name ?? peer.userData ?? peer.id.fmtShort()} ${peer.address.direct.join(' ')}`
+  const run = async (): Promise<void> => {
+    for await (const event of mdns.browse({ signal })) log.push(text(event))
+    log.push('end')
+  }
+  return { log, done: run() }
+}
+
+const packetOf = (name: string, direct: string, userData?: string): Uint8Array =>
+  encodeRecord({ id: testNodeId(name), direct: [direct], relay: undefined, userData })
+const nameOf = (node: string, name: string): string => signName(name, (message) => testSigningKey(node).sign(message))
+
+describe('a node on the local network', () => {
+  test('is found by its id, at the addresses that are on the network and no others', async () => {
+    const world = new World()
+    const a = world.join('a', {}, '10.0.0.1', 'fd00::1')
+    const b = world.join('b')
+    a.node.endpoint.direct = ['10.0.0.1:7', '[fd00::1]:8', '203.0.113.5:7', '127.0.0.1:7']
+    await a.node.listen()
+    const found = track(b.mdns.resolveId(testNodeId('a')))
+    await world.runtime.advance(500)
+    expect(found.now).toMatchObject({ value: { direct: ['10.0.0.1:7', '[fd00::1]:8'] } })
+    expect(a.node.announcements()).toMatchObject([{ source: 'mdns', publishedMs: 100, error: undefined }])
+    await world.end()
+  })
+
+  test('says that it is here twice, that it has moved, and that it leaves', async () => {
+    const world = new World()
+    const a = world.join('a', {}, '10.0.0.1', '10.0.0.9')
+    await a.node.listen()
+    await world.runtime.advance(5_000)
+    expect(world.traffic()).toEqual(['10.0.0.1 is here', '10.0.0.1 is here'])
+    a.node.endpoint.direct = ['10.0.0.9:7']
+    for (const watcher of a.node.endpoint.addressWatchers) watcher()
+    await world.runtime.advance(5_000)
+    expect(world.traffic()).toEqual(['10.0.0.1 is here', '10.0.0.1 is here'])
+    await a.node.close()
+    expect(world.traffic()).toEqual(['10.0.0.1 leaves'])
+    await world.end()
+  })
+
+  test('that only looks others up has the network open while it does, and says nothing of itself', async () => {
+    const world = new World()
+    const a = world.join('a')
+    const found = track(a.mdns.resolveId(testNodeId('nobody')))
+    await settle()
+    expect(a.host.links()).toBe(1)
+    await world.runtime.advance(2_999)
+    expect(found.now).toBe('pending')
+    await world.runtime.advance(1)
+    expect(found.now).toEqual({ value: undefined })
+    expect(world.traffic()).toEqual(Array.from({ length: 4 }, () => '10.0.0.1 asks'))
+    expect([a.host.links(), world.runtime.pendingTimers]).toEqual([0, 0])
+    await world.end()
+  })
+
+  test('answers after a moment of its own, not twice for questions that come together, nor when it is known', async () => {
+    const world = new World()
+    const a = world.join('a')
+    await a.node.listen()
+    await world.runtime.advance(5_000)
+    world.traffic()
+    for (let i = 0; i < 20; i++) {
+      world.lan.inject(encodeQuery())
+      await world.runtime.advance(100)
+    }
+    // Once after 20 to 120 ms, and then every 500 ms.
+    expect(world.traffic().length).toBe(4)
+    await world.runtime.advance(5_000)
+    world.traffic()
+    const data = `${labelOf(testNodeId('a'))}._irohv1._udp.local`
+    const questions = [{ name: '_irohv1._udp.local', type: 'PTR' as const }]
+    const ask = (ttl: number): Uint8Array =>
+      encode({ type: 'query', questions, answers: [{ type: 'PTR', name: '_irohv1._udp.local', ttl, data }] })
+    world.lan.inject(ask(120))
+    await world.runtime.advance(1_000)
+    expect(world.traffic()).toEqual([])
+    world.lan.inject(ask(10))
+    await world.runtime.advance(1_000)
+    expect(world.traffic()).toEqual(['10.0.0.1 is here'])
+    await world.end()
+  })
+
+  test('is not made known when it is not to be, and says so when it cannot be', async () => {
+    const world = new World()
+    const quiet = world.join('quiet', { publish: false })
+    await quiet.node.listen()
+    expect(quiet.node.announcements()).toEqual([])
+    expect(await outcome(quiet.node.register('x'))).toEqual(failed('invalid-configuration', { setting: 'publish' }))
+    const elsewhere = world.join('elsewhere')
+    elsewhere.node.endpoint.direct = ['127.0.0.1:7']
+    await elsewhere.node.listen()
+    const cut = world.join('cut')
+    cut.host.set(new Error('no route'))
+    await cut.node.listen()
+    await world.runtime.advance(3_000)
+    const why = (member: Member): string | undefined => member.node.announcements()[0]?.error?.message
+    expect(why(elsewhere)).toMatch(/none of its addresses \(127\.0\.0\.1:7\) is on an interface/)
+    expect(why(cut)).toMatch(/lan0 \(IPv4\): no route/)
+    expect(world.traffic()).toEqual([])
+    cut.host.set(undefined)
+    await world.runtime.advance(3_000)
+    expect(why(cut)).toBeUndefined()
+    expect(world.traffic()).toEqual(['10.0.0.3 is here', '10.0.0.3 is here'])
+    await world.end()
+  })
+})
+
+describe('browsing', () => {
+  test('tells who is found, changed, leaves or falls silent, and ends with the node', async () => {
+    const world = new World()
+    const [a, b] = [world.join('a'), world.join('b')]
+    const { log, done } = events(b.mdns)
+    await a.node.listen()
+    await a.node.register('attic')
+    await b.node.listen()
+    world.lan.inject(packetOf('c', '10.0.0.3:7', 'free text'))
+    await world.runtime.advance(1_000)
+    expect(log.sort()).toEqual(['found attic 10.0.0.1:7', 'found free text 10.0.0.3:7'])
+    expect(b.mdns.peers().map(({ address }) => address.direct[0])).toEqual(['10.0.0.3:7', '10.0.0.1:7'])
+    world.lan.inject(packetOf('c', '10.0.0.4:7'))
+    await a.node.close()
+    await world.runtime.advance(2_000)
+    const c = testNodeId('c').fmtShort()
+    expect(log.slice(2)).toEqual([`changed ${c} 10.0.0.4:7`, 'lost attic 10.0.0.1:7'])
+    await world.runtime.advance(28_000)
+    expect(log.slice(4)).toEqual([`lost ${c} 10.0.0.4:7`])
+    await b.node.close()
+    await done
+    expect(log.at(-1)).toBe('end')
+    await world.end()
+  })
+
+  test('asks at once, and then three times in the time of silence; who is heard again is not lost', async () => {
+    const world = new World()
+    const [a, b] = [world.join('a'), world.join('b')]
+    await a.node.listen()
+    await world.runtime.advance(3_000)
+    world.traffic()
+    const { log } = events(b.mdns)
+    await world.runtime.advance(300_000)
+    expect(log).toEqual([`found ${testNodeId('a').fmtShort()} 10.0.0.1:7`])
+    const asked = world.traffic().filter((line) => line === '10.0.0.2 asks')
+    expect(asked.length).toBe(4 + 29)
+    await world.end()
+  })
+
+  test('a goodbye in another name is found out: who is still there says so', async () => {
+    const world = new World()
+    const [a, b] = [world.join('a'), world.join('b')]
+    await a.node.listen()
+    const { log } = events(b.mdns)
+    await world.runtime.advance(10_000)
+    world.lan.inject(encodeGoodbye(testNodeId('a')))
+    await world.runtime.advance(10_000)
+    expect(log).toEqual([`found ${testNodeId('a').fmtShort()} 10.0.0.1:7`])
+    await world.end()
+  })
+
+  test('is aborted by its signal, and left without a trace', async () => {
+    const world = new World()
+    const a = world.join('a')
+    const controller = new AbortController()
+    const browsing = track(events(a.mdns, controller.signal).done)
+    await settle()
+    expect(a.host.links()).toBe(1)
+    controller.abort()
+    expect(await outcome(Promise.resolve())).toHaveProperty('value')
+    expect(browsing.now).toEqual(failed('aborted'))
+    expect(a.host.links()).toBe(0)
+    const loop = a.mdns.browse()
+    const first = loop.next()
+    await settle()
+    world.lan.inject(packetOf('c', '10.0.0.3:7'))
+    expect((await first).value).toMatchObject({ kind: 'found' })
+    await loop.return()
+    expect(a.host.links()).toBe(0)
+    await world.end()
+  })
+
+  test('a reader that is slow sees the latest of each peer', async () => {
+    const world = new World()
+    const a = world.join('a')
+    const loop = a.mdns.browse()
+    const first = loop.next()
+    await settle()
+    for (const [name, port] of [['c', 1], ['c', 2], ['d', 1], ['d', 2], ['c', 3]] as const) {
+      world.lan.inject(packetOf(name, `10.0.0.3:${port}`))
+    } // prettier-ignore
+    world.lan.inject(packetOf('gone', '10.0.0.3:9'))
+    world.lan.inject(encodeGoodbye(testNodeId('gone')))
+    await world.runtime.advance(1_500)
+    const seen = [await first, await loop.next()].map(({ value }) => value)
+    expect(seen.map((event) => event && `${event.kind} ${event.peer.address.direct[0]}`)).toEqual([
+      'found 10.0.0.3:2',
+      'found 10.0.0.3:3',
+    ])
+    expect(await outcome(loop.next())).toBe('pending')
+    await world.end()
+  })
+
+  test('needs a node', async () => {
+    expect(await outcome(new MdnsDiscovery().browse().next())).toEqual(failed('invalid-configuration'))
+    const real = new MdnsDiscovery()
+    const node = MemoryNode.create(new MemoryNetwork(), 'simulated', { discovery: [real] })
+    expect(await outcome(real.browse().next())).toEqual(failed('unsupported', { what: 'mdns' }))
+    await node.listen()
+    expect(node.announcements()[0]?.error).toMatchObject({ code: 'unsupported' })
+  })
+})
+
+describe('names on the local network', () => {
+  test('lead to who has registered them; a later one replaces the first', async () => {
+    const world = new World()
+    const [a, b] = [world.join('a'), world.join('b')]
+    await a.node.register('living-room')
+    await a.node.listen()
+    const found = track(b.node.discover('living-room'))
+    await world.runtime.advance(1_000)
+    expect(found.now).toEqual({ value: testNodeId('a') })
+    await a.node.register('Wohnzimmer ♪')
+    const again = [track(b.node.discover('living-room')), track(b.node.discover('Wohnzimmer ♪'))]
+    await world.runtime.advance(5_000)
+    expect(again.map(({ now }) => now)).toEqual([failed('node-not-found'), { value: testNodeId('a') }])
+    await world.end()
+  })
+
+  test('that two go by lead to neither, and both are told', async () => {
+    const world = new World()
+    const [a, b, c] = [world.join('a'), world.join('b'), world.join('c')]
+    for (const { node } of [a, b]) {
+      await node.register('living-room')
+      await node.listen()
+    }
+    const found = track(c.node.discover('living-room'))
+    await world.runtime.advance(1_000)
+    const ids = [testNodeId('a'), testNodeId('b')].map((id) => id.toString()).sort()
+    expect(found.now).toEqual(
+      failed('discovery-failed', { message: expect.stringContaining(ids.join(', ')) as unknown }),
+    )
+    await b.node.close()
+    await world.runtime.advance(2_000)
+    const alone = track(c.node.discover('living-room'))
+    await world.runtime.advance(2_000)
+    expect(alone.now).toEqual({ value: testNodeId('a') })
+    await world.end()
+  })
+
+  test('that are not signed by their node lead nowhere, and are told of', async () => {
+    const world = new World()
+    const a = world.join('a')
+    const found = track(a.node.discover('living-room'))
+    await settle()
+    // The signature is the thief's, the id is not; and the signature of another name.
+    world.lan.inject(packetOf('honest', '10.0.0.66:6', nameOf('thief', 'living-room')))
+    world.lan.inject(packetOf('other', '10.0.0.67:6', nameOf('other', 'kitchen').replace('kitchen', 'living-room')))
+    await world.runtime.advance(3_000)
+    expect(found.now).toEqual(
+      failed('discovery-failed', { message: expect.stringMatching(/that node has not signed it/) as unknown }),
+    )
+    expect(a.mdns.status().forgedNames).toBe(2)
+    const both = track(a.node.discover('living-room'))
+    await settle()
+    world.lan.inject(packetOf('honest', '10.0.0.66:6', nameOf('thief', 'living-room')))
+    world.lan.inject(packetOf('rightful', '10.0.0.5:6', nameOf('rightful', 'living-room')))
+    await world.runtime.advance(1_000)
+    expect(both.now).toEqual({ value: testNodeId('rightful') })
+    await world.end()
+  })
+
+  test('must be names, and there is no room for one beside a text of the application', async () => {
+    const world = new World()
+    const a = world.join('a')
+    for (const name of [' x', 'x\n', 'x'.repeat(129), 'a\u202eb']) {
+      expect(await outcome(a.node.register(name))).toEqual(failed('invalid-configuration', { setting: 'name' }))
+      expect(await outcome(a.node.discover(name))).toEqual(failed('node-not-found'))
+    }
+    const b = world.join('b', { userData: 'mine' })
+    expect(await outcome(b.node.register('x'))).toEqual(failed('invalid-configuration', { setting: 'userData' }))
+    await world.end()
+  })
+
+  test('composed and decomposed letters are the same name', async () => {
+    const world = new World()
+    const [a, b] = [world.join('a'), world.join('b')]
+    await a.node.register('Ku\u0308che')
+    await a.node.listen()
+    const found = track(b.node.discover('K\u00fcche'))
+    await world.runtime.advance(1_000)
+    expect(found.now).toEqual({ value: testNodeId('a') })
+    await world.end()
+  })
+})
+
+describe('a flood', () => {
+  test('of peers is kept within bounds; who is looked for is found nevertheless', async () => {
+    const world = new World()
+    const a = world.join('a', { maxPeers: 10 })
+    const controller = new AbortController()
+    const { log, done } = events(a.mdns, controller.signal)
+    await settle()
+    for (let i = 0; i < 40; i++) world.lan.inject(packetOf(`p${i}`, '10.0.0.9:9'))
+    await settle()
+    expect([log.length, a.mdns.peers().length, a.mdns.status().ignoredPeers]).toEqual([10, 10, 30])
+    const wanted = track(a.mdns.resolveId(testNodeId('p39')))
+    await settle()
+    world.lan.inject(packetOf('p39', '10.0.0.39:9'))
+    await settle()
+    expect(wanted.now).toMatchObject({ value: { direct: ['10.0.0.39:9'] } })
+    controller.abort()
+    expect(await outcome(done)).toEqual(failed('aborted'))
+    await world.end()
+  })
+
+  test('of packets is not read to the end, and later ones are', async () => {
+    const world = new World()
+    const a = world.join('a')
+    const found = track(a.mdns.resolveId(testNodeId('late')))
+    await settle()
+    for (let i = 0; i < 5_000; i++) world.lan.inject(Uint8Array.of(1, 2, 3))
+    world.lan.inject(packetOf('late', '10.0.0.9:9'))
+    await settle()
+    expect(found.now).toBe('pending')
+    expect(a.mdns.status()).toMatchObject({ malformedPackets: 999, droppedPackets: 4_002 })
+    await world.runtime.advance(100)
+    world.lan.inject(packetOf('late', '10.0.0.9:9'))
+    await settle()
+    expect(found.now).toMatchObject({ value: { direct: ['10.0.0.9:9'] } })
+    await world.end()
+  })
+})
+
+describe('options', () => {
+  test('that make no sense are refused', () => {
+    const bad: readonly object[] = [
+      { interfaces: [] }, { interfaces: 'eth0' }, { interfaces: [''] }, { maxPeers: 0 }, { maxPeers: 1.5 },
+      { timeoutMs: 0 }, { lostAfterMs: -1 }, { userData: 'x'.repeat(246) }, { port: 5353 },
+    ] // prettier-ignore
+    for (const options of bad) {
+      expect(() => new MdnsDiscovery(options)).toThrow(expect.objectContaining({ code: 'invalid-configuration' }))
+    }
+    expect(new MdnsDiscovery().status()).toEqual({
+      interfaces: [],
+      forgedNames: 0,
+      malformedPackets: 0,
+      droppedPackets: 0,
+      ignoredPeers: 0,
+    })
+  })
+})
