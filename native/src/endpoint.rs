@@ -14,6 +14,7 @@ use iroh::{
     endpoint::{
         IdleTimeout, Incoming, PortmapperConfig, QuicTransportConfig, VarInt, presets,
     },
+    tls::CaTlsConfig,
 };
 use tokio::{task::AbortHandle, time::timeout};
 
@@ -187,6 +188,10 @@ async fn bind(key: SecretKey, settings: &Settings) -> Result<Bound, Failed> {
     // Asking routers for ports is of no use to sockets that nobody else can reach, and is talk on the network.
     if settings.relays == Relays::Disabled || settings.is_loopback_only() {
         builder = builder.portmapper_config(PortmapperConfig::Disabled);
+    }
+    if !settings.relay_roots.is_empty() {
+        let roots = settings.relay_roots.iter().map(|der| der.clone().into());
+        builder = builder.ca_tls_config(CaTlsConfig::default().with_extra_roots(roots));
     }
     builder = builder.secret_key(key).transport_config(transport(settings));
     if !settings.bind.is_empty() {

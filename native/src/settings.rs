@@ -24,6 +24,8 @@ pub struct Settings {
     pub bind: Vec<SocketAddr>,
     /// See [`Relays`].
     pub relays: Relays,
+    /// Certificates of authorities, in DER, that may vouch for relays besides those that are built in.
+    pub relay_roots: Vec<Vec<u8>>,
     /// A connection without a sign of life for this long is over.
     pub idle_timeout: Duration,
     /// How often each side says something when there is nothing to say.
@@ -49,6 +51,7 @@ impl Default for Settings {
         Self {
             bind: Vec::new(),
             relays: Relays::Default,
+            relay_roots: Vec::new(),
             idle_timeout: Duration::from_secs(30),
             keep_alive: Duration::from_secs(5),
             max_streams: NonZeroU32::new(1024).unwrap_or(NonZeroU32::MIN),
@@ -75,6 +78,15 @@ fn var_int(name: &str, value: &str) -> Result<VarInt, String> {
     VarInt::from_u64(number(name, value)?).map_err(|_| format!("{name} {value}: above 2^62 - 1"))
 }
 
+fn bytes(name: &str, value: &str) -> Result<Vec<u8>, String> {
+    let digits = value.as_bytes().chunks(2);
+    let byte = |pair: &[u8]| match pair {
+        &[high, low] => Some((char::from(high).to_digit(16)? << 4 | char::from(low).to_digit(16)?).to_le_bytes()[0]),
+        _ => None,
+    };
+    digits.map(byte).collect::<Option<_>>().ok_or_else(|| format!("{name} {value}: not pairs of hex digits"))
+}
+
 impl Settings {
     /// Reads lines; what they leave out has its default.
     ///
@@ -95,6 +107,7 @@ impl Settings {
                     };
                 }
                 "relay" => settings.add_relay(value)?,
+                "relay-root" => settings.relay_roots.push(bytes(name, value)?),
                 "idle-timeout-ms" => settings.idle_timeout = millis(name, value)?,
                 "keep-alive-ms" => settings.keep_alive = millis(name, value)?,
                 "max-streams" => settings.max_streams = number(name, value)?,
@@ -139,13 +152,14 @@ mod tests {
 
     #[test]
     fn every_setting_is_read() {
-        let text = "bind 127.0.0.1:0\nbind [::1]:7\nrelays disabled\nidle-timeout-ms 12\nkeep-alive-ms 3\nmax-streams 4\n\
+        let text = "bind 127.0.0.1:0\nbind [::1]:7\nrelays disabled\nrelay-root 3fA0\nidle-timeout-ms 12\nkeep-alive-ms 3\nmax-streams 4\n\
             receive-window-bytes 5\nmax-handshakes 6\nhandshake-timeout-ms 7\nmax-connections 8\n\
             max-connections-per-peer 9\nrefuse-code 4294967297\n";
         let settings = Settings::parse(text).unwrap();
         assert_eq!(settings.bind.len(), 2);
         assert!(settings.is_loopback_only());
         assert_eq!(settings.relays, Relays::Disabled);
+        assert_eq!(settings.relay_roots, [[0x3f, 0xa0]]);
         assert_eq!(settings.idle_timeout, Duration::from_millis(12));
         assert_eq!(settings.keep_alive, Duration::from_millis(3));
         assert_eq!(settings.max_streams.get(), 4);
@@ -169,6 +183,8 @@ mod tests {
             ("bind localhost:1", "bind localhost:1: not ip:port"),
             ("relays off", "neither"),
             ("relay nowhere", "not a URL"),
+            ("relay-root 3fA", "not pairs of hex digits"),
+            ("relay-root 3g", "not pairs of hex digits"),
             ("idle-timeout-ms 0", "above 0"),
             ("idle-timeout-ms -1", "not a number"),
             ("max-streams 0", "not a number"),

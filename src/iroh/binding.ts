@@ -20,6 +20,8 @@ export interface DoorSettings {
   /** `ip:port` addresses; undefined for all interfaces. */
   readonly bind: readonly string[] | undefined
   readonly relay: RelaySetting
+  /** Authorities that may vouch for relays besides those built in, in DER. @default none */
+  readonly relayRoots?: readonly Uint8Array[] | undefined
   /** A connection with no sign of life for this long is over; the transport's own limit may be lower. */
   readonly idleTimeoutMs: number
   readonly runtime: Runtime

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { X509Certificate } from 'node:crypto'
 import { P2PAddress } from '../core/address.ts'
 import { checkBind, invalidConfiguration } from '../core/config.ts'
 import type { P2PNodeId } from '../core/node-id.ts'
@@ -27,6 +28,11 @@ export interface IrohOptions extends CreateOptions {
    * URLs, where nothing but the relays is contacted. `P2P_RELAY_MODE` sets it too. @default 'default'
    */
   readonly relay?: RelaySetting | undefined
+  /**
+   * Authorities that may vouch for `https` relays, besides those that iroh has built in: certificates in PEM, one or more
+   * a text. Only the native door can be told. @default none
+   */
+  readonly relayRoots?: readonly string[] | undefined
   /** Longest wait of `create` for a relay, in milliseconds, so that `address()` names it; 0 for none. @default 3000 */
   readonly relayTimeoutMs?: number | undefined
   /**
@@ -45,6 +51,8 @@ export interface IrohSettings {
   /** `undefined` for all interfaces. */
   readonly bind: readonly string[] | undefined
   readonly relay: RelaySetting
+  /** In DER. */
+  readonly relayRoots: readonly Uint8Array[]
   readonly relayTimeoutMs: number
   /** `undefined` when not even those of relays are asked. */
   readonly reflectors: readonly P2PAddress[] | undefined
@@ -79,6 +87,7 @@ export function resolveIrohSettings(options: IrohOptions = {}, env: Environment 
   return {
     bind: bind && [...bind],
     relay: typeof relay === 'string' ? relay : [...relay],
+    relayRoots: parseRoots(options.relayRoots ?? []),
     relayTimeoutMs,
     reflectors: resolveReflectors(options.reflectors),
     binding: fromEnvironment.binding,
@@ -123,6 +132,25 @@ function checkIds(name: string, ids: readonly P2PNodeId[] | undefined): void {
   for (const id of ids as readonly Partial<P2PNodeId>[]) {
     if (!(id?.asBytes?.() instanceof Uint8Array)) throw invalidConfiguration(name, id, 'must be a list of node ids')
   }
+}
+
+const CERTIFICATES = /-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----/gs
+
+function parseRoots(texts: readonly string[]): Uint8Array[] {
+  const why = 'must be a list of texts with certificates in PEM'
+  if (!Array.isArray(texts)) throw invalidConfiguration('relayRoots', texts, why)
+  return (texts as readonly unknown[]).flatMap((text) => {
+    const found = typeof text === 'string' ? text.match(CERTIFICATES) : null
+    if (!found) throw invalidConfiguration('relayRoots', text, why)
+    return found.map((pem) => {
+      try {
+        return new Uint8Array(new X509Certificate(pem).raw)
+      } catch (cause) {
+        const what = cause instanceof Error ? cause.message : String(cause)
+        throw invalidConfiguration('relayRoots', pem, `${why}; this one cannot be read: ${what}`)
+      }
+    })
+  })
 }
 
 function parsePort(text: string): readonly string[] | undefined {

@@ -29,7 +29,15 @@ export interface IrohCreateOptions extends IrohOptions {
   readonly binding?: BindingSetting | undefined
 }
 
-const OPTIONS: readonly string[] = [...CREATE_OPTIONS, 'relayTimeoutMs', 'reflectors', 'allow', 'deny', 'binding']
+const OPTIONS: readonly string[] = [
+  ...CREATE_OPTIONS,
+  'relayRoots',
+  'relayTimeoutMs',
+  'reflectors',
+  'allow',
+  'deny',
+  'binding',
+]
 
 function checkBinding(binding: BindingSetting | undefined): BindingSetting | undefined {
   if (binding === undefined || binding === 'native' || binding === 'official') return binding
@@ -84,7 +92,7 @@ export class IrohP2P extends EngineNode<IrohConnection> {
    * Creates a node of this class, or of the subclass it is called on, and binds its sockets. What the options leave
    * open, `P2P_LISTEN_PORT`, `P2P_RELAY_MODE` and `P2P_IROH_BINDING` decide.
    *
-   * @throws P2PError `unsupported` when there is no binding for this platform, `network` when an address cannot be
+   * @throws P2PError `unsupported` when there is no binding for this platform, or not what it is asked for, `network` when an address cannot be
    * bound, `invalid-configuration`
    */
   static async create<T>(this: new (init: never) => T, options: IrohCreateOptions = {}): Promise<T> {

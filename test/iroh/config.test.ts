@@ -8,6 +8,7 @@ describe('settings', () => {
     expect(resolveIrohSettings()).toEqual({
       bind: undefined,
       relay: 'default',
+      relayRoots: [],
       relayTimeoutMs: 3_000,
       reflectors: [],
       access: {},
@@ -19,12 +20,13 @@ describe('settings', () => {
     expect(resolveIrohSettings({}, env)).toEqual({
       bind: ['0.0.0.0:4433', '[::]:4433'],
       relay: 'disabled',
+      relayRoots: [],
       relayTimeoutMs: 3_000,
       reflectors: [],
       access: {},
     })
     const options = { bind: ['[::1]:0'], relay: ['https://relay.example/'], relayTimeoutMs: 0 }
-    expect(resolveIrohSettings(options, env)).toEqual({ ...options, reflectors: [], access: {} })
+    expect(resolveIrohSettings(options, env)).toEqual({ ...options, relayRoots: [], reflectors: [], access: {} })
     expect(resolveIrohSettings({}, { P2P_IROH_BINDING: 'official' }).binding).toBe('official')
     const access = { allow: [testNodeId('a')], deny: [] }
     expect(resolveIrohSettings(access).access).toEqual(access)
@@ -49,6 +51,9 @@ describe('settings', () => {
     [{ relay: [] }, 'relay'],
     [{ relay: ['relay.example'] }, 'relay'],
     [{ relay: ['ftp://relay.example/'] }, 'relay'],
+    [{ relayRoots: 'root.pem' as never }, 'relayRoots'],
+    [{ relayRoots: ['root.pem'] }, 'relayRoots'],
+    [{ relayRoots: ['-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----'] }, 'relayRoots'],
     [{ relayTimeoutMs: -1 }, 'relayTimeoutMs'],
     [{ relayTimeoutMs: Number.NaN }, 'relayTimeoutMs'],
     [{ relayTimeoutMs: 60_001 }, 'relayTimeoutMs'],

@@ -70,11 +70,12 @@ function bindTo(door: NativeDoor, settings: DoorSettings, addresses: readonly st
 }
 
 function settingsText(settings: DoorSettings, addresses: readonly string[]): string {
-  const { relay, idleTimeoutMs } = settings
+  const { relay, relayRoots = [], idleTimeoutMs } = settings
   const keepAliveMs = Math.max(1, Math.min(KEEP_ALIVE_MS, Math.floor(idleTimeoutMs / 3)))
   return [
     ...addresses.map((address) => `bind ${address}`),
     ...(typeof relay === 'string' ? [`relays ${relay}`] : relay.map((url) => `relay ${url}`)),
+    ...relayRoots.map((der) => `relay-root ${Buffer.from(der).toString('hex')}`),
     `idle-timeout-ms ${idleTimeoutMs}`,
     `keep-alive-ms ${keepAliveMs}`,
     `refuse-code ${LIBRARY_CODE.refused}`,

@@ -30,7 +30,12 @@ export function officialBinding(load?: () => Promise<Official>): IrohBinding {
 }
 
 async function open(settings: DoorSettings, official: Official): Promise<IrohEndpoint> {
-  const { secretKey, runtime, relay, idleTimeoutMs } = settings
+  const { secretKey, runtime, relay, relayRoots = [], idleTimeoutMs } = settings
+  if (relayRoots.length > 0) {
+    const what = 'relays with certificates of an authority of your own'
+    const why = `the official binding cannot be told which authorities to trust: use the native door for ${what}`
+    throw P2PError.of('unsupported', why, { what, backend: 'iroh (official)' })
+  }
   if (idleTimeoutMs < MIN_IDLE_MS) {
     throw invalidConfiguration('limits.idleTimeoutMs', idleTimeoutMs, `on iroh it is at least ${MIN_IDLE_MS}`)
   }

@@ -1,0 +1,96 @@
+/**
+ * The emulator of the lab's internet, `emulator.rs`: built with rustc where it is not yet, and told what to do.
+ *
+ * @module
+ */
+import { spawn, spawnSync } from 'node:child_process'
+import type { ChildProcess } from 'node:child_process'
+import { mkdirSync, renameSync, statSync } from 'node:fs'
+import { dirname } from 'node:path'
+import { createInterface } from 'node:readline'
+
+/** Builds the program into `path` unless it is there and newer than its source. Throws when rustc fails. */
+export function buildEmulator(source: string, path: string): void {
+  const newest = statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0
+  if (newest > statSync(source).mtimeMs) return
+  mkdirSync(dirname(path), { recursive: true })
+  // Renamed into place, as another lab may be starting it.
+  const fresh = `${path}.${process.pid}`
+  const args = ['-O', '--edition', '2024', '--deny', 'warnings', source, '-o', fresh]
+  const { status, error, stderr } = spawnSync('rustc', args, { encoding: 'utf8' })
+  if (error) throw new Error(`rustc cannot be started: ${error.message}`)
+  if (status !== 0) throw new Error(`rustc failed:\n${stderr}`)
+  renameSync(fresh, path)
+}
+
+/** A line of the emulator. */
+export interface EmulatedLine {
+  readonly name: string
+  /** The file of the network namespace, and what the device in it is called. */
+  readonly namespace: string
+  readonly device: string
+  readonly address: string
+  readonly delayMs: number
+}
+
+/** What has gone over a line. */
+export interface LineCounts {
+  readonly sent: number
+  readonly received: number
+  readonly lost: number
+  readonly unroutable: number
+}
+
+/** The running program. */
+export class Emulator {
+  readonly #child: ChildProcess
+  readonly #waiting: { resolve(answer: string): void; reject(error: Error): void }[] = []
+
+  /** @param seed decides which packets are lost, as far as the order in which they come is the same */
+  constructor(path: string, seed: number) {
+    this.#child = spawn(path, [String(seed)], { stdio: ['pipe', 'pipe', 'inherit'] })
+    const { stdout } = this.#child
+    if (!stdout) throw new Error('the emulator has no output')
+    createInterface(stdout).on('line', (line) => {
+      const next = this.#waiting.shift()
+      if (line.startsWith('ok')) next?.resolve(line.slice(3))
+      else next?.reject(new Error(`emulator: ${line}`))
+    })
+    const fail = (why: string): void => {
+      for (const { reject } of this.#waiting.splice(0)) reject(new Error(why))
+    }
+    this.#child.on('error', (error) => fail(`the emulator cannot be started: ${error.message}`))
+    this.#child.on('exit', () => fail('the emulator has ended'))
+  }
+
+  async addLine({ name, namespace, device, address, delayMs }: EmulatedLine): Promise<void> {
+    const us = Math.round(delayMs * 1000)
+    await this.#tell(`line ${name} ${namespace} ${device} ${address} ${us} ${us}`)
+  }
+
+  async setLine(name: string, delayMs: number, loss: number): Promise<void> {
+    const us = Math.round(delayMs * 1000)
+    await this.#tell(`set ${name} ${us} ${us} ${loss} ${loss}`)
+  }
+
+  async setAddress(name: string, address: string): Promise<void> {
+    await this.#tell(`address ${name} ${address}`)
+  }
+
+  async counts(): Promise<Map<string, LineCounts>> {
+    const words = (await this.#tell('stats')).split(' ')
+    const counts = new Map<string, LineCounts>()
+    for (let i = 0; i + 4 < words.length; i += 5) {
+      const [sent = 0, received = 0, lost = 0, unroutable = 0] = words.slice(i + 1, i + 5).map(Number)
+      counts.set(words[i] ?? '', { sent, received, lost, unroutable })
+    }
+    return counts
+  }
+
+  #tell(command: string): Promise<string> {
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ resolve, reject })
+      this.#child.stdin?.write(`${command}\n`)
+    })
+  }
+}

@@ -1,0 +1,106 @@
+/**
+ * What was seen next to what the simulator predicts.
+ *
+ * @module
+ */
+import type { StoryReport } from './life.ts'
+import type { PairReport } from './pairs.ts'
+import type { Outcome, Suite } from './suites.ts'
+
+/** A suite, seen and predicted: once in reality, once a seed in the simulator. */
+export interface SuiteResult {
+  readonly suite: Pick<Suite, 'name' | 'title'>
+  readonly real: Outcome
+  readonly simulated: readonly Outcome[]
+}
+
+/** A table: its heading, columns and rows. */
+export interface Table {
+  readonly title: string
+  readonly columns: readonly string[]
+  readonly rows: readonly (readonly string[])[]
+}
+
+/** What is wrong with a result: outcomes that differ, bytes that are missing, errors that are not the right ones. */
+export function faultsOf({ suite, real, simulated }: SuiteResult): string[] {
+  const faults: string[] = []
+  const complain = (text: string): void => void faults.push(`${suite.name}: ${text}`)
+  for (const [who, outcome] of [['real', real] as const, ...simulated.map((one) => ['simulated', one] as const)]) {
+    if (outcome.kind === 'stories') {
+      for (const { name, pair, faults: found } of outcome.stories) {
+        for (const fault of found) complain(`${who}: ${name}, ${pair}: ${fault}`)
+      }
+    } else if (real.kind === 'pairs' && outcome !== real) {
+      for (const [i, seen] of real.pairs.entries()) {
+        const expected = outcome.pairs[i]?.outcome
+        if (expected !== seen.outcome) {
+          complain(`${seen.client} x ${seen.server} is ${seen.outcome}, and ${expected} in the simulator`)
+        }
+      }
+    }
+  }
+  return faults
+}
+
+/** The result for people. */
+export function tableOf(result: SuiteResult): Table {
+  return result.real.kind === 'pairs' ? pairTable(result) : storyTable(result)
+}
+
+function pairTable({ suite, real, simulated }: SuiteResult): Table {
+  const seen = real.kind === 'pairs' ? real.pairs : []
+  const rows = seen.map((pair, i) => {
+    const predicted = simulated.flatMap((one) => (one.kind === 'pairs' ? (one.pairs[i] ?? []) : []))
+    return [
+      `${pair.client} x ${pair.server}`,
+      pair.outcome,
+      unique(predicted.map(({ outcome }) => outcome)),
+      ...sideBySide([pair.connectMs], times(predicted, 'connectMs')),
+      ...sideBySide(pair.directAfterMs === undefined ? [] : [pair.directAfterMs], times(predicted, 'directAfterMs')),
+    ]
+  })
+  const columns = ['client x server', 'seen', 'predicted', 'connect ms', 'predicted', 'direct after ms', 'predicted']
+  return { title: suite.title, columns, rows }
+}
+
+function storyTable({ suite, real, simulated }: SuiteResult): Table {
+  const all = (outcome: Outcome): readonly StoryReport[] => (outcome.kind === 'stories' ? outcome.stories : [])
+  const key = ({ name, pair }: StoryReport): string => `${name}, ${pair}`
+  const keys = [...new Set(all(real).map(key))]
+  const rows = keys.map((text) => {
+    const seen = all(real).filter((story) => key(story) === text)
+    const predicted = simulated.flatMap(all).filter((story) => key(story) === text)
+    const ends = (stories: readonly StoryReport[]): string => {
+      const survived = stories.filter((story) => story.survived).length
+      return stories.length === 1 ? (survived === 1 ? 'lives' : 'ends') : `${survived} of ${stories.length} live`
+    }
+    const stalls = [seen, predicted].map((stories) => stories.map(({ stallMs }) => stallMs)) as [number[], number[]]
+    return [text, ends(seen), ends(predicted), ...sideBySide(...stalls), unique(seen.flatMap(pathsOf))]
+  })
+  return {
+    title: suite.title,
+    columns: ['what, client x server', 'seen', 'predicted', 'stall ms', 'predicted', 'paths'],
+    rows,
+  }
+}
+
+const pathsOf = ({ paths }: StoryReport): string => paths.join(' > ')
+const unique = (texts: readonly string[]): string => [...new Set(texts)].join(' or ') || '-'
+
+function times(pairs: readonly PairReport[], field: 'connectMs' | 'directAfterMs'): number[] {
+  return pairs.flatMap((pair) => pair[field] ?? [])
+}
+
+function sideBySide(seen: readonly number[], predicted: readonly number[]): [string, string] {
+  return [spread(seen), spread(predicted)]
+}
+
+/** The median, and where there are several the least and the most. */
+export function spread(values: readonly number[]): string {
+  const sorted = values.toSorted((a, b) => a - b)
+  const [first, last] = [sorted[0], sorted.at(-1)]
+  if (first === undefined || last === undefined) return '-'
+  const middle = ((sorted[(sorted.length - 1) >> 1] ?? 0) + (sorted[sorted.length >> 1] ?? 0)) / 2
+  const round = (value: number): string => String(Math.round(value))
+  return round(first) === round(last) ? round(middle) : `${round(middle)} (${round(first)}..${round(last)})`
+}
