@@ -57,7 +57,7 @@ export class Emulator {
       else next?.reject(new Error(`emulator: ${line}`))
     })
     const fail = (why: string): void => {
-      for (const { reject } of this.#waiting.splice(0)) reject(new Error(why))
+      for (const call of this.#waiting.splice(0)) call.reject(new Error(why))
     }
     this.#child.on('error', (error) => fail(`the emulator cannot be started: ${error.message}`))
     this.#child.on('exit', () => fail('the emulator has ended'))

@@ -49,7 +49,7 @@ class RealPeer implements Peer {
     })
     const over = (why: string): void => {
       this.#isOver = true
-      for (const { reject } of this.#calls.values()) reject(new Error(`${this.site.name}: ${why}`))
+      for (const call of this.#calls.values()) call.reject(new Error(`${this.site.name}: ${why}`))
       this.#calls.clear()
     }
     this.#child.on('exit', (code, signal) => over(`its process has ended (${signal ?? code})`))

@@ -55,8 +55,10 @@ function pairTable({ suite, real, simulated }: SuiteResult): Table {
       `${pair.client} x ${pair.server}`,
       pair.outcome,
       unique(predicted.map(({ outcome }) => outcome)),
-      ...sideBySide([pair.connectMs], times(predicted, 'connectMs')),
-      ...sideBySide(pair.directAfterMs === undefined ? [] : [pair.directAfterMs], times(predicted, 'directAfterMs')),
+      spread([pair.connectMs]),
+      spread(times(predicted, 'connectMs')),
+      spread(times([pair], 'directAfterMs')),
+      spread(times(predicted, 'directAfterMs')),
     ]
   })
   const columns = ['client x server', 'seen', 'predicted', 'connect ms', 'predicted', 'direct after ms', 'predicted']
@@ -74,8 +76,8 @@ function storyTable({ suite, real, simulated }: SuiteResult): Table {
       const survived = stories.filter((story) => story.survived).length
       return stories.length === 1 ? (survived === 1 ? 'lives' : 'ends') : `${survived} of ${stories.length} live`
     }
-    const stalls = [seen, predicted].map((stories) => stories.map(({ stallMs }) => stallMs)) as [number[], number[]]
-    return [text, ends(seen), ends(predicted), ...sideBySide(...stalls), unique(seen.flatMap(pathsOf))]
+    const stall = (stories: readonly StoryReport[]): string => spread(stories.map(({ stallMs }) => stallMs))
+    return [text, ends(seen), ends(predicted), stall(seen), stall(predicted), unique(seen.flatMap(pathsOf))]
   })
   return {
     title: suite.title,
@@ -91,12 +93,8 @@ function times(pairs: readonly PairReport[], field: 'connectMs' | 'directAfterMs
   return pairs.flatMap((pair) => pair[field] ?? [])
 }
 
-function sideBySide(seen: readonly number[], predicted: readonly number[]): [string, string] {
-  return [spread(seen), spread(predicted)]
-}
-
 /** The median, and where there are several the least and the most. */
-export function spread(values: readonly number[]): string {
+function spread(values: readonly number[]): string {
   const sorted = values.toSorted((a, b) => a - b)
   const [first, last] = [sorted[0], sorted.at(-1)]
   if (first === undefined || last === undefined) return '-'
