@@ -19,15 +19,12 @@ const isDirect = (paths: readonly P2PPath[]): boolean =>
 /** A node and its connections. */
 export class PeerProgram {
   readonly #create: () => Promise<P2PSystem>
-  readonly #learnsAddress: boolean
   #p2p: P2PSystem | undefined
   #exchange: Exchange | undefined
   #connection: P2PConnection | undefined
 
-  /** @param learnsAddress whether its relay tells it where it is seen from outside */
-  constructor(create: () => Promise<P2PSystem>, learnsAddress: boolean) {
+  constructor(create: () => Promise<P2PSystem>) {
     this.#create = create
-    this.#learnsAddress = learnsAddress
   }
 
   /** Creates the node; resolves when it listens and knows its relay and where it is seen from outside. */
@@ -37,8 +34,7 @@ export class PeerProgram {
     const giveUpMs = p2p.runtime.now() + ONLINE_MS
     for (;;) {
       const { direct, relays } = p2p.address()
-      const isKnown = !this.#learnsAddress || direct.some((address) => !isPrivate(address))
-      if (relays.length > 0 && isKnown) return
+      if (relays.length > 0 && direct.some((address) => !isPrivate(address))) return
       if (p2p.runtime.now() > giveUpMs) {
         throw new Error(`not online after ${ONLINE_MS} ms: it knows ${[...direct, ...relays].join(', ') || 'nothing'}`)
       }

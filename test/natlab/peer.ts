@@ -13,8 +13,6 @@ export interface PeerSettings {
   readonly binding: 'native' | 'official'
   readonly relays: readonly string[]
   readonly relayRoots: readonly string[]
-  /** Whether the relay tells it where it is seen from outside. */
-  readonly learnsAddress: boolean
 }
 
 /** What the parent asks, and the answer. */
@@ -25,7 +23,7 @@ export interface PeerCall {
 }
 export type PeerAnswer = { readonly id: number } & ({ readonly result: unknown } | { readonly error: string })
 
-const { name, binding, relays, relayRoots, learnsAddress } = JSON.parse(process.argv[2] ?? '{}') as PeerSettings
+const { name, binding, relays, relayRoots } = JSON.parse(process.argv[2] ?? '{}') as PeerSettings
 const create = (): Promise<IrohP2P> =>
   IrohP2P.create({
     secretKey: testSigningKey(name),
@@ -34,7 +32,7 @@ const create = (): Promise<IrohP2P> =>
     ...(relayRoots.length > 0 && { relayRoots }),
     relayTimeoutMs: 10_000,
   })
-const program = new PeerProgram(create, learnsAddress)
+const program = new PeerProgram(create)
 
 async function perform({ method, args }: PeerCall): Promise<unknown> {
   switch (method) {

@@ -131,7 +131,6 @@ export class RealLab implements Lab {
         binding,
         relays: [relay.url],
         relayRoots: relay.roots,
-        learnsAddress: options.relay === 'iroh',
       }
       peers.set(site.name, new RealPeer(machine, settings))
     }

@@ -12,7 +12,10 @@ import { makeAuthority, makeCertificate } from '../support/certificates.ts'
 import { inNamespace } from './network.ts'
 import type { Machine } from './network.ts'
 
-/** `ours` is `p2p-relay` over http; `iroh` is `iroh-relay` over https, which tells its clients where it sees them. */
+/**
+ * `ours` is `p2p-relay` over http, with reflectors; `iroh` is `iroh-relay` over https, with QUIC address discovery. Both
+ * tell their clients where they see them.
+ */
 export type RelayKind = 'ours' | 'iroh'
 
 const START_MS = 20_000
@@ -43,7 +46,8 @@ export class Relay {
       this.#port = 3340
       this.url = `http://${address}:${this.#port}/`
       this.roots = []
-      this.#command = [process.execPath, programs.ours, '--host', address, '--port', String(this.#port)]
+      const reflectors = ['--reflector-port', '7843', '--reflector-port', '7844']
+      this.#command = [process.execPath, programs.ours, '--host', address, '--port', String(this.#port), ...reflectors]
       return
     }
     if (programs.iroh === undefined) throw new Error('iroh-relay is not installed')

@@ -28,7 +28,7 @@ class SimulatedPeer implements Peer {
     this.#sim = sim
     this.site = site
     this.host = host
-    this.#program = new PeerProgram(() => SimulatorP2P.create({ host, relay: [relay] }), true)
+    this.#program = new PeerProgram(() => SimulatorP2P.create({ host, relay: [relay] }))
   }
 
   start(): Promise<void> {

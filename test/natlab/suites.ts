@@ -16,6 +16,9 @@ import type { RelayKind } from './relays.ts'
 /** Home lines of 20 ms one way, as those that the simulator was compared with before. */
 const LINE: LineSettings = { delayMs: 20, loss: 0 }
 
+/** The kinds of NAT that decide: who lets everybody in, who lets in answers alone, and who takes a port for each. */
+const ESSENTIAL: readonly Place[] = ['full-cone', 'home', 'symmetric']
+
 /** What a suite comes to. */
 export type Outcome =
   | { readonly kind: 'pairs'; readonly pairs: readonly PairReport[] }
@@ -69,6 +72,8 @@ export function suites({ times }: SuiteOptions): readonly Suite[] {
   const life = lifeScenario(STORIES)
   return [
     pairs('pairs', 'Every pair, iroh-relay, native door', { relay: 'iroh', binding: 'native' }, PLACES),
+    pairs('pairs-ours', 'Every pair, p2p-relay, native door', { relay: 'ours', binding: 'native' }, PLACES),
+    pairs('pairs-official', 'p2p-relay, official binding', { relay: 'ours', binding: 'official' }, ESSENTIAL),
     {
       name: 'life',
       title: 'Life, iroh-relay, native door',
