@@ -45,7 +45,7 @@ export interface Running extends AsyncDisposable {
 
 /** Starts a program. */
 export function run(path: string, args: readonly string[], env: Readonly<Record<string, string>> = {}): Running {
-  const child = spawn(path, args, { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...env } })
+  const child = spawn(path, args, { stdio: ['pipe', 'pipe', 'pipe'], env: { ...process.env, ...env } })
   let output = ''
   const exited = new Promise<void>((resolve) => {
     child.once('exit', () => resolve())

@@ -22,6 +22,13 @@ export interface LinkState {
   readonly error: Error | undefined
 }
 
+/** Why nothing can be sent; undefined where an interface is in use. */
+export function whyUnusable(states: readonly LinkState[]): string | undefined {
+  if (states.length === 0) return 'this machine has no network interface for it'
+  if (states.some(({ error }) => error === undefined)) return undefined
+  return states.map(({ interface: name, family, error }) => `${name} (${family}): ${error?.message}`).join('; ')
+}
+
 /** What happens on a link. */
 export interface LinkEvents {
   /** A packet came from a neighbour. `from` is what to give to `send` for an answer. */

@@ -15,7 +15,7 @@ import { checkMilliseconds } from '../options.ts'
 import { checkName } from '../signed-name.ts'
 import { UserData } from '../user-data.ts'
 import { EventQueue } from './browser.ts'
-import { multicastOn } from './link.ts'
+import { multicastOn, whyUnusable } from './link.ts'
 import type { LinkState, OpenLink } from './link.ts'
 import type { Known, MdnsEvent, MdnsPeer } from './peer-table.ts'
 import { Responder } from './responder.ts'
@@ -126,19 +126,25 @@ export class MdnsDiscovery implements P2PDiscovery {
   /**
    * Looks for the node with this id.
    *
-   * @throws P2PError `unsupported` in a simulation, `aborted`
+   * @throws P2PError `discovery-failed` where there is no network, `unsupported` in a simulation, `aborted`
    */
   async resolveId(id: P2PNodeId, options?: WaitOptions): Promise<P2PAddress | undefined> {
     const service = this.#open()
     const wanted = NodeId.fromBytes(id.asBytes())
-    return this.#look(service, () => service.peers.get(wanted)?.peer.address, options?.signal, wanted)
+    return this.#look(
+      service,
+      () => service.peers.get(wanted)?.peer.address,
+      options?.signal,
+      wanted.toString(),
+      wanted,
+    )
   }
 
   /**
    * Looks for the node that goes by this name: one that is alone in that for 0.3 s.
    *
-   * @throws P2PError `discovery-failed` when several nodes go by it, or one does without having signed it, `unsupported`
-   * in a simulation, `aborted`
+   * @throws P2PError `discovery-failed` when several nodes go by it, or one does without having signed it, or there is no
+   * network, `unsupported` in a simulation, `aborted`
    */
   async resolveName(name: string, options?: WaitOptions): Promise<P2PAddress | undefined> {
     const service = this.#open()
@@ -156,7 +162,7 @@ export class MdnsDiscovery implements P2PDiscovery {
       if (ended && claims.length > 0) throw forged(wanted, claims)
       return undefined
     }
-    return this.#look(service, decide, options?.signal)
+    return this.#look(service, decide, options?.signal, wanted)
   }
 
   /**
@@ -280,6 +286,7 @@ export class MdnsDiscovery implements P2PDiscovery {
     service: MdnsService,
     answer: (ended: boolean) => P2PAddress | number | undefined,
     signal: AbortSignal | undefined,
+    query: string,
     wanted?: NodeId,
   ): Promise<P2PAddress | undefined> {
     const { runtime } = service
@@ -291,7 +298,11 @@ export class MdnsDiscovery implements P2PDiscovery {
       const nowMs = runtime.now()
       const known = answer(nowMs >= endMs)
       if (typeof known === 'object') return known
-      if (nowMs >= endMs) return undefined
+      if (nowMs >= endMs) {
+        const why = whyUnusable(service.link?.states() ?? [])
+        if (why === undefined) return undefined
+        throw P2PError.of('discovery-failed', `the local network cannot be asked: ${why}`, { query })
+      }
       await new Promise<void>((resolve) => {
         const timer = runtime.setTimer(Math.min(endMs, known ?? endMs) - nowMs, () => wake())
         wake = (): void => {

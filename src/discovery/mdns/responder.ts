@@ -8,6 +8,7 @@ import { P2PError } from '../../core/errors.ts'
 import type { NodeId } from '../../core/node-id.ts'
 import type { RuntimeTimer } from '../../core/runtime.ts'
 import type { AnnouncedNode } from '../../core/system.ts'
+import { whyUnusable } from './link.ts'
 import type { Answerer, MdnsService } from './service.ts'
 import { encodeGoodbye, encodeRecord, encodeTypes, labelOf, RECORD_TTL_SECONDS } from './wire.ts'
 import type { Asked, LocalRecord } from './wire.ts'
@@ -134,15 +135,11 @@ export class Responder implements Answerer, AsyncDisposable {
   }
 
   #whyNot(): string {
-    const states = this.#options.service.link?.states() ?? []
-    if (states.length === 0) return 'this machine has no network interface for it'
-    if (!this.#record() && states.some(({ error }) => error === undefined)) {
-      const direct = this.#options.node.address().direct.join(', ') || 'none'
-      return `none of its addresses (${direct}) is on an interface that mDNS uses`
-    }
-    return states
-      .map(({ interface: name, family, error }) => `${name} (${family}): ${error?.message ?? 'busy'}`)
-      .join('; ')
+    const unusable = whyUnusable(this.#options.service.link?.states() ?? [])
+    if (unusable !== undefined) return unusable
+    if (this.#record()) return 'the interface is busy'
+    const direct = this.#options.node.address().direct.join(', ') || 'none'
+    return `none of its addresses (${direct}) is on an interface that mDNS uses`
   }
 
   #failure(why: string): P2PError {

@@ -163,6 +163,11 @@ describe('a node on the local network', () => {
     expect(why(elsewhere)).toMatch(/none of its addresses \(127\.0\.0\.1:7\) is on an interface/)
     expect(why(cut)).toMatch(/lan0 \(IPv4\): no route/)
     expect(world.traffic()).toEqual([])
+    const asked = track(cut.mdns.resolveId(testNodeId('elsewhere')))
+    await world.runtime.advance(3_000)
+    expect(asked.now).toEqual(
+      failed('discovery-failed', { message: expect.stringContaining('lan0 (IPv4): no route') as unknown }),
+    )
     cut.host.set(undefined)
     await world.runtime.advance(3_000)
     expect(why(cut)).toBeUndefined()
