@@ -168,9 +168,11 @@ export interface P2PSystem<
    */
   listen(addr?: string, options?: ListenOptions): Promise<Listener>
   /**
-   * Makes this node known under `name`.
+   * Makes this node known under `name` through every source that can; it waits for all of them, and those that have it
+   * keep it when another fails.
    *
-   * @throws P2PError `unsupported` when no discovery source can publish, `discovery-failed`
+   * @throws P2PError `unsupported` when no discovery source can publish, `discovery-failed`, `invalid-configuration` when
+   * a source takes no such name, `aborted`
    */
   register(name: string, options?: RegisterOptions): Promise<void>
   /**

@@ -25,8 +25,12 @@ const SIGNATURE_LENGTH = 86
 const DOMAIN = 'moosicbox/p2p name v1\0'
 /** The longest name, in bytes of UTF-8. */
 const MAX_NAME_BYTES = 128
-/** Control characters and what else turns text around or hides in it. */
-const UNSEEN = /\p{C}|\p{Zl}|\p{Zp}/u
+/**
+ * Control characters, halves of characters, and what ends lines, turns text around or hides in it; but for the joiner
+ * of emoji. No property that a later Unicode may give to more characters: what is a name must not depend on the engine.
+ */
+const UNSEEN =
+  /[\p{Cc}\p{Cs}\u00ad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\u{e0000}-\u{e007f}]/u
 
 /**
  * The one form of a name that is signed and compared (Unicode's NFC).
@@ -69,6 +73,8 @@ export function readName(id: P2PNodeId, userData: string | undefined): NameClaim
   const valid =
     rest[SIGNATURE_LENGTH] === ':' &&
     signature.length === 64 &&
+    // One text for one signature.
+    signature.toString('base64url') === rest.slice(0, SIGNATURE_LENGTH) &&
     isCanonical(name) &&
     verifySignature(NodeId.fromBytes(id.asBytes()), signedBytes(name), signature)
   return { kind: valid ? 'signed' : 'forged', name }

@@ -8,6 +8,7 @@ import { P2PAddress } from '../../src/core/address.ts'
 import { testNodeId, testSigningKey } from '../../src/core/keys.ts'
 import { PkarrDiscovery } from '../../src/discovery/index.ts'
 import { decodeBody, encodeBody, readRecord, signRecord } from '../../src/discovery/pkarr/signed-packet.ts'
+import { signName } from '../../src/discovery/signed-name.ts'
 import { MemoryNetwork } from '../support/memory-carrier.ts'
 import { MemoryNode } from '../support/memory-node.ts'
 import { ManualRuntime, settle } from '../support/manual-runtime.ts'
@@ -170,6 +171,39 @@ describe('a pkarr server', () => {
     expect(server.asked.slice(before)).toEqual([`PUT /pkarr/${id.toString()}`])
     await p2p.close()
     expect(runtime.pendingTimers).toBe(0)
+  })
+
+  test('has the name that a node is registered with, before it listens or after, signed by the node', async () => {
+    await using server = await pkarrServer()
+    const pkarr = new PkarrDiscovery({ server: server.url })
+    const runtime = new ManualRuntime()
+    const p2p = MemoryNode.create(new MemoryNetwork(), 'home', { runtime, discovery: [pkarr] })
+    await p2p.register('living-room')
+    await p2p.listen()
+    await runtime.advance(0)
+    await published(p2p, 0)
+    expect(await pkarr.nameOf(id)).toBe('living-room')
+    expect((await pkarr.resolveId(id))?.direct).toEqual(p2p.address().direct)
+    await p2p.register('attic')
+    await runtime.advance(100)
+    await published(p2p, 100)
+    expect(await pkarr.nameOf(id)).toBe('attic')
+    await p2p.close()
+
+    // A record of the node's own in which the name is another's.
+    const userData = signName('attic', (message) => testSigningKey('thief').sign(message))
+    server.stored.set(`/pkarr/${id.toString()}`, encodeBody(signRecord({ address, userData }, 9n, sign)))
+    expect(await pkarr.nameOf(id)).toBeUndefined()
+    expect(await pkarr.nameOf(testNodeId('nobody'))).toBeUndefined()
+  })
+
+  test('publishes no name beside a text, or where nothing is published', async () => {
+    await using server = await pkarrServer()
+    for (const options of [{ userData: 'mine' }, { publish: false }]) {
+      const pkarr = new PkarrDiscovery({ server: server.url, ...options })
+      const p2p = MemoryNode.create(new MemoryNetwork(), 'home', { discovery: [pkarr] })
+      await expect(p2p.register('attic')).rejects.toMatchObject({ code: 'invalid-configuration' })
+    }
   })
 
   test('that fails is tried again, ever more rarely, and the node tells why', async () => {

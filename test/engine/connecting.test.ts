@@ -212,12 +212,14 @@ describe('names', () => {
     }
   }
 
-  test('are registered with the first source that can, and discovered in the order of the sources', async () => {
+  test('are registered with every source that can, and discovered in the order of the sources', async () => {
     const first = new Names('first', { both: new P2PAddress(testNodeId('one')) })
     const second = new Registry('second', { both: new P2PAddress(testNodeId('two')) })
-    const { a, b } = setUp({ discovery: [first, second] })
+    const third = new Registry('third')
+    const { a, b } = setUp({ discovery: [first, second, third] })
     await b.register('bob')
     expect(second.known.get('bob')?.toTicket()).toBe(b.address().toTicket())
+    expect(third.known.get('bob')?.toTicket()).toBe(b.address().toTicket())
     expect((await a.discover('bob')).equals(b.localNodeId())).toBe(true)
     expect((await a.discover('both')).equals(testNodeId('one'))).toBe(true)
   })
@@ -244,6 +246,18 @@ describe('names', () => {
     const { a } = setUp({ discovery: [broken, working] })
     expect((await a.discover('x')).equals(testNodeId('x'))).toBe(true)
     expect(await outcome(a.discover('y'))).toEqual(failed('discovery-failed', { query: 'y' }))
+  })
+
+  test('one source that takes no name does not keep it from the others, and its failure is told', async () => {
+    const [broken, working] = [new Registry('broken'), new Registry('working')]
+    broken.answer = new Error('the disk is full')
+    const { a } = setUp({ discovery: [broken, working] })
+    expect(await outcome(a.register('x'))).toEqual(
+      failed('discovery-failed', {
+        message: expect.stringMatching(/through broken failed: the disk is full/) as unknown,
+      }),
+    )
+    expect(working.known.has('x')).toBe(true)
   })
 
   test('every failure of registering is a P2PError', async () => {

@@ -88,6 +88,23 @@ function parseId(text: string): NodeId | undefined {
   }
 }
 
+/** Has one source make a name known; gives the reason where it cannot. */
+async function publishName(
+  source: P2PDiscovery,
+  name: string,
+  address: P2PAddress,
+  options: RegisterOptions,
+): Promise<P2PError | undefined> {
+  try {
+    await source.publish?.(name, address, options)
+    return undefined
+  } catch (error) {
+    const cause = error instanceof Error ? `: ${error.message}` : ''
+    const message = `making ${JSON.stringify(name)} known through ${source.name} failed${cause}`
+    return P2PError.from(error, 'discovery-failed', message, { query: name }) as P2PError
+  }
+}
+
 /** A node; `Connection` is the backend's own class. */
 export abstract class EngineNode<Connection extends EngineConnection> implements P2PSystem<
   NodeId,
@@ -170,21 +187,18 @@ export abstract class EngineNode<Connection extends EngineConnection> implements
     this.#checkOpen()
     throwIfAborted(options.signal, 'register')
     if (name === '') throw invalidConfiguration('name', name, 'a name has at least one character')
-    const source = this.#options.discovery.find((candidate) => candidate.publish !== undefined)
-    if (!source?.publish) {
+    const sources = this.#options.discovery.filter((source) => source.publish !== undefined)
+    if (sources.length === 0) {
       const message = 'no discovery source of this node can publish a name; hand out address().toTicket() instead'
       throw P2PError.of('unsupported', message, { what: 'register', backend: this.backend })
     }
     const { signal } = options
-    try {
-      const publishing = source.publish(name, this.address(), options)
-      // `aborted` even when the source does not care for signals.
-      await (signal ? abortable(publishing, signal, 'register', () => {}) : publishing)
-    } catch (error) {
-      const cause = error instanceof Error ? `: ${error.message}` : ''
-      const message = `making ${JSON.stringify(name)} known failed${cause}`
-      throw P2PError.from(error, 'discovery-failed', message, { query: name })
-    }
+    const address = this.address()
+    const publishing = Promise.all(sources.map((source) => publishName(source, name, address, options)))
+    // `aborted` even when a source does not care for signals.
+    const failures = await (signal ? abortable(publishing, signal, 'register', () => {}) : publishing)
+    const failure = failures.find((error) => error !== undefined)
+    if (failure) throw failure
   }
 
   async discover(name: string, options?: WaitOptions): Promise<NodeId> {

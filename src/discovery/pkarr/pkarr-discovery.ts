@@ -10,8 +10,10 @@ import { NodeId } from '../../core/node-id.ts'
 import type { P2PNodeId } from '../../core/node-id.ts'
 import type { WaitOptions } from '../../core/stream.ts'
 import type { AnnouncedNode, P2PDiscovery } from '../../core/system.ts'
-import { MAX_USER_DATA_BYTES } from '../node-record.ts'
+import type { NodeRecord } from '../node-record.ts'
 import { checkMilliseconds } from '../options.ts'
+import { readName } from '../signed-name.ts'
+import { UserData } from '../user-data.ts'
 import { decodeBody, encodeBody, MAX_DNS_BYTES, readRecord, signRecord } from './signed-packet.ts'
 import { Republisher } from './republisher.ts'
 
@@ -21,7 +23,7 @@ export interface PkarrOptions {
   readonly server: string
   /** Whether nodes that use this source publish where they can be reached. @default true */
   readonly publish?: boolean | undefined
-  /** Text for others to read beside the addresses, at most 245 bytes of UTF-8. @default none */
+  /** Text for others to read, at most 245 bytes of UTF-8; a node with such a text has no name. @default none */
   readonly userData?: string | undefined
   /** How often an unchanged record is published again, in milliseconds. @default 300000 */
   readonly republishMs?: number | undefined
@@ -49,36 +51,90 @@ export class PkarrDiscovery implements P2PDiscovery {
   readonly name = 'pkarr'
   readonly #server: URL
   readonly #publish: boolean
-  readonly #userData: string | undefined
+  readonly #userData: UserData
+  readonly #republishers = new Map<string, Republisher>()
   readonly #republishMs: number
   readonly #timeoutMs: number
 
   /** @throws P2PError `invalid-configuration` */
   constructor(options: PkarrOptions) {
     checkOptions('PkarrDiscovery', options, OPTIONS)
-    const { server, userData } = options
+    const { server } = options
     if (!URL.canParse(server) || !/^https?:$/.test(new URL(server).protocol)) {
       throw invalidConfiguration('server', server, 'must be the URL of a pkarr server, such as https://dns.example.org')
     }
-    if (userData !== undefined && new TextEncoder().encode(userData).length > MAX_USER_DATA_BYTES) {
-      throw invalidConfiguration('userData', userData, `has at most ${MAX_USER_DATA_BYTES} bytes of UTF-8`)
-    }
     this.#server = new URL(server.endsWith('/') ? server : `${server}/`)
     this.#publish = options.publish ?? true
-    this.#userData = userData
+    this.#userData = new UserData(options.userData)
     this.#republishMs = checkMilliseconds('republishMs', options.republishMs ?? DEFAULT_REPUBLISH_MS)
     this.#timeoutMs = checkMilliseconds('timeoutMs', options.timeoutMs ?? DEFAULT_TIMEOUT_MS)
   }
 
-  /** Names are not what a pkarr server knows. */
+  /** Called by each node that has this source. */
+  attach(node: AnnouncedNode): AsyncDisposable {
+    return { [Symbol.asyncDispose]: () => Promise.resolve(this.#userData.forget(node.id)) }
+  }
+
+  /** A pkarr server finds nobody by a name; whose it is, {@link nameOf} tells. */
   resolveName(): Promise<undefined> {
     return Promise.resolve(undefined)
   }
 
   /** @throws P2PError `discovery-failed` when the server cannot be asked or its answer is not valid, `aborted` */
   async resolveId(id: P2PNodeId, options?: WaitOptions): Promise<P2PAddress | undefined> {
-    const node = NodeId.fromBytes(id.asBytes())
-    const response = await this.#ask(node, { method: 'GET' }, options?.signal)
+    const record = await this.#record(NodeId.fromBytes(id.asBytes()), options?.signal)
+    if (!record) return undefined
+    const { address } = record
+    return address.direct.length + address.relays.length > 0 ? address : undefined
+  }
+
+  /**
+   * The name that the node has been registered with, signed by itself.
+   *
+   * @throws P2PError `discovery-failed` when the server cannot be asked or its answer is not valid, `aborted`
+   */
+  async nameOf(id: P2PNodeId, options?: WaitOptions): Promise<string | undefined> {
+    const record = await this.#record(NodeId.fromBytes(id.asBytes()), options?.signal)
+    const claim = readName(id, record?.userData)
+    return claim.kind === 'signed' ? claim.name : undefined
+  }
+
+  /**
+   * Names the node that has this address: the name is in its record from then on. A node has one name; a later one
+   * replaces it.
+   *
+   * @throws P2PError `invalid-configuration` when the name is none, or there is `userData`, or nothing is published
+   */
+  publish(name: string, address: P2PAddress): Promise<void> {
+    try {
+      if (!this.#publish) throw invalidConfiguration('publish', false, 'keeps names from being published, too')
+      this.#userData.setName(address.id, name)
+    } catch (error) {
+      return Promise.reject(error)
+    }
+    this.#republishers.get(address.id.toString())?.refresh()
+    return Promise.resolve()
+  }
+
+  announce(node: AnnouncedNode): AsyncDisposable | undefined {
+    if (!this.#publish) return undefined
+    const key = node.id.toString()
+    const republisher = new Republisher({
+      node,
+      republishMs: this.#republishMs,
+      put: (timestampUs, signal) => this.#put(node, timestampUs, signal),
+    })
+    this.#republishers.set(key, republisher)
+    return {
+      [Symbol.asyncDispose]: () => {
+        this.#republishers.delete(key)
+        return republisher[Symbol.asyncDispose]()
+      },
+    }
+  }
+
+  async #record(node: NodeId, signal: AbortSignal | undefined): Promise<NodeRecord | undefined> {
+    const response = await this.#ask(node, { method: 'GET' }, signal)
     if (response.status === 404) {
       await response.body?.cancel()
       return undefined
@@ -86,24 +142,14 @@ export class PkarrDiscovery implements P2PDiscovery {
     if (response.status !== 200) throw await this.#refusal(node, response)
     const body = await this.#body(node, response)
     try {
-      const { address } = readRecord(decodeBody(node, body))
-      return address.direct.length + address.relays.length > 0 ? address : undefined
+      return readRecord(decodeBody(node, body))
     } catch (error) {
       throw this.#failure(node, (error as Error).message, error)
     }
   }
 
-  announce(node: AnnouncedNode): AsyncDisposable | undefined {
-    if (!this.#publish) return undefined
-    return new Republisher({
-      node,
-      republishMs: this.#republishMs,
-      put: (timestampUs, signal) => this.#put(node, timestampUs, signal),
-    })
-  }
-
   async #put(node: AnnouncedNode, timestampUs: bigint, signal: AbortSignal): Promise<void> {
-    const record = { address: node.address(), userData: this.#userData }
+    const record = { address: node.address(), userData: this.#userData.of(node) }
     const packet = signRecord(record, timestampUs, (message) => node.sign(message))
     const response = await this.#ask(packet.id, { method: 'PUT', body: encodeBody(packet) }, signal)
     if (!response.ok) throw await this.#refusal(packet.id, response)

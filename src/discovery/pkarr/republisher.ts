@@ -33,8 +33,13 @@ export class Republisher implements AsyncDisposable {
 
   constructor(options: RepublisherOptions) {
     this.#options = options
-    this.#changes = options.node.onAddressChange(() => this.#soon(SETTLE_MS))
+    this.#changes = options.node.onAddressChange(() => this.refresh())
     this.#soon(0)
+  }
+
+  /** The record has changed. */
+  refresh(): void {
+    this.#soon(SETTLE_MS)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
