@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { Audit, EventGate, Kernel, KernelEvent, RandomStream } from './kernel.ts'
+import type { Audit, EventGate, Kernel, KernelEvent, KernelTimer, RandomStream } from './kernel.ts'
 import type { Trace } from './trace/trace.ts'
 
 /** Packets that wait at a closed gate: the socket buffer of a host whose programs do not read. More are dropped. */
@@ -130,6 +130,10 @@ export class HostKernel implements Kernel {
 
   schedule(delayUs: number, callback: Callback): KernelEvent {
     return this.#kernel.schedule(delayUs, callback, this.#lane, this.#gate)
+  }
+
+  timer(callback: Callback): KernelTimer {
+    return this.#kernel.timer(callback, this.#lane, this.#gate)
   }
 
   soon(callback: Callback): void {

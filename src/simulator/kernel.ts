@@ -12,6 +12,17 @@ export interface KernelEvent {
   cancel(): void
 }
 
+/** A time-out: an event that is set anew whenever something else comes before it, which costs little. */
+export interface KernelTimer extends KernelEvent {
+  /**
+   * Runs the callback as an event `delayUs` from now, and not when it was to run before. Set to the time that it has, it
+   * keeps its place among the events of that instant.
+   *
+   * @param lane default: that of the timer
+   */
+  set(delayUs: number, lane?: number): void
+}
+
 /** What the events of a host have to pass; see `host-gate.ts`. */
 export interface EventGate {
   /** Whether they come through at once. */
@@ -53,6 +64,8 @@ export interface Kernel {
    * @param gate what it has to pass when it is due
    */
   schedule(delayUs: number, callback: () => void, lane?: number, gate?: EventGate): KernelEvent
+  /** A time-out that is not set yet. It runs `callback`, as `schedule` says. */
+  timer(callback: () => void, lane?: number, gate?: EventGate): KernelTimer
   /**
    * Runs `callback` as an event of its own when the running one is over, application code that it woke included, before
    * all that are pending. It cannot be cancelled.

@@ -7,7 +7,8 @@
 import { P2PError } from '../core/errors.ts'
 import { EventKind, HashAudit } from './audit.ts'
 import { EventQueue } from './event-queue.ts'
-import type { EventGate, Kernel, KernelEvent, RandomStream } from './kernel.ts'
+import type { QueueClock } from './event-queue.ts'
+import type { EventGate, Kernel, KernelEvent, KernelTimer, RandomStream } from './kernel.ts'
 import { randomStream } from './random.ts'
 import { ReadyList } from './ready-list.ts'
 import { ChosenSchedule, COMMON_LANE, rankingOf } from './schedule.ts'
@@ -23,7 +24,7 @@ export const SEVERAL_HOSTS = -2
 export const MAX_EVENTS_PER_INSTANT = 1_000_000
 
 /** The scheduler of one simulation. */
-export class Scheduler implements Kernel {
+export class Scheduler implements Kernel, QueueClock {
   /** Decides everything random. */
   readonly seed: bigint
   readonly audit: HashAudit = new HashAudit()
@@ -36,7 +37,7 @@ export class Scheduler implements Kernel {
   idleClock: (() => number) | undefined
   /** Called when an event is scheduled from outside of an event. */
   onIdleSchedule: (() => void) | undefined
-  readonly #queue = new EventQueue()
+  readonly #queue = new EventQueue(this)
   readonly #ranking: Ranking | undefined
   /** Only where events of one instant are chosen. */
   readonly #ready: ReadyList | undefined
@@ -67,18 +68,16 @@ export class Scheduler implements Kernel {
 
   /** @throws P2PError `invalid-configuration` when the delay is no number, or ends after 2^53 microseconds */
   schedule(delayUs: number, callback: () => void, lane: number = COMMON_LANE, gate?: EventGate): KernelEvent {
-    const time = this.nowUs() + (delayUs > 0 ? Math.ceil(delayUs) : 0)
-    if (time > Number.MAX_SAFE_INTEGER || Number.isNaN(delayUs)) {
-      throw P2PError.of('invalid-configuration', `an event cannot be ${delayUs} microseconds from now`, {
-        setting: 'delayUs',
-        value: delayUs,
-      })
-    }
+    const time = this.timeAfter(delayUs)
     const event = this.#ready
       ? this.#ready.schedule(lane, callback, gate, (due) => this.#queue.push(time, due))
-      : this.#queue.push(time, callback, this.#ranking ? this.#ranking(time, lane) : 0, gate)
-    if (!this.#driving) this.onIdleSchedule?.()
+      : this.#queue.push(time, callback, this.rankOf(time, lane), gate)
+    this.changed()
     return event
+  }
+
+  timer(callback: () => void, lane: number = COMMON_LANE, gate?: EventGate): KernelTimer {
+    return this.#ready ? new RescheduledTimer(this, callback, lane, gate) : this.#queue.timer(callback, lane, gate)
   }
 
   soon(callback: () => void): void {
@@ -208,6 +207,26 @@ export class Scheduler implements Kernel {
     return this.#eventsThisInstant >= MAX_EVENTS_PER_INSTANT
   }
 
+  /** @internal */
+  timeAfter(delayUs: number): number {
+    const time = this.nowUs() + (delayUs > 0 ? Math.ceil(delayUs) : 0)
+    if (time <= Number.MAX_SAFE_INTEGER && !Number.isNaN(delayUs)) return time
+    throw P2PError.of('invalid-configuration', `an event cannot be ${delayUs} microseconds from now`, {
+      setting: 'delayUs',
+      value: delayUs,
+    })
+  }
+
+  /** @internal */
+  rankOf(time: number, lane: number): number {
+    return this.#ranking ? this.#ranking(time, lane) : 0
+  }
+
+  /** @internal */
+  changed(): void {
+    if (!this.#driving) this.onIdleSchedule?.()
+  }
+
   /** Drops all events. */
   clear(): void {
     this.#queue.clear()
@@ -221,5 +240,30 @@ export class Scheduler implements Kernel {
     this.#eventsRun++
     this.audit.record(EventKind.event, NO_HOST)
     this.#eventsThisInstant++
+  }
+}
+
+/** Where events of one instant are chosen each setting is an event of its own. */
+class RescheduledTimer implements KernelTimer {
+  readonly #scheduler: Scheduler
+  readonly #callback: () => void
+  readonly #lane: number
+  readonly #gate: EventGate | undefined
+  #event: KernelEvent | undefined
+
+  constructor(scheduler: Scheduler, callback: () => void, lane: number, gate: EventGate | undefined) {
+    this.#scheduler = scheduler
+    this.#callback = callback
+    this.#lane = lane
+    this.#gate = gate
+  }
+
+  set(delayUs: number, lane: number = this.#lane): void {
+    this.#event?.cancel()
+    this.#event = this.#scheduler.schedule(delayUs, this.#callback, lane, this.#gate)
+  }
+
+  cancel(): void {
+    this.#event?.cancel()
   }
 }

@@ -15,7 +15,7 @@ import type { P2PPath } from '../core/connection.ts'
 import { P2PError } from '../core/errors.ts'
 import type { NodeId } from '../core/node-id.ts'
 import { digestBytes, digestText, EventKind } from './audit.ts'
-import type { Kernel, KernelEvent } from './kernel.ts'
+import type { Kernel, KernelTimer } from './kernel.ts'
 import { News, Told } from './sim-news.ts'
 import { DatagramInbox } from './sim-datagrams.ts'
 import { deferred, SimStream } from './sim-stream.ts'
@@ -56,6 +56,8 @@ export interface ConnectionHost {
   /** There is nothing more to do for it: its ids are free. */
   onDrained(connection: SimConnection): void
 }
+
+const NEVER = Number.POSITIVE_INFINITY
 
 interface PendingOpen {
   readonly bidi: boolean
@@ -108,19 +110,22 @@ export class SimConnection implements CarrierConnection, TransportSink, StreamHo
   readonly #pathListeners = new Set<() => void>()
   #connected = false
   #error: P2PError | undefined
-  #timer: KernelEvent | undefined
-  #timerUs = Number.POSITIVE_INFINITY
-  /** When the next flush is due. */
-  #flushUs = Number.POSITIVE_INFINITY
-  /** An earlier one may have come in between, which then has done it all. */
+  readonly #timer: KernelTimer
+  /** What it is set to. */
+  #timerUs = NEVER
+  /** When what has arrived is to be answered. */
+  #answerUs = NEVER
+  /** Whether a flush comes at the end of this moment. */
+  #isFlushing = false
   readonly #onFlush = (): void => {
-    if (this.#flushUs <= this.kernel.nowUs()) this.flushNow()
+    // An earlier one may have come in between, which then has done it all.
+    if (this.#isFlushing) this.flushNow()
   }
   readonly #onTimer = (): void => {
-    this.#timer = undefined
-    this.#timerUs = Number.POSITIVE_INFINITY
+    this.#timerUs = NEVER
     if (this.#destroyed) return
-    if (this.#transport.nextTimeout() <= this.kernel.nowUs()) this.flushNow()
+    const nowUs = this.kernel.nowUs()
+    if (this.#answerUs <= nowUs || this.#transport.nextTimeout() <= nowUs) this.flushNow()
     else this.#arm()
   }
   /** Inside of `receive`, where what happens is told only after the answers have been sent. */
@@ -135,6 +140,7 @@ export class SimConnection implements CarrierConnection, TransportSink, StreamHo
     this.host = endpoint.host
     this.closed = this.#closing.promise
     this.#trace = this.kernel.trace && new ConnectionTrace(this.kernel, this.kernel.trace)
+    this.#timer = this.kernel.timer(this.#onTimer)
     this.#transport = make(this)
     this.#trace?.began(this.host, this.#transport)
     this.flush()
@@ -164,7 +170,7 @@ export class SimConnection implements CarrierConnection, TransportSink, StreamHo
     this.#receiving = false
     // Most of what is only acknowledged leads to nothing more.
     if (this.#news.isEmpty && this.#transport.isSettled(nowUs)) this.#arm()
-    else this.#flushIn(processingUs)
+    else this.#answerIn(processingUs)
   }
 
   /** Tells the transport where this node may be found. */
@@ -249,20 +255,23 @@ export class SimConnection implements CarrierConnection, TransportSink, StreamHo
    * bytes written one after the other share datagrams.
    */
   flush(): void {
-    this.#flushIn(0)
+    if (this.#isFlushing || this.#destroyed) return
+    this.#isFlushing = true
+    this.kernel.soon(this.#onFlush)
   }
 
-  #flushIn(delayUs: number): void {
+  #answerIn(delayUs: number): void {
+    if (delayUs === 0) return this.flush()
     const atUs = this.kernel.nowUs() + delayUs
-    if (this.#flushUs <= atUs || this.#destroyed) return
-    this.#flushUs = atUs
-    if (delayUs === 0) this.kernel.soon(this.#onFlush)
-    else this.kernel.schedule(delayUs, this.#onFlush)
+    if (this.#isFlushing || this.#answerUs <= atUs || this.#destroyed) return
+    this.#answerUs = atUs
+    if (atUs < this.#timerUs) this.#setTimer(atUs)
   }
 
   /** Sends what is due at once. */
   flushNow(): void {
-    this.#flushUs = Number.POSITIVE_INFINITY
+    this.#isFlushing = false
+    this.#answerUs = NEVER
     if (this.#destroyed) return
     const nowUs = this.kernel.nowUs()
     this.#trace?.window(this.#transport.selected)
@@ -282,8 +291,7 @@ export class SimConnection implements CarrierConnection, TransportSink, StreamHo
   /** Forgets everything, tells nobody and settles nothing: the host has lost its power. */
   destroy(): void {
     this.#destroyed = true
-    this.#timer?.cancel()
-    this.#timer = undefined
+    this.#timer.cancel()
   }
 
   traceStreamEnd(streamId: number, how: StreamEnd, code: number): void {
@@ -439,20 +447,27 @@ export class SimConnection implements CarrierConnection, TransportSink, StreamHo
     for (const listener of Array.from(this.#pathListeners)) listener()
   }
 
-  /** Sees to it that the kernel calls no later than the transport needs it; earlier does no harm. */
+  /** Sees to it that the kernel calls when the transport needs it, or what has arrived is to be answered. */
   #arm(): void {
     if (this.#transport.isDrained) {
-      this.#timer?.cancel()
-      this.#timer = undefined
-      this.#timerUs = Number.POSITIVE_INFINITY
+      this.#timer.cancel()
+      this.#timerUs = NEVER
       this.#endpoint.onDrained(this)
       return
     }
-    const atUs = this.#transport.nextTimeout()
-    if (atUs >= this.#timerUs) return
-    this.#timer?.cancel()
+    const atUs = Math.min(this.#transport.nextTimeout(), this.#answerUs)
+    if (atUs === this.#timerUs) return
+    if (atUs === NEVER) {
+      this.#timer.cancel()
+      this.#timerUs = NEVER
+    } else {
+      this.#setTimer(atUs)
+    }
+  }
+
+  #setTimer(atUs: number): void {
     this.#timerUs = atUs
-    this.#timer = this.kernel.schedule(atUs - this.kernel.nowUs(), this.#onTimer)
+    this.#timer.set(atUs - this.kernel.nowUs())
   }
 }
 

@@ -22,20 +22,28 @@ class Model {
   }
 }
 
+const clock = { timeAfter: (delayUs: number) => delayUs, rankOf: () => 0, changed: () => {} }
+
 const step = fc.oneof(
   { weight: 5, arbitrary: fc.record({ push: fc.integer({ min: 0, max: 40 }) }) },
   { weight: 3, arbitrary: fc.record({ cancel: fc.nat() }) },
+  { weight: 4, arbitrary: fc.record({ timer: fc.integer({ min: 0, max: 7 }), at: fc.integer({ min: 0, max: 40 }) }) },
   { weight: 3, arbitrary: fc.constant({ pop: true }) },
 )
 
 describe('the event queue', () => {
-  test('equals a sorted list, whatever is pushed, cancelled and popped', () => {
+  test('equals a sorted list, whatever is pushed, moved, cancelled and popped', () => {
     fc.assert(
       fc.property(fc.array(step, { maxLength: 600 }), (steps) => {
-        const queue = new EventQueue()
+        const queue = new EventQueue(clock)
         const model = new Model()
         const handles: KernelEvent[] = []
         let popped: number | undefined
+        const timers = Array.from({ length: 8 }, (_, i) =>
+          queue.timer(() => {
+            popped = -1 - i
+          }, 0),
+        )
         const popBoth = (): void => {
           popped = undefined
           const earliest = queue.earliest
@@ -57,6 +65,13 @@ describe('the event queue', () => {
             const name = action.cancel % (handles.length || 1)
             handles[name]?.cancel()
             model.cancel(name)
+          } else if ('timer' in action) {
+            const name = -1 - action.timer
+            timers[action.timer]?.set(action.at)
+            if (!model.entries.some((entry) => entry.name === name && entry.time === action.at)) {
+              model.cancel(name)
+              model.push(action.at, name)
+            }
           } else {
             popBoth()
           }
@@ -100,6 +115,25 @@ describe('the event queue', () => {
     expect(queue.size).toBe(1)
     queue.pop()?.()
     expect(ran).toEqual(['first', 'second'])
+  })
+
+  test('a time-out runs as often as it is set, and at the last of the times it was set to', () => {
+    const queue = new EventQueue(clock)
+    const ran: string[] = []
+    const timer = queue.timer(() => ran.push('timer'), 0)
+    timer.set(10)
+    timer.set(30)
+    timer.set(20)
+    queue.push(25, () => ran.push('between'))
+    expect(queue.earliest).toBe(20)
+    queue.pop()?.()
+    timer.set(40)
+    queue.pop()?.()
+    queue.pop()?.()
+    timer.set(50)
+    timer.cancel()
+    expect(queue.pop()).toBeUndefined()
+    expect(ran).toEqual(['timer', 'between', 'timer'])
   })
 
   test('clear forgets everything, and old handles stay harmless', () => {

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { Kernel, KernelEvent } from '../kernel.ts'
+import type { Kernel, KernelTimer } from '../kernel.ts'
 import { powerOfTwo } from '../power-of-two.ts'
 import { TcpReceiver } from './receiver.ts'
 import { ACK, FIN, NO_SACKS, RST, SYN, TcpSegment } from './segment.ts'
@@ -56,23 +56,28 @@ export class TcpConnection {
   #syns = 0
   #synSentUs = 0
   #synTimerUs = NEVER
-  #timer: KernelEvent | undefined
+  readonly #timer: KernelTimer
+  /** What it is set to. */
   #timerUs = NEVER
   #flushing = false
   #wasFull = false
   #isPaused = false
   readonly #unread: TcpMessage[] = []
 
-  /** @param initial the first sequence number: random, so that nobody can guess it from elsewhere (RFC 6528) */
   readonly #onFlush = (): void => {
     this.#flushing = false
     this.#flush()
   }
 
+  /** @param initial the first sequence number: random, so that nobody can guess it from elsewhere (RFC 6528) */
   constructor(host: TcpHost, initial: number) {
     this.#host = host
     this.#kernel = host.kernel
     this.#initial = initial
+    this.#timer = host.kernel.timer(() => {
+      this.#timerUs = NEVER
+      this.#onTimer()
+    })
   }
 
   /** Whether the handshake is done, and nothing has ended it. */
@@ -162,8 +167,8 @@ export class TcpConnection {
   /** Ends it without a word: the machine has lost its power. */
   destroy(): void {
     this.#state = 'closed'
-    this.#timer?.cancel()
-    this.#timer = undefined
+    this.#timer.cancel()
+    this.#timerUs = NEVER
     this.#unread.length = 0
   }
 
@@ -252,7 +257,9 @@ export class TcpConnection {
       if (!this.#isPaused) this.resume()
       if (this.#state !== 'open') return
     }
-    this.#flushSoon()
+    // What is only acknowledged leads to nothing more.
+    if (receiver.ackNow || !sender.isSettled()) this.#flushSoon()
+    else this.#arm()
     if (this.#wasFull && sender.hasRoom) {
       this.#wasFull = false
       this.#host.onWritable()
@@ -307,14 +314,10 @@ export class TcpConnection {
 
   #arm(): void {
     const atUs = Math.min(this.#synTimerUs, this.#sender?.timerUs ?? NEVER, this.#receiver?.ackTimerUs ?? NEVER)
-    if (atUs >= this.#timerUs) return
-    this.#timer?.cancel()
+    if (atUs === this.#timerUs) return
     this.#timerUs = atUs
-    this.#timer = this.#kernel.schedule(atUs - this.#kernel.nowUs(), () => {
-      this.#timer = undefined
-      this.#timerUs = NEVER
-      this.#onTimer()
-    })
+    if (atUs === NEVER) this.#timer.cancel()
+    else this.#timer.set(atUs - this.#kernel.nowUs())
   }
 
   #onTimer(): void {

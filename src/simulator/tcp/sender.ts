@@ -109,6 +109,13 @@ export class TcpSender {
     this.#unsent.push({ end: this.#written, sizeBytes, payload })
   }
 
+  /** Whether there is nothing to send, as `poll` would find. */
+  isSettled(): boolean {
+    if (this.#lost > 0 || this.#probePending || this.next !== this.#written) return false
+    this.#isWindowFull = false
+    return true
+  }
+
   /** The next segment to send, undefined when there is none, or none may go now. */
   poll(nowUs: number): SentSegment | undefined {
     if (this.#lost > 0) return this.#pollLost(nowUs)

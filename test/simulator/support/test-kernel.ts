@@ -8,7 +8,7 @@
  * @module
  */
 import { setImmediate } from 'node:timers/promises'
-import type { Audit, Kernel, KernelEvent, RandomStream } from '../../../src/simulator/kernel.ts'
+import type { Audit, Kernel, KernelEvent, KernelTimer, RandomStream } from '../../../src/simulator/kernel.ts'
 
 /** An audit record as it was made. */
 export interface AuditRecord {
@@ -152,6 +152,16 @@ export class TestKernel implements Kernel {
     const event = new TestEvent(this.#nowUs + Math.max(0, Math.ceil(delayUs)), this.#sequence++, callback)
     push(this.#heap, event)
     return event
+  }
+
+  timer(callback: () => void): KernelTimer {
+    let event: KernelEvent | undefined
+    const cancel = (): void => event?.cancel()
+    const set = (delayUs: number): void => {
+      cancel()
+      event = this.schedule(delayUs, callback)
+    }
+    return { set, cancel }
   }
 
   soon(callback: () => void): void {
