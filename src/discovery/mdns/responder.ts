@@ -37,6 +37,13 @@ const MIN_GAP_MS = 500
 const GAP_A_PEER_MS = 20
 const MAX_GAP_MS = 2_000
 
+/** An answer that is due, and what is in it. */
+interface Due {
+  readonly timer: RuntimeTimer
+  record: boolean
+  types: boolean
+}
+
 /** Speaks for one node until it is disposed of. */
 export class Responder implements Answerer, AsyncDisposable {
   readonly id: NodeId
@@ -45,7 +52,7 @@ export class Responder implements Answerer, AsyncDisposable {
   readonly #changes: Disposable
   readonly #use: AsyncDisposable
   /** Answers that are due, by interface. */
-  readonly #answers = new Map<string, RuntimeTimer>()
+  readonly #answers = new Map<string, Due>()
   /** When it has last spoken, by interface. */
   readonly #spokenMs = new Map<string, number>()
   #news: RuntimeTimer | undefined
@@ -78,30 +85,40 @@ export class Responder implements Answerer, AsyncDisposable {
 
   asked({ everyone, types, labels, known }: Asked, from: string): void {
     if (this.#closed) return
-    if (types) void this.#options.service.send(encodeTypes(), from)
-    if (labels.has(this.#label) || (everyone && !known.has(this.#label))) this.#answerSoon(from)
+    const record = labels.has(this.#label) || (everyone && !known.has(this.#label))
+    if (record || types) this.#answerSoon(from, record, types)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#closed = true
     this.#changes[Symbol.dispose]()
     this.#news?.cancel()
-    for (const timer of this.#answers.values()) timer.cancel()
+    for (const { timer } of this.#answers.values()) timer.cancel()
     if (this.#spoken) await this.#options.service.send(encodeGoodbye(this.id))
     await this.#use[Symbol.asyncDispose]()
   }
 
-  #answerSoon(from: string): void {
-    if (this.#answers.has(from)) return
+  #answerSoon(from: string, record: boolean, types: boolean): void {
+    const due = this.#answers.get(from)
+    if (due) {
+      due.record ||= record
+      due.types ||= types
+      return
+    }
     const { runtime } = this.#options.node
     const gapMs = Math.min(MAX_GAP_MS, Math.max(MIN_GAP_MS, this.#options.service.peers.size * GAP_A_PEER_MS))
     const quietMs = (this.#spokenMs.get(from) ?? Number.NEGATIVE_INFINITY) + gapMs - runtime.now()
     const politeMs = ANSWER_DELAY_MS.from + runtime.random() * (ANSWER_DELAY_MS.to - ANSWER_DELAY_MS.from)
-    const timer = runtime.setTimer(Math.max(quietMs, politeMs), () => {
-      this.#answers.delete(from)
-      void this.#speak(from)
-    })
-    this.#answers.set(from, timer)
+    const timer = runtime.setTimer(Math.max(quietMs, politeMs), () => this.#answer(from))
+    this.#answers.set(from, { timer, record, types })
+  }
+
+  #answer(from: string): void {
+    const due = this.#answers.get(from)
+    this.#answers.delete(from)
+    this.#spokenMs.set(from, this.#options.node.runtime.now())
+    if (due?.types === true) void this.#options.service.send(encodeTypes(), from)
+    if (due?.record === true) void this.#speak(from)
   }
 
   async #announce(): Promise<void> {
@@ -113,9 +130,11 @@ export class Responder implements Answerer, AsyncDisposable {
     const record = this.#record()
     if (!record || this.#closed) return 0
     const { service, node, ttlMs } = this.#options
-    const nowMs = node.runtime.now()
-    const names = on === undefined ? (service.link?.states() ?? []).map((state) => state.interface) : [on]
-    for (const name of names) this.#spokenMs.set(name, nowMs)
+    if (on === undefined) {
+      const nowMs = node.runtime.now()
+      this.#spokenMs.clear()
+      for (const state of service.link?.states() ?? []) this.#spokenMs.set(state.interface, nowMs)
+    }
     this.#spoken = true
     const seconds = Math.ceil((ttlMs() ?? RECORD_TTL_SECONDS * 1000) / 1000)
     return service.send(encodeRecord(record, seconds), on)

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { encode } from 'dns-packet'
+import { decode, encode } from 'dns-packet'
 import { describe, expect, test } from 'vitest'
 import { testNodeId, testSigningKey } from '../../../src/core/keys.ts'
 import { MdnsDiscovery } from '../../../src/discovery/index.ts'
@@ -143,6 +143,22 @@ describe('a node on the local network', () => {
     world.lan.inject(ask(10))
     await world.runtime.advance(1_000)
     expect(world.traffic()).toEqual(['10.0.0.1 is here'])
+    await world.end()
+  })
+
+  test('says what kind of service there is, when somebody asks for that, and no more often', async () => {
+    const world = new World()
+    const a = world.join('a')
+    await a.node.listen()
+    await world.runtime.advance(5_000)
+    world.lan.sent.length = 0
+    const questions = [{ name: '_services._dns-sd._udp.local', type: 'PTR' as const }]
+    for (let i = 0; i < 10; i++) {
+      world.lan.inject(encode({ type: 'query', questions }))
+      await world.runtime.advance(100)
+    }
+    const kinds = world.lan.sent.map(({ bytes }) => decode(Buffer.from(bytes)).answers?.map(({ name }) => name))
+    expect(kinds).toEqual([['_services._dns-sd._udp.local'], ['_services._dns-sd._udp.local']])
     await world.end()
   })
 
