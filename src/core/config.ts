@@ -243,3 +243,11 @@ export function parseSimulatorConfig(env: Environment): SimulatorConfig {
     maxMessageBytes: number(env, 'SIMULATOR_MAX_MESSAGE_SIZE', 1, max, true) ?? 1_048_576,
   }
 }
+
+const NAMES = Object.keys(parseSimulatorConfig({}))
+
+/** `config`, with what it does not say from the `SIMULATOR_*` variables of `env`, which are not looked at if it says all. */
+export function completeSimulatorConfig(config: Partial<SimulatorConfig>, env: Environment): SimulatorConfig {
+  const isComplete = NAMES.every((name) => name in config)
+  return isComplete ? (config as SimulatorConfig) : { ...parseSimulatorConfig(env), ...config }
+}

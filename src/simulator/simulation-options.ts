@@ -15,8 +15,8 @@ import type { TraceOptions, TraceSink } from './trace/trace.ts'
 export interface SimulationOptions {
   /** Decides everything random: 0 to 2^64 - 1. @default `config.seed`, and a random one when that is unset too */
   readonly seed?: bigint | number | undefined
-  /** @default what the `SIMULATOR_*` variables of the environment say */
-  readonly config?: SimulatorConfig | undefined
+  /** Settings. @default for each, what its `SIMULATOR_*` variable of the environment says */
+  readonly config?: Partial<SimulatorConfig> | undefined
   /** The files that hosts can read. @default this machine's */
   readonly files?: RuntimeFileSystem | undefined
   /** Real milliseconds that code may run without a break before it counts as hanging. @default 20000 */

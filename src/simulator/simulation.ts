@@ -4,7 +4,7 @@
  * @module
  */
 import { setBuggifyHook } from '../core/buggify.ts'
-import { invalidConfiguration, parseDuration, parseSimulatorConfig } from '../core/config.ts'
+import { invalidConfiguration, parseDuration, completeSimulatorConfig } from '../core/config.ts'
 import type { SimulatorConfig } from '../core/config.ts'
 import { P2PError } from '../core/errors.ts'
 import { RealFileSystem } from '../runtime/real-files.ts'
@@ -80,7 +80,7 @@ export class Simulation implements AsyncDisposable {
   #closed = false
 
   constructor(options: SimulationOptions = {}) {
-    this.config = options.config ?? parseSimulatorConfig(process.env)
+    this.config = completeSimulatorConfig(options.config ?? {}, process.env)
     this.seed = checkSeed(options.seed ?? this.config.seed ?? randomSeed())
     let writer: TraceWriter | undefined
     const trace = resolveTrace(options.trace)

@@ -1,6 +1,7 @@
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import {
+  completeSimulatorConfig,
   checkBind,
   checkOptions,
   DEFAULT_LIMITS,
@@ -285,5 +286,16 @@ describe('the simulator’s environment', () => {
       }),
       { numRuns: 500 },
     )
+  })
+
+  test('what a simulation is not told is what the environment says; what it is told completely asks nobody', () => {
+    const env = { SIMULATOR_DEFAULT_LATENCY_MS: '7', SIMULATOR_DEFAULT_PACKET_LOSS: '0.5' }
+    expect(completeSimulatorConfig({ defaultPacketLoss: 0 }, env)).toEqual({
+      ...parseSimulatorConfig({}),
+      defaultLatencyMs: 7,
+      defaultPacketLoss: 0,
+    })
+    const complete = parseSimulatorConfig({})
+    expect(completeSimulatorConfig(complete, { SIMULATOR_SEED: 'nonsense' })).toBe(complete)
   })
 })
