@@ -69,7 +69,7 @@ export class Chat implements ServedRooms, AsyncDisposable {
   static async start(actor: Actor, options: ChatOptions): Promise<Chat> {
     const p2p = await actor.create()
     const chat = new Chat(actor, p2p, options)
-    await p2p.serve(new P2PRouter().use(new ChatService(chat)))
+    await p2p.serve(new P2PRouter().use(new ChatService(chat)), { authorize: 'everyone' })
     chat.#syncing = chat.#syncForEver()
     return chat
   }

@@ -30,7 +30,7 @@ export async function share(actor: Actor): Promise<Sharing> {
     askedMs = runtime.now()
     return next()
   })
-  await p2p.serve(router.use(new ShareService(shelf)))
+  await p2p.serve(router.use(new ShareService(shelf)), { authorize: 'everyone' })
   while (!(await isRegistered(p2p, name))) await runtime.sleep(RETRY_MS)
   const untilIdle = async (idleMs: number): Promise<void> => {
     for (let leftMs = idleMs; leftMs > 0; leftMs = askedMs + idleMs - runtime.now()) await runtime.sleep(leftMs)

@@ -8,7 +8,11 @@ use std::sync::{
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use crate::settings::Settings;
+use crate::{
+    knocking::{Caller, Knocking},
+    settings::Settings,
+    shares::{Share, Shares, step},
+};
 
 /// A peer's id.
 pub type PeerId = [u8; 32];
@@ -49,13 +53,13 @@ struct Present {
 #[derive(Debug)]
 pub struct Admission {
     serving: AtomicBool,
-    handshakes: AtomicU32,
     turned_away: AtomicU32,
+    knocking: Mutex<Knocking>,
     access: Mutex<Access>,
     present: Mutex<Present>,
-    max_handshakes: u32,
-    max_connections: u32,
-    max_connections_per_peer: u32,
+    max_connections: AtomicU32,
+    max_connections_per_peer: AtomicU32,
+    shares: Shares,
 }
 
 impl Admission {
@@ -64,13 +68,13 @@ impl Admission {
     pub fn new(settings: &Settings) -> Arc<Self> {
         Arc::new(Self {
             serving: AtomicBool::new(false),
-            handshakes: AtomicU32::new(0),
             turned_away: AtomicU32::new(0),
+            knocking: Mutex::new(Knocking::new(settings)),
             access: Mutex::default(),
             present: Mutex::default(),
-            max_handshakes: settings.max_handshakes,
-            max_connections: settings.max_connections,
-            max_connections_per_peer: settings.max_connections_per_peer,
+            max_connections: AtomicU32::new(settings.max_connections),
+            max_connections_per_peer: AtomicU32::new(settings.max_connections_per_peer),
+            shares: Shares::new(settings),
         })
     }
 
@@ -84,6 +88,18 @@ impl Admission {
         *self.access.lock().unwrap_or_else(PoisonError::into_inner) = access;
     }
 
+    /// Sets how many may be in, in all and from one peer; those who are in stay.
+    pub fn set_bounds(&self, connections: u32, connections_per_peer: u32) {
+        self.max_connections.store(connections, Ordering::Relaxed);
+        self.max_connections_per_peer.store(connections_per_peer, Ordering::Relaxed);
+    }
+
+    /// What a connection may have while there is no other.
+    #[must_use]
+    pub fn largest_share(&self) -> Share {
+        self.shares.of(1, 1)
+    }
+
     /// How many were turned away so far.
     #[must_use]
     pub fn turned_away(&self) -> u32 {
@@ -92,18 +108,17 @@ impl Admission {
 
     /// Somebody knocks; `validated` says that its address is not made up.
     #[must_use]
-    pub fn arrive(self: &Arc<Self>, validated: bool) -> Arrival {
-        let busy = self.handshakes.load(Ordering::Relaxed);
-        if !self.serving.load(Ordering::Relaxed) || busy >= self.max_handshakes {
+    pub fn arrive(self: &Arc<Self>, caller: Caller, validated: bool) -> Arrival {
+        let mut knocking = lock(&self.knocking);
+        if !self.serving.load(Ordering::Relaxed) || !knocking.has_room(&caller, validated) {
             self.turned_away.fetch_add(1, Ordering::Relaxed);
             return Arrival::Refused;
         }
-        // Half full: those who invent addresses are sorted out, at the price of a round trip for the others.
-        if busy >= self.max_handshakes / 2 && !validated {
+        if !validated && knocking.is_busy(&caller) {
             return Arrival::Validate;
         }
-        self.handshakes.fetch_add(1, Ordering::Relaxed);
-        Arrival::Welcome(Handshake(Arc::clone(self)))
+        knocking.begin(caller.clone());
+        Arrival::Welcome(Handshake { admission: Arc::clone(self), caller })
     }
 
     /// Lets a peer in that has proven who it is.
@@ -111,7 +126,7 @@ impl Admission {
     /// # Errors
     ///
     /// What to tell it when it is not let in.
-    pub fn admit(self: &Arc<Self>, peer: PeerId) -> Result<Admitted, &'static str> {
+    pub fn admit(self: &Arc<Self>, peer: PeerId) -> Result<Admitted, String> {
         let result = self.enter(peer);
         if result.is_err() {
             self.turned_away.fetch_add(1, Ordering::Relaxed);
@@ -119,31 +134,40 @@ impl Admission {
         result.map(|()| Admitted { admission: Arc::clone(self), peer })
     }
 
-    fn enter(&self, peer: PeerId) -> Result<(), &'static str> {
-        if !self.access.lock().unwrap_or_else(PoisonError::into_inner).permits(&peer) {
-            return Err("not authorized");
+    fn enter(&self, peer: PeerId) -> Result<(), String> {
+        if !lock(&self.access).permits(&peer) {
+            return Err("not authorized".to_owned());
         }
-        let mut present = self.present.lock().unwrap_or_else(PoisonError::into_inner);
-        if present.all >= self.max_connections {
-            return Err("it holds its limit of connections");
+        let mut present = lock(&self.present);
+        let max = self.max_connections.load(Ordering::Relaxed);
+        if present.all >= max {
+            return Err(format!("it holds its limit of {max} connections"));
         }
-        let count = present.by_peer.entry(peer).or_default();
-        if *count >= self.max_connections_per_peer {
-            return Err("it holds its limit of connections from one peer");
+        let max_per_peer = self.max_connections_per_peer.load(Ordering::Relaxed);
+        let of_peer = present.by_peer.get(&peer).copied().unwrap_or_default();
+        if of_peer >= max_per_peer {
+            return Err(format!("it holds its limit of {max_per_peer} connections from one peer"));
         }
-        *count += 1;
+        present.by_peer.insert(peer, of_peer + 1);
         present.all += 1;
         Ok(())
     }
 }
 
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// A place among those who shake hands.
 #[derive(Debug)]
-pub struct Handshake(Arc<Admission>);
+pub struct Handshake {
+    admission: Arc<Admission>,
+    caller: Caller,
+}
 
 impl Drop for Handshake {
     fn drop(&mut self) {
-        self.0.handshakes.fetch_sub(1, Ordering::Relaxed);
+        lock(&self.admission.knocking).end(&self.caller);
     }
 }
 
@@ -154,9 +178,42 @@ pub struct Admitted {
     peer: PeerId,
 }
 
+impl Admitted {
+    /// The door that this place is at.
+    #[must_use]
+    pub fn door(&self) -> &Arc<Admission> {
+        &self.admission
+    }
+
+    /// What the connection may have now.
+    #[must_use]
+    pub fn share(&self) -> Share {
+        let (all, of_peer) = self.counts();
+        self.admission.shares.of(all, of_peer)
+    }
+
+    /// Whether this is the one with which the shares of others have become smaller.
+    #[must_use]
+    pub fn lessens(&self) -> bool {
+        let (all, of_peer) = self.counts();
+        [all, of_peer].into_iter().any(|count| count > 1 && step(count) != step(count - 1))
+    }
+
+    /// Gives the place back; the door, when the shares of others become larger by that.
+    #[must_use]
+    pub fn leave(self) -> Option<Arc<Admission>> {
+        self.lessens().then(|| Arc::clone(&self.admission))
+    }
+
+    fn counts(&self) -> (u32, u32) {
+        let present = lock(&self.admission.present);
+        (present.all, present.by_peer.get(&self.peer).copied().unwrap_or_default())
+    }
+}
+
 impl Drop for Admitted {
     fn drop(&mut self) {
-        let mut present = self.admission.present.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut present = lock(&self.admission.present);
         present.all -= 1;
         if let Some(count) = present.by_peer.get_mut(&self.peer) {
             *count -= 1;
@@ -170,8 +227,12 @@ impl Drop for Admitted {
 #[cfg(test)]
 mod tests {
     use super::{Access, Admission, Arrival};
-    use crate::settings::Settings;
+    use crate::{knocking::Caller, settings::Settings};
     use std::sync::Arc;
+
+    fn caller(number: u8) -> Caller {
+        Caller::from(std::net::IpAddr::from([192, 0, 2, number]))
+    }
 
     fn admission(settings: &Settings) -> Arc<Admission> {
         let admission = Admission::new(settings);
@@ -182,22 +243,34 @@ mod tests {
     #[test]
     fn nobody_comes_in_while_nothing_is_served() {
         let admission = Admission::new(&Settings::default());
-        assert!(matches!(admission.arrive(true), Arrival::Refused));
+        assert!(matches!(admission.arrive(caller(1), true), Arrival::Refused));
         assert_eq!(admission.turned_away(), 1);
         admission.serve(true);
-        assert!(matches!(admission.arrive(true), Arrival::Welcome(_)));
+        assert!(matches!(admission.arrive(caller(1), true), Arrival::Welcome(_)));
     }
 
     #[test]
     fn handshakes_are_counted_and_half_way_addresses_are_asked_for() {
         let admission = admission(&Settings { max_handshakes: 4, ..Settings::default() });
-        let held: Vec<_> = (0..2).map(|_| admission.arrive(false)).collect();
+        let held: Vec<_> = (0..2).map(|number| admission.arrive(caller(number), false)).collect();
         assert!(held.iter().all(|arrival| matches!(arrival, Arrival::Welcome(_))));
-        assert!(matches!(admission.arrive(false), Arrival::Validate));
-        let more: Vec<_> = (0..2).map(|_| admission.arrive(true)).collect();
-        assert!(matches!(admission.arrive(true), Arrival::Refused));
+        assert!(matches!(admission.arrive(caller(3), false), Arrival::Validate));
+        let more: Vec<_> = (0..2).map(|number| admission.arrive(caller(number), true)).collect();
+        assert!(matches!(admission.arrive(caller(3), true), Arrival::Refused));
         drop((held, more));
-        assert!(matches!(admission.arrive(false), Arrival::Welcome(_)));
+        assert!(matches!(admission.arrive(caller(3), false), Arrival::Welcome(_)));
+    }
+
+    #[test]
+    fn one_address_does_not_take_all_places() {
+        let admission = admission(&Settings { max_handshakes_per_address: 2, ..Settings::default() });
+        let held: Vec<_> = (0..2).map(|_| admission.arrive(caller(1), true)).collect();
+        assert!(matches!(admission.arrive(caller(1), true), Arrival::Refused));
+        // It may be made up, to keep its owner out.
+        assert!(matches!(admission.arrive(caller(1), false), Arrival::Validate));
+        assert!(matches!(admission.arrive(caller(2), false), Arrival::Welcome(_)));
+        drop(held);
+        assert!(matches!(admission.arrive(caller(1), true), Arrival::Welcome(_)));
     }
 
     #[test]
@@ -227,8 +300,28 @@ mod tests {
         drop(first);
         let again = admission.admit([1; 32]);
         assert!(again.is_ok());
-        drop((second, other, again));
+        admission.set_bounds(9, 3);
+        let third = admission.admit([1; 32]);
+        assert!(third.is_ok());
+        assert_eq!(admission.admit([1; 32]).unwrap_err(), "it holds its limit of 3 connections from one peer");
+        drop((second, other, again, third));
         assert_eq!(admission.present.lock().unwrap().by_peer.len(), 0);
         assert_eq!(admission.present.lock().unwrap().all, 0);
+    }
+
+    #[test]
+    fn shares_get_smaller_as_more_come_in() {
+        let admission = admission(&Settings::default());
+        let mut held: Vec<_> = (0..8).map(|number| admission.admit([number; 32]).unwrap()).collect();
+        let share = held[0].share();
+        assert!(!held[0].lessens());
+        held.push(admission.admit([8; 32]).unwrap());
+        assert!(held[8].lessens());
+        assert!(held[0].share().window < share.window);
+        assert!(held.pop().unwrap().leave().is_some());
+        assert_eq!(held[0].share(), share);
+        assert!(held.pop().unwrap().leave().is_none());
+        drop(held.split_off(1));
+        assert_eq!(held[0].share().window, 64 * 1024 * 1024);
     }
 }

@@ -11,12 +11,13 @@ use rustc_hash::FxHashSet;
 use tokio::{sync::Notify, task::AbortHandle};
 
 use crate::{
-    admission::Admitted,
+    admission::{Admission, Admitted},
     context::{Context, lock},
     failure::describe,
     handles::Kind,
     records::RecordKind,
     runtime::{free, post, with},
+    shares::Share,
     stream::StreamEntry,
     world::World,
 };
@@ -45,6 +46,9 @@ pub struct ConnectionEntry {
     room: Room,
     /// Given back at the end.
     admitted: Option<Admitted>,
+    share: Share,
+    /// Bytes that JavaScript has and has not taken yet, of streams that are open.
+    held: u64,
     watching: Option<AbortHandle>,
     pub(crate) over: bool,
 }
@@ -58,12 +62,14 @@ struct Room {
 }
 
 impl World {
-    /// Takes a connection in; `None` when there are too many handles.
+    /// Takes a connection in, with `share` unless it has a place that says what its share is; `None` when there are too
+    /// many handles.
     pub(crate) fn adopt(
         &mut self,
         context: &Arc<Context>,
         connection: Connection,
         admitted: Option<Admitted>,
+        share: Share,
     ) -> Option<u32> {
         if context.is_closed() {
             connection.close(0_u32.into(), b"the program has ended");
@@ -72,6 +78,11 @@ impl World {
         let handle = post().inbox().handles.allocate(Kind::Connection, context.id)?;
         lock(&context.connections).insert(handle, connection.weak_handle());
         let changed = Arc::new(Notify::new());
+        let share = admitted.as_ref().map_or(share, Admitted::share);
+        give(&connection, share);
+        if let Some(place) = admitted.as_ref().filter(|place| place.lessens()) {
+            self.share_again(place.door());
+        }
         tokio::spawn(serve(handle, connection.clone(), Arc::clone(context), Arc::clone(&changed)));
         let room = Room { two_way: ACCEPT_AHEAD, one_way: ACCEPT_AHEAD, datagrams: 0 };
         self.connections.insert(
@@ -84,6 +95,8 @@ impl World {
                 changed,
                 room,
                 admitted,
+                share,
+                held: 0,
                 watching: None,
                 over: false,
             },
@@ -106,7 +119,7 @@ impl World {
     fn connection_over(&mut self, handle: u32) {
         let Some(entry) = self.connections.get_mut(&handle) else { return };
         entry.over = true;
-        entry.admitted = None;
+        let place = entry.admitted.take();
         entry.room = Room { two_way: u32::MAX, one_way: u32::MAX, datagrams: u32::MAX };
         if let Some(watching) = entry.watching.take() {
             watching.abort();
@@ -115,6 +128,60 @@ impl World {
         for stream in streams {
             self.stream_over(stream);
         }
+        self.left(place);
+    }
+
+    fn left(&mut self, place: Option<Admitted>) {
+        if let Some(door) = place.and_then(Admitted::leave) {
+            self.share_again(&door);
+        }
+    }
+
+    /// Gives everybody who is in by that door what is theirs now.
+    fn share_again(&mut self, door: &Arc<Admission>) {
+        let mut waiting = Vec::new();
+        for (handle, entry) in &mut self.connections {
+            let Some(place) = entry.admitted.as_ref().filter(|place| Arc::ptr_eq(place.door(), door)) else { continue };
+            let share = place.share();
+            if share == entry.share {
+                continue;
+            }
+            give(&entry.connection, share);
+            let was_full = entry.held >= entry.share.window;
+            entry.share = share;
+            match (was_full, entry.held >= share.window) {
+                (true, false) => waiting.extend(entry.streams.iter().copied()),
+                (false, true) => entry.context.push(RecordKind::Full, *handle, 0, Bytes::new()),
+                _ => {}
+            }
+        }
+        self.read_on(&waiting);
+    }
+
+    /// Bytes of a stream go to JavaScript.
+    pub(crate) fn hold(&mut self, handle: u32, bytes: u64) {
+        let Some(entry) = self.connections.get_mut(&handle) else { return };
+        let had_room = entry.held < entry.share.window;
+        entry.held += bytes;
+        if had_room && entry.held >= entry.share.window {
+            entry.context.push(RecordKind::Full, handle, 0, Bytes::new());
+        }
+    }
+
+    /// JavaScript has taken bytes, or will never take them.
+    pub(crate) fn let_go(&mut self, handle: u32, bytes: u64) {
+        let Some(entry) = self.connections.get_mut(&handle) else { return };
+        let was_full = entry.held >= entry.share.window;
+        entry.held = entry.held.saturating_sub(bytes);
+        if was_full && entry.held < entry.share.window {
+            let streams: Vec<u32> = entry.streams.iter().copied().collect();
+            self.read_on(&streams);
+        }
+    }
+
+    /// Whether the connection may hold more for JavaScript; when it is over, all that is left comes.
+    pub(crate) fn may_hold(&self, handle: u32) -> bool {
+        self.connections.get(&handle).is_none_or(|entry| entry.over || entry.held < entry.share.window)
     }
 
     fn remove_connection(&mut self, handle: u32) {
@@ -125,6 +192,7 @@ impl World {
         }
         entry.changed.notify_one();
         free(handle);
+        self.left(entry.admitted);
     }
 
     /// JavaScript has taken what was accepted.
@@ -185,6 +253,13 @@ impl World {
         entry.room.datagrams = entry.room.datagrams.saturating_sub(1);
         entry.context.push(RecordKind::Datagram, handle, 0, bytes);
     }
+}
+
+/// Tells the transport what a connection may have.
+fn give(connection: &Connection, share: Share) {
+    connection.set_receive_window(VarInt::from_u64(share.window).unwrap_or(VarInt::MAX));
+    connection.set_max_concurrent_bi_streams(share.streams.into());
+    connection.set_max_concurrent_uni_streams(share.streams.into());
 }
 
 async fn serve(handle: u32, connection: Connection, context: Arc<Context>, changed: Arc<Notify>) {

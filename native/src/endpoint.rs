@@ -23,19 +23,27 @@ use crate::{
     context::{Context, SharedEndpoint, Token, lock},
     failure::{Failed, Failure},
     handles::Kind,
+    knocking::Caller,
     records::RecordKind,
     runtime::{free, post, with},
     settings::{Relays, Settings},
+    shares::Share,
     world::World,
 };
 
 /// Longest time that an endpoint is given to say goodbye.
 const CLOSE_TIME: Duration = Duration::from_secs(3);
 
+/// Streams of each kind, and bytes, that a peer may send before it is known who it is.
+const FIRST_STREAMS: u32 = 64;
+const FIRST_WINDOW: u32 = 1_048_576;
+
 /// One endpoint.
 pub struct EndpointEntry {
     pub(crate) context: Arc<Context>,
     endpoint: Endpoint,
+    /// What connections that this side has made may have.
+    share: Share,
     tasks: [AbortHandle; 2],
 }
 
@@ -69,13 +77,14 @@ impl World {
             return;
         };
         let Bound { endpoint, admission, handshake_timeout, refuse_code } = bound;
+        let share = admission.largest_share();
         let shared = SharedEndpoint { endpoint: endpoint.clone(), admission: Arc::clone(&admission) };
         lock(&context.endpoints).insert(handle, shared);
         let host = Host { handle, context: Arc::clone(&context), admission, handshake_timeout, refuse_code };
         let accepting = tokio::spawn(accept_all(endpoint.clone(), Arc::new(host)));
         let watching = tokio::spawn(watch(endpoint.clone(), handle, Arc::clone(&context)));
         let tasks = [accepting.abort_handle(), watching.abort_handle()];
-        self.endpoints.insert(handle, EndpointEntry { context, endpoint, tasks });
+        self.endpoints.insert(handle, EndpointEntry { context, endpoint, share, tasks });
         promise.done(handle, Bytes::new());
     }
 
@@ -120,7 +129,7 @@ impl World {
             promise.failed(Failed::of(Failure::EndpointClosed));
             return;
         };
-        let endpoint = entry.endpoint.clone();
+        let (endpoint, share) = (entry.endpoint.clone(), entry.share);
         let key = (context.id, token);
         let task = tokio::spawn(async move {
             let result = endpoint.connect(address, &alpn).await;
@@ -128,7 +137,7 @@ impl World {
                 world.attempts.remove(&key);
                 match result {
                     Err(error) => promise.failed(error.into()),
-                    Ok(connection) => match world.adopt(&context, connection, None) {
+                    Ok(connection) => match world.adopt(&context, connection, None, share) {
                         Some(handle) => promise.done(handle, Bytes::new()),
                         None => promise.failed(Failed::of(Failure::Handles)),
                     },
@@ -225,7 +234,9 @@ fn transport(settings: &Settings) -> QuicTransportConfig {
     // iroh's own limits for single paths, which are not to outlast the connection.
     let path_idle = settings.idle_timeout.min(Duration::from_secs(15));
     let keep_alive = settings.keep_alive.min(Duration::from_secs(5)).min(path_idle / 3);
-    let streams = VarInt::from_u32(settings.max_streams.get());
+    // What is said in the handshake cannot be taken back, so it is little; who is let in gets its share.
+    let streams = VarInt::from_u32(settings.max_streams.get().min(FIRST_STREAMS));
+    let window = settings.receive_window.min(VarInt::from_u32(FIRST_WINDOW));
     let idle = IdleTimeout::try_from(settings.idle_timeout).ok();
     QuicTransportConfig::builder()
         .max_idle_timeout(idle)
@@ -234,7 +245,7 @@ fn transport(settings: &Settings) -> QuicTransportConfig {
         .default_path_keep_alive_interval(keep_alive)
         .max_concurrent_bidi_streams(streams)
         .max_concurrent_uni_streams(streams)
-        .receive_window(settings.receive_window)
+        .receive_window(window)
         .build()
 }
 
@@ -249,7 +260,8 @@ struct Host {
 
 async fn accept_all(endpoint: Endpoint, host: Arc<Host>) {
     while let Some(incoming) = endpoint.accept().await {
-        match host.admission.arrive(incoming.remote_addr_validated()) {
+        let caller = Caller::from(&incoming.remote_addr());
+        match host.admission.arrive(caller, incoming.remote_addr_validated()) {
             Arrival::Refused => incoming.refuse(),
             Arrival::Validate => {
                 if let Err(error) = incoming.retry() {
@@ -276,12 +288,13 @@ async fn shake_hands(incoming: Incoming, place: Handshake, host: Arc<Host>) {
             return;
         }
     };
+    let share = admitted.share();
     let mut about = Vec::with_capacity(32 + connection.alpn().len());
     about.extend_from_slice(&peer);
     about.extend_from_slice(connection.alpn());
     with(|world| {
         // Said first, as streams may come at once; they cannot be told before this is done.
-        match world.adopt(&host.context, connection.clone(), Some(admitted)) {
+        match world.adopt(&host.context, connection.clone(), Some(admitted), share) {
             Some(handle) => host.context.push(RecordKind::Incoming, host.handle, handle, Bytes::from(about)),
             None => connection.close(host.refuse_code, b"it holds too many handles"),
         }

@@ -15,9 +15,11 @@ pub mod context;
 pub mod endpoint;
 pub mod failure;
 pub mod handles;
+pub mod knocking;
 pub mod records;
 pub mod runtime;
 pub mod settings;
+pub mod shares;
 pub mod stream;
 pub mod world;
 
@@ -302,6 +304,20 @@ pub fn set_access(context: u32, endpoint: u32, only_allowed: bool, allow: &[u8],
     let access = Access { allow: only_allowed.then_some(allow), deny: ids_of(deny)?.collect() };
     let context = find(context)?;
     Ok(endpoint::look(&context, endpoint, |shared| shared.admission.set_access(access)).is_some())
+}
+
+/// How many may be connected, in all and from one peer; those who are connected stay.
+///
+/// # Errors
+///
+/// When there is no such context.
+#[napi(catch_unwind)]
+pub fn set_bounds(context: u32, endpoint: u32, connections: u32, connections_per_peer: u32) -> Result<bool> {
+    let context = find(context)?;
+    let set = endpoint::look(&context, endpoint, |shared| {
+        shared.admission.set_bounds(connections, connections_per_peer);
+    });
+    Ok(set.is_some())
 }
 
 /// Adds or removes an address that the endpoint is known under elsewhere.

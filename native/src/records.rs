@@ -44,6 +44,8 @@ pub enum RecordKind {
     Paths = 15,
     /// The addresses of an endpoint, or its relays, have changed.
     Address = 16,
+    /// JavaScript holds all that a connection may have waiting: it is to tell at once whatever it takes.
+    Full = 17,
 }
 
 /// Words before the payload, in bytes.

@@ -32,10 +32,18 @@ pub struct Settings {
     pub keep_alive: Duration,
     /// Streams of each kind that a peer may have open at a time, a connection.
     pub max_streams: NonZeroU32,
+    /// The same over all connections of a peer, and over all connections.
+    pub max_streams_per_peer: u32,
+    /// See `max_streams_per_peer`.
+    pub max_streams_in_all: u32,
     /// Bytes that a peer may have under way to this side, over all streams of a connection.
     pub receive_window: VarInt,
+    /// Bytes that are under way or wait for JavaScript, over all inbound connections.
+    pub max_receive_bytes: u64,
     /// Handshakes of inbound connections at a time.
     pub max_handshakes: u32,
+    /// Of these, from one address; one of IPv6 is a network of 64 bits.
+    pub max_handshakes_per_address: u32,
     /// Longest time for one of them.
     pub handshake_timeout: Duration,
     /// Inbound connections at a time, and from one peer.
@@ -55,8 +63,12 @@ impl Default for Settings {
             idle_timeout: Duration::from_secs(30),
             keep_alive: Duration::from_secs(5),
             max_streams: NonZeroU32::new(1024).unwrap_or(NonZeroU32::MIN),
+            max_streams_per_peer: 4096,
+            max_streams_in_all: 65_536,
             receive_window: VarInt::from_u32(64 * 1024 * 1024),
+            max_receive_bytes: 1024 * 1024 * 1024,
             max_handshakes: 256,
+            max_handshakes_per_address: 64,
             handshake_timeout: Duration::from_secs(10),
             max_connections: 100_000,
             max_connections_per_peer: 10_000,
@@ -111,6 +123,10 @@ impl Settings {
                 "idle-timeout-ms" => settings.idle_timeout = millis(name, value)?,
                 "keep-alive-ms" => settings.keep_alive = millis(name, value)?,
                 "max-streams" => settings.max_streams = number(name, value)?,
+                "max-streams-per-peer" => settings.max_streams_per_peer = number(name, value)?,
+                "max-streams-in-all" => settings.max_streams_in_all = number(name, value)?,
+                "max-receive-bytes" => settings.max_receive_bytes = number(name, value)?,
+                "max-handshakes-per-address" => settings.max_handshakes_per_address = number(name, value)?,
                 "receive-window-bytes" => settings.receive_window = var_int(name, value)?,
                 "max-handshakes" => settings.max_handshakes = number(name, value)?,
                 "handshake-timeout-ms" => settings.handshake_timeout = millis(name, value)?,
@@ -154,7 +170,8 @@ mod tests {
     fn every_setting_is_read() {
         let text = "bind 127.0.0.1:0\nbind [::1]:7\nrelays disabled\nrelay-root 3fA0\nidle-timeout-ms 12\nkeep-alive-ms 3\nmax-streams 4\n\
             receive-window-bytes 5\nmax-handshakes 6\nhandshake-timeout-ms 7\nmax-connections 8\n\
-            max-connections-per-peer 9\nrefuse-code 4294967297\n";
+            max-connections-per-peer 9\nrefuse-code 4294967297\nmax-streams-per-peer 10\nmax-streams-in-all 11\n\
+            max-receive-bytes 12\nmax-handshakes-per-address 13\n";
         let settings = Settings::parse(text).unwrap();
         assert_eq!(settings.bind.len(), 2);
         assert!(settings.is_loopback_only());
@@ -167,6 +184,8 @@ mod tests {
         assert_eq!((settings.max_handshakes, settings.handshake_timeout.as_millis()), (6, 7));
         assert_eq!((settings.max_connections, settings.max_connections_per_peer), (8, 9));
         assert_eq!(settings.refuse_code.into_inner(), 0x1_0000_0001);
+        assert_eq!((settings.max_streams_per_peer, settings.max_streams_in_all), (10, 11));
+        assert_eq!((settings.max_receive_bytes, settings.max_handshakes_per_address), (12, 13));
     }
 
     #[test]

@@ -27,6 +27,9 @@ use crate::{
 /// Bytes of a stream that may wait for JavaScript; it asks for more as it takes them.
 const READ_AHEAD: i64 = 262_144;
 
+/// The same until it has taken some: streams that nobody reads hold little.
+const FIRST_READ_AHEAD: i64 = 65_536;
+
 /// Chunks that are read at a time; each is what one packet carried, or a few.
 const CHUNKS: usize = 32;
 
@@ -38,6 +41,10 @@ pub struct StreamEntry {
     receive: Receive,
     /// How many more bytes JavaScript takes.
     room: i64,
+    /// How many it has and has not taken.
+    held: u64,
+    /// Whether it has taken any.
+    is_read: bool,
 }
 
 enum Send {
@@ -80,7 +87,7 @@ impl StreamEntry {
     /// A stream that the peer has opened; its receiving half comes with [`World::receive`].
     pub(crate) fn accepted(context: Arc<Context>, connection: u32, send: Option<SendStream>) -> Self {
         let send = send.map_or(Send::Done, Send::Idle);
-        Self { context, connection, send, receive: Receive::Opening(None), room: READ_AHEAD }
+        Self { context, connection, send, receive: Receive::Opening(None), room: FIRST_READ_AHEAD, held: 0, is_read: false }
     }
 }
 
@@ -101,7 +108,9 @@ impl World {
                 connection,
                 send: Send::Opening(VecDeque::new()),
                 receive,
-                room: READ_AHEAD,
+                room: FIRST_READ_AHEAD,
+                held: 0,
+                is_read: false,
             },
         );
         let queue = &mut entry.opening[usize::from(!two_way)];
@@ -305,12 +314,13 @@ impl World {
         if !matches!((&entry.send, &entry.receive), (Send::Done, Receive::Done)) {
             return;
         }
-        let connection = entry.connection;
+        let (connection, held) = (entry.connection, entry.held);
         self.streams.remove(&stream);
         if let Some(entry) = self.connections.get_mut(&connection) {
             entry.streams.remove(&stream);
         }
         free(stream);
+        self.let_go(connection, held);
     }
 
     /// JavaScript has no use for it any more.
@@ -388,7 +398,10 @@ impl World {
             Ok(Some(count)) => {
                 let bytes: usize = chunks[..count].iter().map(Bytes::len).sum();
                 entry.room -= i64::try_from(bytes).unwrap_or(i64::MAX / 4);
+                entry.held += bytes as u64;
                 context.push_data(stream, chunks[..count].iter_mut().map(mem::take));
+                let connection = entry.connection;
+                self.hold(connection, bytes as u64);
                 return true;
             }
             Ok(None) => context.push(RecordKind::ReadEnd, stream, End::Clean as u32, Bytes::new()),
@@ -405,9 +418,24 @@ impl World {
     pub(crate) fn read_more(&mut self, stream: u32, bytes: u32) {
         let Some(entry) = self.streams.get_mut(&stream) else { return };
         let empty = entry.room <= 0;
-        entry.room = entry.room.saturating_add(i64::from(bytes));
+        let more = if entry.is_read { 0 } else { READ_AHEAD - FIRST_READ_AHEAD };
+        entry.is_read = true;
+        entry.room = entry.room.saturating_add(i64::from(bytes) + more);
+        let taken = entry.held.min(bytes.into());
+        entry.held -= taken;
+        let connection = entry.connection;
         if let (true, Receive::Reading(reading)) = (empty && entry.room > 0, &entry.receive) {
             reading.changed.notify_one();
+        }
+        self.let_go(connection, taken);
+    }
+
+    /// These may have room again.
+    pub(crate) fn read_on(&mut self, streams: &[u32]) {
+        for stream in streams {
+            if let Some(Receive::Reading(reading)) = self.streams.get(stream).map(|entry| &entry.receive) {
+                reading.changed.notify_one();
+            }
         }
     }
 
@@ -425,7 +453,7 @@ impl World {
     }
 
     fn read_room(&self, stream: u32) -> i64 {
-        self.streams.get(&stream).map_or(0, |entry| entry.room)
+        self.streams.get(&stream).map_or(0, |entry| if self.may_hold(entry.connection) { entry.room } else { 0 })
     }
 }
 

@@ -119,6 +119,12 @@ export interface CarrierTarget {
   readonly signal: AbortSignal
 }
 
+/** The most that listeners take, all together. */
+export interface InboundBounds {
+  readonly connections: number
+  readonly connectionsPerPeer: number
+}
+
 /** One node's transport. */
 export interface CarrierEndpoint {
   readonly capabilities: CarrierCapabilities
@@ -126,8 +132,11 @@ export interface CarrierEndpoint {
    * @throws P2PError `refused` (no such protocol there), `no-route`, `timeout`, `connection-failed`
    */
   connect(target: CarrierTarget): Promise<CarrierConnection>
-  /** The protocols to accept from now on; with none, every attempt is refused. */
-  setAlpns(alpns: readonly string[]): void
+  /**
+   * The protocols to accept from now on; with none, every attempt is refused. A carrier may turn away what is over
+   * `bounds` by itself, before anybody else hears of it.
+   */
+  setAlpns(alpns: readonly string[], bounds?: InboundBounds): void
   /** Called for every inbound connection once its handshake is done. Set once, before the first `setAlpns`. */
   onIncoming: (connection: CarrierConnection) => void
   /** Where this node can be reached now. */

@@ -26,8 +26,12 @@ export interface P2PLimits {
   readonly receiveQueueBytes: number
   /** Unread bytes a connection keeps readable after the peer has ended it. @default 16777216 */
   readonly drainBufferBytes: number
+  /** Longest wait for the answer of `authorize`; then the peer is refused. @default 5000 */
+  readonly authorizeTimeoutMs: number
   /** Inbound connections a listener holds open at a time. @default 100 */
   readonly maxConnections: number
+  /** Of these, from one peer. @default a quarter of `maxConnections`, but 8 at least */
+  readonly maxConnectionsPerPeer: number
   /** Inbound connections waiting for `accept`. @default 64 */
   readonly acceptBacklog: number
   /** Streams of one kind that wait for `acceptStream`. @default 256 */
@@ -45,10 +49,15 @@ export const DEFAULT_LIMITS: P2PLimits = Object.freeze({
   sendQueueBytes: 1_048_576,
   receiveQueueBytes: 1_048_576,
   drainBufferBytes: 16_777_216,
+  authorizeTimeoutMs: 5_000,
   maxConnections: 100,
+  maxConnectionsPerPeer: 25,
   acceptBacklog: 64,
   maxWaitingStreams: 256,
 })
+
+/** What a peer may have when `maxConnections` is small: a program may well open one for each of its parts. */
+const MIN_CONNECTIONS_PER_PEER = 8
 
 /**
  * `overrides` on top of {@link DEFAULT_LIMITS}.
@@ -70,6 +79,10 @@ export function resolveLimits(overrides: Partial<P2PLimits> = {}): P2PLimits {
       throw invalidConfiguration(`limits.${name}`, value, 'a limit is a whole number above 0')
     }
     limits[name] = value
+  }
+  const { maxConnections = 0 } = limits
+  if (overrides.maxConnectionsPerPeer === undefined) {
+    limits['maxConnectionsPerPeer'] = Math.max(MIN_CONNECTIONS_PER_PEER, Math.ceil(maxConnections / 4))
   }
   return limits as unknown as P2PLimits
 }

@@ -15,8 +15,16 @@ import type { WaitOptions } from './stream.ts'
 /** The protocol of this library, version 1 (`docs/wire.md`). */
 export const P2P_ALPN = 'moosicbox/p2p/1'
 
-/** Decides whether a peer may connect; anything but true refuses it. */
-export type Authorize = (peer: P2PNodeId) => boolean | Promise<boolean>
+/**
+ * Decides whether a peer may connect with a protocol, before any of its streams is seen. Anything but true refuses it:
+ * false, an error, and no answer within `limits.authorizeTimeoutMs`. `options.signal` fires when the answer is of no use
+ * any more.
+ */
+export type Authorize = (
+  peer: P2PNodeId,
+  alpn: string,
+  options: { readonly signal: AbortSignal },
+) => boolean | Promise<boolean>
 
 /** Options of {@link P2PSystem.connect}. */
 export interface ConnectOptions extends WaitOptions {
@@ -30,8 +38,8 @@ export interface ConnectOptions extends WaitOptions {
 export interface ListenOptions {
   /** The protocols to accept. @default [P2P_ALPN] */
   readonly alpns?: readonly string[] | undefined
-  /** Who may connect. @default everyone */
-  readonly authorize?: Authorize | undefined
+  /** Who may connect. @default 'everyone' */
+  readonly authorize?: Authorize | 'everyone' | undefined
   /**
    * What this listener takes from connections of our own protocol: `stream` (which includes messages), `request`, or
    * both. Two listeners may share the protocol when they take different kinds. @default ['stream']

@@ -27,6 +27,32 @@ export interface DoorSettings {
   readonly runtime: Runtime
   /** Who may connect. @default everyone */
   readonly access?: IrohAccess | undefined
+  /** How much of everything strangers and peers may take. */
+  readonly admission?: IrohAdmission | undefined
+}
+
+/**
+ * Bounds that a door keeps below the library, before JavaScript is woken. The native door keeps all of them, the official
+ * one `maxHandshakes` alone. Sizes in bytes, durations in milliseconds.
+ */
+export interface IrohAdmission {
+  /** Handshakes of inbound connections at a time; from half of it on senders must prove their address. @default 256 */
+  readonly maxHandshakes?: number | undefined
+  /** Of these, from one address of IPv4, one network of 64 bits of IPv6, or one id at a relay. @default 64 */
+  readonly maxHandshakesPerAddress?: number | undefined
+  /** Longest time for one of them. @default 10000 */
+  readonly handshakeTimeoutMs?: number | undefined
+  /** Streams of each kind that a peer may have open at a time, a connection. @default 1024 */
+  readonly maxStreams?: number | undefined
+  /** The same over all connections of a peer; a connection has 8 at least. @default 4096 */
+  readonly maxStreamsPerPeer?: number | undefined
+  /** The same over all inbound connections; a connection has 8 at least. @default 65536 */
+  readonly maxStreamsInAll?: number | undefined
+  /**
+   * Bytes that have arrived, or are allowed to, and that nobody has read yet, over all inbound connections. Each has a
+   * share of it that gets smaller as there are more, of 64 KiB at least and 64 MiB at most, and twice. @default 1073741824
+   */
+  readonly maxReceiveBytes?: number | undefined
 }
 
 /** Lists of peers that are let in or not, before any of their streams is seen. */

@@ -5,10 +5,10 @@
  */
 import { X509Certificate } from 'node:crypto'
 import { P2PAddress } from '../core/address.ts'
-import { checkBind, invalidConfiguration } from '../core/config.ts'
+import { checkBind, checkOptions, invalidConfiguration } from '../core/config.ts'
 import type { P2PNodeId } from '../core/node-id.ts'
 import type { CreateOptions } from '../core/system.ts'
-import type { IrohAccess } from './binding.ts'
+import type { IrohAccess, IrohAdmission } from './binding.ts'
 
 /** Which relays to be reachable through: iroh's own, none, or these. */
 export type RelaySetting = 'default' | 'disabled' | readonly string[]
@@ -44,6 +44,8 @@ export interface IrohOptions extends CreateOptions {
   readonly allow?: readonly P2PNodeId[] | undefined
   /** These peers may not connect, whatever `allow` says. @default nobody */
   readonly deny?: readonly P2PNodeId[] | undefined
+  /** How much of everything strangers and peers may take, together. @default see `IrohAdmission` */
+  readonly admission?: IrohAdmission | undefined
 }
 
 /** What {@link IrohOptions} come to. */
@@ -59,13 +61,26 @@ export interface IrohSettings {
   /** The door that is asked for by name. */
   readonly binding: 'native' | 'official' | undefined
   readonly access: IrohAccess
+  readonly admission: IrohAdmission
 }
+
+/** The names of {@link IrohAdmission}. */
+const ADMISSION: readonly string[] = [
+  'maxHandshakes',
+  'maxHandshakesPerAddress',
+  'handshakeTimeoutMs',
+  'maxStreams',
+  'maxStreamsPerPeer',
+  'maxStreamsInAll',
+  'maxReceiveBytes',
+]
 
 type Environment = Readonly<Record<string, string | undefined>>
 
 const DEFAULT_RELAY_TIMEOUT_MS = 3_000
 const MAX_RELAY_TIMEOUT_MS = 60_000
 const MAX_REFLECTORS = 8
+const MAX_BOUND = 2 ** 32 - 1
 
 /**
  * The settings of `options`, and of `env` where an option is not given.
@@ -84,6 +99,7 @@ export function resolveIrohSettings(options: IrohOptions = {}, env: Environment 
   }
   checkIds('allow', options.allow)
   checkIds('deny', options.deny)
+  checkAdmission(options.admission ?? {})
   return {
     bind: bind && [...bind],
     relay: typeof relay === 'string' ? relay : [...relay],
@@ -92,6 +108,7 @@ export function resolveIrohSettings(options: IrohOptions = {}, env: Environment 
     reflectors: resolveReflectors(options.reflectors),
     binding: fromEnvironment.binding,
     access: { allow: options.allow && [...options.allow], deny: options.deny && [...options.deny] },
+    admission: { ...options.admission },
   }
 }
 
@@ -151,6 +168,14 @@ function parseRoots(texts: readonly string[]): Uint8Array[] {
       }
     })
   })
+}
+
+function checkAdmission(admission: IrohAdmission): void {
+  checkOptions('admission', admission, ADMISSION)
+  for (const [name, value] of Object.entries(admission) as [string, number | undefined][]) {
+    if (value === undefined || (Number.isSafeInteger(value) && value > 0 && value <= MAX_BOUND)) continue
+    throw invalidConfiguration(`admission.${name}`, value, `must be a whole number from 1 to ${MAX_BOUND}`)
+  }
 }
 
 function parsePort(text: string): readonly string[] | undefined {

@@ -7,6 +7,7 @@
 export type {
   DoorSettings,
   IrohAccess,
+  IrohAdmission,
   IrohAnswer,
   IrohBinding,
   IrohCarrierConnection,

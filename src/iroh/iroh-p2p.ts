@@ -10,11 +10,12 @@ import type { EngineListener } from '../core/engine/listener.ts'
 import { EngineNode } from '../core/engine/node.ts'
 import type { NodeOptions } from '../core/engine/node.ts'
 import type { Session } from '../core/engine/session.ts'
+import type { ListenOptions } from '../core/system.ts'
 import { realRuntime, SecretKey } from '../runtime/index.ts'
+import { isLoopback } from './addresses.ts'
 import type { IrohAccess, IrohBinding, IrohEndpoint } from './binding.ts'
 import { resolveIrohSettings } from './config.ts'
 import type { IrohOptions } from './config.ts'
-import { isLoopback } from './addresses.ts'
 import { ReflexiveAddresses } from './reflexive-addresses.ts'
 import type { ReflectorState } from './reflexive-addresses.ts'
 import { openBinding } from './select.ts'
@@ -36,6 +37,7 @@ const OPTIONS: readonly string[] = [
   'reflectors',
   'allow',
   'deny',
+  'admission',
   'binding',
 ]
 
@@ -52,7 +54,16 @@ export class IrohConnection extends EngineConnection {}
 interface IrohNodeOptions extends NodeOptions {
   readonly endpoint: IrohEndpoint
   readonly reflexive: ReflexiveAddresses
+  /** Whether strangers on other machines could connect, as far as this node decides. */
+  readonly open: boolean
 }
+
+const OPEN_TO_EVERYONE =
+  "this node serves everybody who knows its id: pass authorize to serve, or allow to create; authorize: 'everyone' says " +
+  'that it is meant'
+
+/** Whether the process has been told; a warning a process is what `process.emitWarning` is for. */
+let warned = false
 
 /** A listener on iroh. */
 export type IrohListener = EngineListener<IrohConnection>
@@ -80,12 +91,14 @@ export type IrohListener = EngineListener<IrohConnection>
 export class IrohP2P extends EngineNode<IrohConnection> {
   readonly #endpoint: IrohEndpoint
   readonly #reflexive: ReflexiveAddresses
+  #open: boolean
 
   /** Nodes come from {@link IrohP2P.create}. */
   constructor(init: IrohNodeOptions) {
     super(init)
     this.#endpoint = init.endpoint
     this.#reflexive = init.reflexive
+    this.#open = init.open
   }
 
   /**
@@ -127,6 +140,7 @@ export class IrohP2P extends EngineNode<IrohConnection> {
       limits,
       discovery: options.discovery ?? [],
       sign: (message) => secretKey.sign(message),
+      open: settings.access.allow === undefined && !(settings.relay === 'disabled' && settings.bind?.every(isLoopback)),
     }
     return new this(init as never)
   }
@@ -134,6 +148,15 @@ export class IrohP2P extends EngineNode<IrohConnection> {
   /** Who may connect from now on, in place of `allow` and `deny` of `create`; those who are connected stay. */
   setAccess(access: IrohAccess): void {
     this.#endpoint.setAccess(access)
+    if (access.allow) this.#open = false
+  }
+
+  override listen(addr = '', options: ListenOptions = {}): Promise<IrohListener> {
+    if (this.#open && !warned && options.authorize === undefined && options.kinds?.includes('request')) {
+      warned = true
+      process.emitWarning(OPEN_TO_EVERYONE, { code: 'P2P_OPEN_TO_EVERYONE' })
+    }
+    return super.listen(addr, options)
   }
 
   /** Every reflector that this node knows, and the addresses that it is seen at from there. */

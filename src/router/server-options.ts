@@ -52,8 +52,11 @@ export const DEFAULT_SERVER_LIMITS: ServerLimits = Object.freeze({
 
 /** Options of `serve`. */
 export interface ServeOptions extends Partial<ServerLimits> {
-  /** Who may connect. @default everyone */
-  readonly authorize?: Authorize | undefined
+  /**
+   * Who may connect; `everyone` is whoever knows the node's id. On iroh leaving it out, with no `allow` either, warns
+   * once (`P2P_OPEN_TO_EVERYONE`), as that should be a decision. @default 'everyone'
+   */
+  readonly authorize?: Authorize | 'everyone' | undefined
   /** Told of what a handler, a middleware or the source of a body threw. @default prints it to stderr */
   readonly onError?: ((error: unknown, context: ServerErrorContext) => void) | undefined
 }

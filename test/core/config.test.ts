@@ -61,7 +61,9 @@ describe('limits', () => {
       sendQueueBytes: 1_048_576,
       receiveQueueBytes: 1_048_576,
       drainBufferBytes: 16_777_216,
+      authorizeTimeoutMs: 5_000,
       maxConnections: 100,
+      maxConnectionsPerPeer: 25,
       acceptBacklog: 64,
       maxWaitingStreams: 256,
     })
@@ -70,9 +72,16 @@ describe('limits', () => {
 
   test('each can be set, and leaves the others', () => {
     for (const name of Object.keys(DEFAULT_LIMITS)) {
-      expect(resolveLimits({ [name]: 7 })).toEqual({ ...DEFAULT_LIMITS, [name]: 7 })
+      const follows = name === 'maxConnections' ? { maxConnectionsPerPeer: 8 } : {}
+      expect(resolveLimits({ [name]: 7 })).toEqual({ ...DEFAULT_LIMITS, ...follows, [name]: 7 })
       expect(resolveLimits({ [name]: undefined })).toEqual(DEFAULT_LIMITS)
     }
+  })
+
+  test('a peer may have a quarter of all connections, but 8 at least', () => {
+    expect(resolveLimits({ maxConnections: 2 }).maxConnectionsPerPeer).toBe(8)
+    expect(resolveLimits({ maxConnections: 1001 }).maxConnectionsPerPeer).toBe(251)
+    expect(resolveLimits({ maxConnections: 1001, maxConnectionsPerPeer: 3 }).maxConnectionsPerPeer).toBe(3)
   })
 
   test.each([0, -1, 1.5, Number.NaN, Number.POSITIVE_INFINITY, 2 ** 53, '5', null])('%j is none', (value) => {

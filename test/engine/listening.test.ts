@@ -153,17 +153,51 @@ describe('authorize', () => {
     expect(accepted.now === 'pending').toBe(!allowed)
   })
 
-  test('is asked about the peer by its id', async () => {
+  test('is asked about the peer by its id, and about the protocol', async () => {
     const { a, b } = twoNodes()
     const asked: string[] = []
-    const authorize: Authorize = (peer) => {
-      asked.push(peer.toString())
+    const authorize: Authorize = (peer, alpn) => {
+      asked.push(`${peer.toString()} ${alpn}`)
       return false
     }
-    await b.listen('', { authorize })
+    await b.listen('', { authorize, alpns: [P2P_ALPN, 'other/1'] })
     await a.connect(b.localNodeId())
     await settle()
-    expect(asked).toEqual([testNodeId('a').toString()])
+    await a.connect(b.localNodeId(), { alpn: 'other/1' })
+    await settle()
+    const id = testNodeId('a').toString()
+    expect(asked).toEqual([`${id} ${P2P_ALPN}`, `${id} other/1`])
+  })
+
+  test('may be everyone, said aloud; anything else that is no function is an error', async () => {
+    const { a, b } = twoNodes()
+    expect(await outcome(b.listen('', { authorize: 'everybody' as 'everyone' }))).toEqual(
+      failed('invalid-configuration', { setting: 'authorize' }),
+    )
+    const listener = await b.listen('', { authorize: 'everyone' })
+    await a.connect(b.localNodeId())
+    expect((await listener.accept()).remoteNodeId().equals(testNodeId('a'))).toBe(true)
+  })
+
+  test('hears through its signal that its answer is of no use any more', async () => {
+    const { a, b, runtime } = twoNodes({ limits: { authorizeTimeoutMs: 1_000 } })
+    const signals: AbortSignal[] = []
+    const authorize: Authorize = (_peer, _alpn, { signal }) => {
+      signals.push(signal)
+      return new Promise(() => {})
+    }
+    await b.listen('', { authorize })
+    const late = await a.connect(b.localNodeId())
+    await settle()
+    expect(signals[0]?.aborted).toBe(false)
+    await runtime.advance(1_000)
+    expect(signals[0]?.aborted).toBe(true)
+    expect(await late.closed).toMatchObject({ refused: true, reason: 'not authorized in time' })
+    const gone = await a.connect(b.localNodeId())
+    await settle()
+    gone.close()
+    await settle()
+    expect(signals[1]?.aborted).toBe(true)
   })
 
   test('saying no fails everything that is pending with `refused`, without internals', async () => {
@@ -207,8 +241,8 @@ describe('authorize', () => {
     expect(await outcome(listener.accept())).toBe('pending')
   })
 
-  test('that never answers refuses when the time to connect is over', async () => {
-    const { a, b, runtime } = twoNodes({ limits: { connectTimeoutMs: 2_000 } })
+  test('that never answers refuses when its time is over', async () => {
+    const { a, b, runtime } = twoNodes({ limits: { authorizeTimeoutMs: 2_000 } })
     await b.listen('', { authorize: () => new Promise(() => {}) })
     const connection = await a.connect(b.localNodeId())
     await runtime.advance(1_999)
@@ -250,6 +284,28 @@ describe('authorize', () => {
 })
 
 describe('limits of a listener', () => {
+  test('`maxConnectionsPerPeer` leaves room for others; one that ends makes room', async () => {
+    const { network, runtime, a, b } = twoNodes({ limits: { maxConnectionsPerPeer: 2 } })
+    const c = MemoryNode.create(network, 'c', { runtime })
+    const listener = await b.listen()
+    const first = await a.connect(b.localNodeId())
+    await a.connect(b.localNodeId())
+    const third = await a.connect(b.localNodeId())
+    expect(await third.closed).toMatchObject({
+      refused: true,
+      reason: 'it holds its limit of 2 connections from one peer',
+    })
+    const other = await c.connect(b.localNodeId())
+    await settle()
+    expect(other.isConnected()).toBe(true)
+    for (let i = 0; i < 3; i++) await listener.accept()
+    await first.end()
+    await settle()
+    const again = await a.connect(b.localNodeId())
+    await settle()
+    expect(again.isConnected()).toBe(true)
+  })
+
   test('`maxConnections` at a time; one that ends makes room', async () => {
     const { a, b } = twoNodes({ limits: { maxConnections: 2 } })
     const listener = await b.listen()

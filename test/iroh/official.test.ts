@@ -270,6 +270,7 @@ describe('an endpoint', () => {
       codec: new ByteCodec(official),
       runtime: clock,
       idleTimeoutMs: 30_000,
+      maxHandshakes: 256,
       relays: true,
       looksUp: true,
     })

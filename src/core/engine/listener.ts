@@ -5,6 +5,7 @@
  */
 import type { StreamKind } from '../connection.ts'
 import { P2PError } from '../errors.ts'
+import type { P2PNodeId } from '../node-id.ts'
 import type { P2PListener, Authorize } from '../system.ts'
 import type { WaitOptions } from '../stream.ts'
 import type { WaitScope } from '../wait-log.ts'
@@ -19,6 +20,7 @@ export interface ListenerOptions {
   readonly localAddr: string
   readonly acceptBacklog: number
   readonly maxConnections: number
+  readonly maxConnectionsPerPeer: number
   /** Where to note who waits. */
   readonly waits: WaitScope | undefined
   /** Takes the listener off its node. */
@@ -34,6 +36,7 @@ export class EngineListener<Connection extends EngineConnection> implements P2PL
   /** Places taken: connections that are open, and those that are asked for by {@link enter}. */
   #open = 0
   #entering = 0
+  readonly #openByPeer = new Map<string, number>()
 
   /** Listeners come from `listen`. */
   constructor(options: ListenerOptions) {
@@ -86,21 +89,25 @@ export class EngineListener<Connection extends EngineConnection> implements P2PL
    * Takes a place for a connection until {@link push} or {@link leave}, so that those whose `authorize` takes its time
    * count too; or says why there is none. For the node.
    */
-  enter(): string | undefined {
-    const { acceptBacklog, maxConnections } = this.options
+  enter(peer: P2PNodeId): string | undefined {
+    const { acceptBacklog, maxConnections, maxConnectionsPerPeer } = this.options
+    const id = peer.toString()
+    const open = this.#openByPeer.get(id) ?? 0
     if (this.#queue.closed) return 'the listener was closed'
     if (this.#open >= maxConnections) return `it holds its limit of ${maxConnections} connections`
+    if (open >= maxConnectionsPerPeer) return `it holds its limit of ${maxConnectionsPerPeer} connections from one peer`
     if (this.#queue.length + this.#entering >= acceptBacklog) {
       return `${acceptBacklog} connections wait to be accepted already`
     }
     this.#open++
+    this.#openByPeer.set(id, open + 1)
     this.#entering++
     return undefined
   }
 
   /** Gives a place back. For the node. */
-  leave(): void {
-    this.#open--
+  leave(peer: P2PNodeId): void {
+    this.#gone(peer)
     this.#entering--
   }
 
@@ -112,7 +119,15 @@ export class EngineListener<Connection extends EngineConnection> implements P2PL
   /** Takes in a connection that has a place. For the node. */
   push(connection: Connection): void {
     this.#entering--
-    void connection.closed.then(() => this.#open--)
+    void connection.closed.then(() => this.#gone(connection.remoteNodeId()))
     this.#queue.push(connection)
+  }
+
+  #gone(peer: P2PNodeId): void {
+    this.#open--
+    const id = peer.toString()
+    const open = (this.#openByPeer.get(id) ?? 1) - 1
+    if (open > 0) this.#openByPeer.set(id, open)
+    else this.#openByPeer.delete(id)
   }
 }

@@ -23,6 +23,7 @@ import type {
 } from '../system.ts'
 import { Announcer } from './announcing.ts'
 import type { AnnouncementState } from './announcing.ts'
+import { refusalOf, toAuthorize } from './authorizing.ts'
 import type { EngineConnection } from './connection.ts'
 import { EngineListener } from './listener.ts'
 import { closedError, describeClose } from './closing.ts'
@@ -330,6 +331,7 @@ export abstract class EngineNode<Connection extends EngineConnection> implements
     }
     const alpns = (options.alpns ?? [P2P_ALPN]).map((alpn) => checkAlpn(alpn))
     const kinds = options.kinds ?? ['stream']
+    const authorize = toAuthorize(options.authorize)
     if (alpns.length === 0) throw invalidConfiguration('alpns', alpns, 'a listener needs at least one protocol')
     if (kinds.length === 0 || !kinds.every((kind) => ALL_KINDS.includes(kind))) {
       throw invalidConfiguration('kinds', kinds, `a listener takes some of ${ALL_KINDS.join(', ')}`)
@@ -338,10 +340,11 @@ export abstract class EngineNode<Connection extends EngineConnection> implements
     const listener: EngineListener<Connection> = new EngineListener({
       alpns,
       kinds,
-      authorize: options.authorize,
+      authorize,
       localAddr: addr === '' ? (bound[0] ?? '') : addr,
       acceptBacklog: limits.acceptBacklog,
       maxConnections: limits.maxConnections,
+      maxConnectionsPerPeer: limits.maxConnectionsPerPeer,
       waits: this.runtime.waits,
       onClose: () => {
         this.#listeners.splice(this.#listeners.indexOf(listener), 1)
@@ -367,7 +370,11 @@ export abstract class EngineNode<Connection extends EngineConnection> implements
 
   #announceAlpns(): void {
     const alpns = new Set(this.#listeners.flatMap(({ options }) => options.alpns))
-    this.#options.endpoint.setAlpns([...alpns].sort())
+    const { endpoint, limits } = this.#options
+    // Each listener counts for itself; together they take no more than this.
+    const connections = limits.maxConnections * this.#listeners.length
+    const connectionsPerPeer = limits.maxConnectionsPerPeer * this.#listeners.length
+    endpoint.setAlpns([...alpns].sort(), { connections, connectionsPerPeer })
   }
 
   /** Lets an inbound connection in to every listener of its protocol that has room and whose `authorize` agrees. */
@@ -380,7 +387,7 @@ export abstract class EngineNode<Connection extends EngineConnection> implements
       const refusal = refusals[i]
       if (refusal !== undefined) why = refusal
       else if (listener.listening) willing.push(listener)
-      else listener.leave()
+      else listener.leave(carrier.remoteId)
     }
     if (willing.length === 0) {
       carrier.close(LIBRARY_CODE.refused, why)
@@ -393,36 +400,13 @@ export abstract class EngineNode<Connection extends EngineConnection> implements
 
   /** Takes a place at `listener`; or says why there is none for this peer. */
   async #admit(listener: EngineListener<Connection>, carrier: CarrierConnection): Promise<string | undefined> {
-    const full = listener.enter()
+    const full = listener.enter(carrier.remoteId)
     if (full !== undefined) return full
-    const refusal = await this.#unauthorized(listener, carrier)
-    if (refusal !== undefined) listener.leave()
-    return refusal
-  }
-
-  async #unauthorized(listener: EngineListener<Connection>, carrier: CarrierConnection): Promise<string | undefined> {
     const { authorize } = listener.options
     if (!authorize) return undefined
-    const late = new Waiter<string>()
-    const timer = this.runtime.setTimer(this.#options.limits.connectTimeoutMs, () =>
-      late.resolve('not authorized in time'),
-    )
-    void carrier.closed.then(() => late.resolve('it has left'))
-    const deciding = async (): Promise<string | undefined> => {
-      try {
-        // Anything but true refuses, whatever an untyped caller returns.
-        const answer: unknown = await authorize(carrier.remoteId)
-        return answer === true ? undefined : 'not authorized'
-      } catch {
-        // The peer learns no internals; an `authorize` that throws lets nobody in.
-        return 'not authorized'
-      }
-    }
-    try {
-      return await Promise.race([deciding(), late.promise])
-    } finally {
-      timer.cancel()
-    }
+    const refusal = await refusalOf(authorize, carrier, this.runtime, this.#options.limits.authorizeTimeoutMs)
+    if (refusal !== undefined) listener.leave(carrier.remoteId)
+    return refusal
   }
 }
 

@@ -23,6 +23,7 @@ export interface NativeAddon {
   turnedAway(context: number, endpoint: number): number
   setAlpns(context: number, endpoint: number, alpns: Uint8Array): boolean
   setAccess(context: number, endpoint: number, onlyAllowed: boolean, allow: Uint8Array, deny: Uint8Array): boolean
+  setBounds(context: number, endpoint: number, connections: number, connectionsPerPeer: number): boolean
   setExternalAddress(context: number, endpoint: number, address: string, add: boolean): boolean
   setRelay(context: number, endpoint: number, url: string, token: string, add: boolean): boolean
   networkChange(context: number, endpoint: number): boolean

@@ -7,7 +7,7 @@ import { invalidConfiguration } from '../../core/config.ts'
 import { LIBRARY_CODE } from '../../core/engine/wire.ts'
 import { P2PError } from '../../core/errors.ts'
 import { isIpv4, isLoopback } from '../addresses.ts'
-import type { DoorSettings, IrohBinding, IrohEndpoint } from '../binding.ts'
+import type { DoorSettings, IrohAdmission, IrohBinding, IrohEndpoint } from '../binding.ts'
 import { loadAddon } from './addon.ts'
 import type { NativeAddon } from './addon.ts'
 import { NativeDoor } from './door.ts'
@@ -17,6 +17,17 @@ import type { Failed } from './errors.ts'
 
 /** A connection says something this often, or three times within its idle time-out. */
 const KEEP_ALIVE_MS = 5_000
+
+/** What the addon calls these bounds. */
+const ADMISSION: Readonly<Record<keyof IrohAdmission, string>> = {
+  maxHandshakes: 'max-handshakes',
+  maxHandshakesPerAddress: 'max-handshakes-per-address',
+  handshakeTimeoutMs: 'handshake-timeout-ms',
+  maxStreams: 'max-streams',
+  maxStreamsPerPeer: 'max-streams-per-peer',
+  maxStreamsInAll: 'max-streams-in-all',
+  maxReceiveBytes: 'max-receive-bytes',
+}
 
 /** Makes the door; `load` is for tests. */
 export function nativeBinding(load: () => NativeAddon = () => loadAddon()): IrohBinding {
@@ -79,6 +90,9 @@ function settingsText(settings: DoorSettings, addresses: readonly string[]): str
     `idle-timeout-ms ${idleTimeoutMs}`,
     `keep-alive-ms ${keepAliveMs}`,
     `refuse-code ${LIBRARY_CODE.refused}`,
+    ...Object.entries(settings.admission ?? {}).flatMap(([name, value]: [string, number | undefined]) =>
+      value === undefined ? [] : [`${ADMISSION[name as keyof IrohAdmission]} ${value}`],
+    ),
   ].join('\n')
 }
 

@@ -58,6 +58,8 @@ export class NativeConnection implements IrohCarrierConnection {
   readonly door: NativeDoor
   /** Whether the addon tells when what was finished has arrived; on our own protocol the peer's library does. */
   readonly tracksDelivery: boolean
+  /** Whether as much has waited here as may; from then on every stream tells what it takes at once. */
+  isFull = false
   readonly #handle: number
   readonly #streams = new Set<NativeStream>()
   readonly #twoWay = new Inbox<NativeStream>()
@@ -192,6 +194,12 @@ export class NativeConnection implements IrohCarrierConnection {
 
   pathsChanged(): void {
     for (const listener of this.#pathListeners) listener()
+  }
+
+  /** The addon reads on only when it hears what was taken, be it little. */
+  filled(): void {
+    this.isFull = true
+    for (const stream of this.#streams) stream.tell()
   }
 
   /** The transport says that it is over. */

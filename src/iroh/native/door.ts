@@ -142,6 +142,9 @@ export class NativeDoor {
       case RECORD.paths:
         this.connections.get(id)?.pathsChanged()
         break
+      case RECORD.full:
+        this.connections.get(id)?.filled()
+        break
       case RECORD.incoming:
         this.events?.incoming(number, scratch.bytes.slice(start, start + 32), scratch.text(start + 32, end, false))
         break

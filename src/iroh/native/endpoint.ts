@@ -4,7 +4,7 @@
  * @module
  */
 import { P2PAddress, parseSocketAddress } from '../../core/address.ts'
-import type { CarrierCapabilities, CarrierConnection, CarrierTarget } from '../../core/carrier.ts'
+import type { CarrierCapabilities, CarrierConnection, CarrierTarget, InboundBounds } from '../../core/carrier.ts'
 import { P2PError } from '../../core/errors.ts'
 import { NodeId } from '../../core/node-id.ts'
 import type { Runtime } from '../../core/runtime.ts'
@@ -14,6 +14,9 @@ import { closeError, connectErrors, NODE_CLOSED } from '../errors.ts'
 import { NativeConnection } from './connection.ts'
 import type { NativeDoor } from './door.ts'
 import { connectError } from './errors.ts'
+
+/** The largest number of connections that the addon counts to. */
+const MAX_COUNT = 2 ** 32 - 1
 
 /** What an endpoint is made of. */
 export interface NativeEndpointOptions {
@@ -96,9 +99,13 @@ export class NativeEndpoint implements IrohEndpoint {
     })
   }
 
-  setAlpns(alpns: readonly string[]): void {
+  setAlpns(alpns: readonly string[], bounds?: InboundBounds): void {
     if (this.#closing) return
     const { door, handle } = this.#options
+    if (bounds) {
+      const [all, perPeer] = [bounds.connections, bounds.connectionsPerPeer].map((count) => Math.min(count, MAX_COUNT))
+      door.addon.setBounds(door.context, handle, all ?? MAX_COUNT, perPeer ?? MAX_COUNT)
+    }
     const encoded = alpns.map((alpn) => new TextEncoder().encode(alpn))
     door.addon.setAlpns(door.context, handle, Buffer.concat(encoded.flatMap((alpn) => [Buffer.of(alpn.length), alpn])))
     this.#serve(alpns.length > 0)

@@ -38,6 +38,8 @@ export const RECORD = {
   paths: 15,
   /** Addresses or relays have changed: endpoint. */
   address: 16,
+  /** All that a connection may have waiting here waits: connection. */
+  full: 17,
 } as const
 
 /** How a half of a stream ended. */

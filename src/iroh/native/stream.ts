@@ -188,6 +188,13 @@ export class NativeStream implements CarrierStream, CarrierSendStream, CarrierRe
     if (this.#receiving === 'lost' || (local && this.#receiving === 'open')) this.#endReceiving(error)
   }
 
+  /** Tells the addon what was taken. */
+  tell(): void {
+    if (this.#takenBytes === 0 || this.#receiving !== 'open') return
+    this.#door.addon.readMore(this.#door.context, this.handle, this.#takenBytes)
+    this.#takenBytes = 0
+  }
+
   #checkSending(): void {
     if (this.#sending === 'open') return
     throw this.#sending === 'finished' ? streamErrors.finished() : this.#sending
@@ -219,10 +226,7 @@ export class NativeStream implements CarrierStream, CarrierSendStream, CarrierRe
       this.#first = this.#rest?.shift()
     }
     this.#takenBytes += taken.length
-    if (this.#takenBytes >= ROOM_BYTES && this.#receiving === 'open') {
-      this.#door.addon.readMore(this.#door.context, this.handle, this.#takenBytes)
-      this.#takenBytes = 0
-    }
+    if (this.#takenBytes >= ROOM_BYTES || this.#connection.isFull) this.tell()
     return taken
   }
 

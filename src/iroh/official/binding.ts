@@ -21,6 +21,9 @@ const LOOPBACK_IPV6 = '[::1]:0'
 /** Shorter time-outs would take a silent connection for a dead one: the transport says something every 5 s. */
 const MIN_IDLE_MS = 10_000
 
+/** Handshakes of inbound connections at a time; more are turned away until some are done. */
+const DEFAULT_MAX_HANDSHAKES = 256
+
 /** Makes the door; `load` is for tests. */
 export function officialBinding(load?: () => Promise<Official>): IrohBinding {
   return {
@@ -38,6 +41,10 @@ async function open(settings: DoorSettings, official: Official): Promise<IrohEnd
   }
   if (idleTimeoutMs < MIN_IDLE_MS) {
     throw invalidConfiguration('limits.idleTimeoutMs', idleTimeoutMs, `on iroh it is at least ${MIN_IDLE_MS}`)
+  }
+  const { maxHandshakes = DEFAULT_MAX_HANDSHAKES, ...others } = settings.admission ?? {}
+  for (const [name, value] of Object.entries(others)) {
+    if (value !== undefined) throw nativeOnly(`admission.${name}`)
   }
   const codec = new ByteCodec(official)
   const bindTo = async (addresses: readonly string[]): Promise<iroh.Endpoint> => {
@@ -76,11 +83,18 @@ async function open(settings: DoorSettings, official: Official): Promise<IrohEnd
     codec,
     runtime,
     idleTimeoutMs,
+    maxHandshakes,
     relays: relay !== 'disabled',
     looksUp: relay === 'default',
   })
   if (settings.access) endpoint.setAccess(settings.access)
   return endpoint
+}
+
+/** A bound that would be believed to hold must not be passed over. */
+function nativeOnly(what: string): P2PError {
+  const message = `${what} is kept by the native door alone: npm run build:native, or leave it out`
+  return P2PError.of('unsupported', message, { what, backend: 'iroh (official)' })
 }
 
 /** A family that is not bound would be on all interfaces. */

@@ -22,9 +22,6 @@ import type { Official } from './load.ts'
 /** The binding needs up to 3 s to close while an attempt to connect is under way. */
 const CLOSE_MS = 4_000
 
-/** Handshakes of inbound connections at a time; more are turned away until some are done. */
-const MAX_HANDSHAKES = 256
-
 const ONLINE_POLL_MS = 25
 
 /** How often the address is looked at while somebody wants to know; the binding's own watching aborts the process. */
@@ -41,6 +38,8 @@ export interface OfficialEndpointOptions {
   readonly codec: ByteCodec
   readonly runtime: Runtime
   readonly idleTimeoutMs: number
+  /** Handshakes of inbound connections at a time; more are turned away until some are done. */
+  readonly maxHandshakes: number
   /** Whether relays can be used, and whether ids without addresses can be looked up. */
   readonly relays: boolean
   readonly looksUp: boolean
@@ -188,7 +187,7 @@ export class OfficialEndpoint implements IrohEndpoint {
   async #handshake(incoming: iroh.Incoming): Promise<void> {
     this.#handshakes++
     try {
-      if (!this.#serves || this.#handshakes > MAX_HANDSHAKES) {
+      if (!this.#serves || this.#handshakes > this.#options.maxHandshakes) {
         await incoming.refuse()
         return
       }

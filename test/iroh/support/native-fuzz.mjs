@@ -211,6 +211,7 @@ class Fuzzer {
       () => this.call('endpointInfo', 'context', 'endpoint'),
       () => this.call('turnedAway', 'context', 'endpoint'),
       () => this.call('setAlpns', 'context', 'endpoint', 'alpns'),
+      () => this.call('setBounds', 'context', 'endpoint', 'count', 'count'),
       () => draw.chance(10) && this.call('setAccess', 'context', 'endpoint', 'flag', 'ids', 'ids'),
       () => this.call('setExternalAddress', 'context', 'endpoint', 'text', 'flag'),
       () => draw.chance(50) && this.call('setRelay', 'context', 'endpoint', 'text', 'text', 'flag'),
