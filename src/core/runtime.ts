@@ -5,6 +5,7 @@
  * @module
  */
 
+import type { LeakWatch } from './leaks.ts'
 import type { WaitLog } from './wait-log.ts'
 
 /** A timer that was set with {@link Runtime.setTimer}. Disposing of it cancels it. */
@@ -79,4 +80,6 @@ export interface Runtime {
   readonly files: RuntimeFileSystem
   /** Where the library notes what its callers wait for; undefined where nobody asks, as on a real machine. */
   readonly waits?: WaitLog | undefined
+  /** Who is told of handles that are lost; undefined unless it was asked for, and in simulations. */
+  readonly leaks?: LeakWatch | undefined
 }

@@ -6,6 +6,8 @@
 import { randomFillSync } from 'node:crypto'
 import type { Runtime, RuntimeFileSystem, RuntimeTimer, TimerOptions } from '../core/runtime.ts'
 import { sleepOn } from '../core/sleep.ts'
+import type { LeakWatch } from '../core/leaks.ts'
+import { leakWatch } from './leak-watch.ts'
 import { RealFileSystem } from './real-files.ts'
 
 /** What `setTimeout` can count; it fires at once for anything longer. */
@@ -64,6 +66,8 @@ class RealTimer implements RuntimeTimer {
 export class RealRuntime implements Runtime {
   readonly kind = 'real'
   readonly files: RuntimeFileSystem = new RealFileSystem()
+  /** With `P2P_LEAK_WARNINGS=1` in the environment. */
+  readonly leaks: LeakWatch | undefined = leakWatch()
 
   now(): number {
     return performance.now()

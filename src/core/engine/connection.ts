@@ -8,6 +8,7 @@ import type { CloseInfo, ConnectionStats, P2PConnection, P2PPath, StreamKind, St
 import { P2PError } from '../errors.ts'
 import type { NodeId } from '../node-id.ts'
 import type { P2PReceiveStream, P2PSendStream, P2PStream, WaitOptions } from '../stream.ts'
+import type { DuplexStream } from './duplex-stream.ts'
 import { checkStreamCode } from './receive-half.ts'
 import type { Session } from './session.ts'
 import { throwIfAborted } from './waiting.ts'
@@ -41,6 +42,7 @@ export class EngineConnection implements P2PConnection<NodeId> {
   constructor(session: Session, kinds: readonly StreamKind[]) {
     this.session = session
     session.attach(kinds)
+    session.leaks?.watch(this, `a connection to ${session.carrier.remoteId.fmtShort()}`, () => session.connected)
   }
 
   remoteNodeId(): NodeId {
@@ -78,12 +80,12 @@ export class EngineConnection implements P2PConnection<NodeId> {
     this.#checkHandle()
     throwIfAborted(options?.signal, 'openStream')
     const opened = this.session.openBi(this.#kind(options), options?.signal)
-    return opened instanceof Promise ? await opened : opened
+    return this.#watched(opened instanceof Promise ? await opened : opened)
   }
 
   async acceptStream(options?: StreamOptions): Promise<P2PStream> {
     this.#checkReadable()
-    return await this.session.acceptBi(this.#kind(options), options?.signal)
+    return this.#watched(await this.session.acceptBi(this.#kind(options), options?.signal))
   }
 
   async openSendStream(options?: WaitOptions): Promise<P2PSendStream> {
@@ -143,20 +145,20 @@ export class EngineConnection implements P2PConnection<NodeId> {
         `a reason has at most ${MAX_REASON_BYTES} bytes of UTF-8`,
       )
     }
-    this.#released = true
+    this.#release()
     this.session.close(code, reason)
   }
 
   async end(options?: WaitOptions): Promise<void> {
     if (this.#released) return
-    this.#released = true
+    this.#release()
     this.#last = this.session.release()
     if (this.#last) await this.session.end(options?.signal)
   }
 
   /** Turns the peer away when this is the only handle, and gives the handle up. For listeners. */
   refuse(why: string): void {
-    this.#released = true
+    this.#release()
     if (this.session.release()) this.session.close(LIBRARY_CODE.refused, why)
   }
 
@@ -164,9 +166,20 @@ export class EngineConnection implements P2PConnection<NodeId> {
     return this.end()
   }
 
+  #release(): void {
+    this.#released = true
+    this.session.leaks?.forget(this)
+  }
+
   /** After its own `end()` the last handle may still read what the peer had sent before it knew. */
   #checkReadable(): void {
     if (!(this.#last && this.session.ended)) this.#checkHandle()
+  }
+
+  #watched(stream: DuplexStream): DuplexStream {
+    const { leaks, carrier } = this.session
+    leaks?.watch(stream, `a stream with ${carrier.remoteId.fmtShort()}`, stream.openness)
+    return stream
   }
 
   #kind(options: StreamOptions | undefined): StreamKind {

@@ -68,6 +68,12 @@ export class DuplexStream implements P2PStream {
     this.#send.resetWith(code)
   }
 
+  /** Whether something of it is still to be done; the answer does not keep the stream itself alive. */
+  get openness(): () => boolean {
+    const [send, receive] = [this.#send, this.#receive]
+    return () => !(send.done && receive.done)
+  }
+
   [Symbol.asyncIterator](): AsyncIterableIterator<Uint8Array> {
     return this.#receive[Symbol.asyncIterator]()
   }

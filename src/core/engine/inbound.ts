@@ -8,7 +8,7 @@ import type { P2PLimits } from '../config.ts'
 import type { StreamKind } from '../connection.ts'
 import type { P2PError } from '../errors.ts'
 import type { Runtime } from '../runtime.ts'
-import type { P2PReceiveStream, P2PStream } from '../stream.ts'
+import type { P2PReceiveStream } from '../stream.ts'
 import type { WaitScope } from '../wait-log.ts'
 import { FIRST_READ_BYTES, parseStreamHeader, readStreamHeader } from './header.ts'
 import type { StreamHeader } from './header.ts'
@@ -68,7 +68,7 @@ export class Inbound {
     for (const kind of kinds) this.#kinds.add(kind)
   }
 
-  acceptTwoWay(kind: StreamKind, signal: AbortSignal | undefined): Promise<P2PStream> {
+  acceptTwoWay(kind: StreamKind, signal: AbortSignal | undefined): Promise<DuplexStream> {
     this.#kinds.add(kind)
     return this.#twoWay[kind].next(signal, 'acceptStream')
   }

@@ -119,7 +119,8 @@ export class EngineListener<Connection extends EngineConnection> implements P2PL
   /** Takes in a connection that has a place. For the node. */
   push(connection: Connection): void {
     this.#entering--
-    void connection.closed.then(() => this.#gone(connection.remoteNodeId()))
+    const peer = connection.remoteNodeId()
+    void connection.closed.then(() => this.#gone(peer))
     this.#queue.push(connection)
   }
 

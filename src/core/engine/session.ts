@@ -14,8 +14,9 @@ import type {
 import type { P2PLimits } from '../config.ts'
 import type { CloseInfo, ConnectionStats, StreamKind } from '../connection.ts'
 import { P2PError } from '../errors.ts'
+import type { LeakWatch } from '../leaks.ts'
 import type { Runtime } from '../runtime.ts'
-import type { P2PReceiveStream, P2PStream } from '../stream.ts'
+import type { P2PReceiveStream } from '../stream.ts'
 import { closedError, describeClose, ENDED_BY_PEER } from './closing.ts'
 import { ControlChannel } from './control.ts'
 import { DatagramChannel } from './datagrams.ts'
@@ -154,6 +155,11 @@ export class Session {
     void this.#accept()
   }
 
+  /** Who is told of handles that are lost. */
+  get leaks(): LeakWatch | undefined {
+    return this.#options.runtime.leaks
+  }
+
   /** One handle fewer; true when that was the last. */
   release(): boolean {
     this.#handles--
@@ -215,7 +221,7 @@ export class Session {
     )
   }
 
-  acceptBi(kind: StreamKind, signal: AbortSignal | undefined): Promise<P2PStream> {
+  acceptBi(kind: StreamKind, signal: AbortSignal | undefined): Promise<DuplexStream> {
     return this.#inbound.acceptTwoWay(kind, signal)
   }
 
