@@ -11,6 +11,7 @@ const SUITES = [
   { name: 'trace', file: './trace.mjs', flags: ['--expose-gc'] },
   { name: 'iroh', file: './iroh.mjs', flags: ['--conditions=iroh', '--expose-gc'] },
   { name: 'relay', file: './relay.mjs', flags: ['--expose-gc'] },
+  { name: 'flood', file: './flood.mjs', flags: ['--conditions=iroh'] },
   { name: 'doors', file: './doors.mjs', flags: ['--conditions=iroh', '--expose-gc'] },
 ]
 const USAGE = new URL('./lib/usage.mjs', import.meta.url).href
