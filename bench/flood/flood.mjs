@@ -33,9 +33,9 @@ export async function runFlood({ door, attackers, attacks, quietMs }) {
     const before = await ask(server)
     const begun = performance.now()
     let most = before.rssBytes
-    let isOver = false
+    const over = new AbortController()
     const watch = async () => {
-      while (!isOver) {
+      while (!over.signal.aborted) {
         most = Math.max(most, (await ask(server)).rssBytes)
         await new Promise((resolve) => setTimeout(resolve, 100))
       }
@@ -43,7 +43,7 @@ export async function runFlood({ door, attackers, attacks, quietMs }) {
     const watching = watch()
     const startedMs = await work()
     const ms = performance.now() - (startedMs ?? begun)
-    isOver = true
+    over.abort()
     await watching
     const after = await ask(server)
     const { requests, connects, failed } = await ask(honest)

@@ -10,7 +10,11 @@ import { MemoryNetwork } from '../support/memory-carrier.ts'
 /** A door to a network in memory, so that nodes may be open to all without a packet that leaves. */
 function memoryDoor(): IrohBinding {
   const open = async (): Promise<IrohEndpoint> =>
-    Object.assign(new MemoryNetwork().endpoint(testNodeId('a')), { online: async () => false, setAccess: () => {} })
+    Object.assign(new MemoryNetwork().endpoint(testNodeId('a')), {
+      online: async () => false,
+      setAccess: () => {},
+      setExternalAddress: () => {},
+    })
   return { name: 'native', open }
 }
 
