@@ -32,8 +32,9 @@ const MAX_PEERS = 65_536
 export class Routes {
   readonly #send: (destination: DatagramAddress | string, payload: unknown, sizeBytes: number) => void
   readonly #byText = new Map<string, SocketRoute>()
-  readonly #byAddress = new WeakMap<DatagramAddress, SocketRoute>()
-  readonly #byRelay = new WeakMap<RelayClient, Map<string, RelayRoute>>()
+  /** Of those in `#byText` or once in there. The network keeps its addresses for ever, so that a weak map would be no help. */
+  readonly #byAddress = new Map<DatagramAddress, SocketRoute>()
+  #byRelay: Map<RelayClient, Map<string, RelayRoute>> | undefined
 
   /** @param send sends a datagram over the socket */
   constructor(send: (destination: DatagramAddress | string, payload: unknown, sizeBytes: number) => void) {
@@ -52,6 +53,7 @@ export class Routes {
       route = this.#socketRoute(source.toString())
       // Sending to the object spares looking the text up.
       route.destination = source
+      if (this.#byAddress.size >= MAX_TEXTS) this.#byAddress.clear()
       this.#byAddress.set(source, route)
     }
     return route
@@ -59,8 +61,9 @@ export class Routes {
 
   /** The route to a node over a relay. */
   over(client: RelayClient, peer: string): Route {
-    let routes = this.#byRelay.get(client)
-    if (!routes) this.#byRelay.set(client, (routes = new Map()))
+    const byRelay = (this.#byRelay ??= new Map())
+    let routes = byRelay.get(client)
+    if (!routes) byRelay.set(client, (routes = new Map()))
     let route = routes.get(peer)
     if (!route) {
       if (routes.size >= MAX_PEERS) routes.clear()

@@ -169,8 +169,11 @@ export class SimConnection implements CarrierConnection, TransportSink, StreamHo
     this.#transport.handle(payload, route, nowUs)
     this.#receiving = false
     // Most of what is only acknowledged leads to nothing more.
-    if (this.#news.isEmpty && this.#transport.isSettled(nowUs)) this.#arm()
-    else this.#answerIn(processingUs)
+    if (this.#news.isEmpty && this.#transport.isSettled(nowUs)) {
+      const deadlineUs = this.#transport.deadline()
+      if (deadlineUs > nowUs) return this.#armFor(deadlineUs)
+    }
+    this.#answerIn(processingUs)
   }
 
   /** Tells the transport where this node may be found. */
@@ -276,16 +279,23 @@ export class SimConnection implements CarrierConnection, TransportSink, StreamHo
     const nowUs = this.kernel.nowUs()
     this.#trace?.window(this.#transport.selected)
     const transport = this.#transport
+    let deadlineUs
     for (;;) {
       for (let packet = transport.poll(nowUs); packet; packet = transport.poll(nowUs)) {
-        for (const route of transport.outgoingRoutes) this.#endpoint.transmit(route, packet)
+        const routes = transport.outgoingRoutes
+        for (let i = 0; i < routes.length; i++) this.#endpoint.transmit(routes[i] as Route, packet)
       }
       // Whoever is awake looks at the clock: what is due need not wait for the coarse timer.
-      if (transport.deadline() > nowUs) break
+      deadlineUs = transport.deadline()
+      if (deadlineUs > nowUs) break
       transport.handleTimeout(nowUs)
     }
-    if (!this.#news.isEmpty) this.#news.tell(this)
-    this.#arm()
+    if (this.#news.isEmpty) {
+      this.#armFor(deadlineUs)
+    } else {
+      this.#news.tell(this)
+      this.#arm()
+    }
   }
 
   /** Forgets everything, tells nobody and settles nothing: the host has lost its power. */
@@ -447,15 +457,19 @@ export class SimConnection implements CarrierConnection, TransportSink, StreamHo
     for (const listener of Array.from(this.#pathListeners)) listener()
   }
 
-  /** Sees to it that the kernel calls when the transport needs it, or what has arrived is to be answered. */
   #arm(): void {
+    this.#armFor(this.#transport.deadline())
+  }
+
+  /** Sees to it that the kernel calls when the transport needs it, or what has arrived is to be answered. */
+  #armFor(deadlineUs: number): void {
     if (this.#transport.isDrained) {
       this.#timer.cancel()
       this.#timerUs = NEVER
       this.#endpoint.onDrained(this)
       return
     }
-    const atUs = Math.min(this.#transport.nextTimeout(), this.#answerUs)
+    const atUs = Math.min(this.#transport.nextTimeout(deadlineUs), this.#answerUs)
     if (atUs === this.#timerUs) return
     if (atUs === NEVER) {
       this.#timer.cancel()

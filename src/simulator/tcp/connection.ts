@@ -253,7 +253,7 @@ export class TcpConnection {
       return
     }
     if (segment.end > segment.seq) {
-      this.#unread.push(...receiver.receive(segment, nowUs))
+      for (const message of receiver.receive(segment, nowUs)) this.#unread.push(message)
       if (!this.#isPaused) this.resume()
       if (this.#state !== 'open') return
     }

@@ -12,6 +12,7 @@ const RECEIVE_BUFFER_BYTES = 6_291_456
 const DELAYED_ACK_US = 40_000
 /** Ranges that fit beside the time stamps in a segment's options. */
 const MAX_SACK_RANGES = 3
+const NO_MESSAGES: readonly TcpMessage[] = Object.freeze([])
 
 interface Range {
   start: number
@@ -51,16 +52,26 @@ export class TcpReceiver {
     if (end <= this.next || end > this.next + this.windowBytes) {
       // Came twice, as when the acknowledgement was lost; or there is no room.
       this.ackNow = true
-      return []
+      return NO_MESSAGES
+    }
+    const inOrder = seq <= this.next
+    // Mostly nothing is missing: all messages that end in the segment are whole.
+    if (seq === this.next && this.#ranges.length === 0 && this.#early.size === 0) {
+      this.next = end
+      this.#countSegment(nowUs)
+      return segment.messages ?? NO_MESSAGES
     }
     for (const message of segment.messages ?? []) if (message.end > this.next) this.#early.set(message.end, message)
-    const inOrder = seq <= this.next
     if (!inOrder || this.#ranges.length > 0) this.ackNow = true
     if (inOrder) this.#advance(end)
     else this.#insert(seq, end)
+    this.#countSegment(nowUs)
+    return inOrder ? this.#takeWhole() : NO_MESSAGES
+  }
+
+  #countSegment(nowUs: number): void {
     if (++this.#unacked >= 2) this.ackNow = true
     else if (this.ackTimerUs === Number.POSITIVE_INFINITY) this.ackTimerUs = nowUs + DELAYED_ACK_US
-    return inOrder ? this.#takeWhole() : []
   }
 
   /** A message was read: there is room again. True when so much that the peer should hear of it at once. */
@@ -114,7 +125,7 @@ export class TcpReceiver {
   }
 
   #takeWhole(): readonly TcpMessage[] {
-    if (this.#early.size === 0) return []
+    if (this.#early.size === 0) return NO_MESSAGES
     const whole = [...this.#early.values()].filter(({ end }) => end <= this.next).sort((a, b) => a.end - b.end)
     for (const message of whole) this.#early.delete(message.end)
     return whole

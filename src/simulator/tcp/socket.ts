@@ -46,6 +46,8 @@ export interface TcpEvents {
 export class TcpClientSocket {
   readonly connection: TcpConnection
   readonly #port: TcpPort
+  /** Where its segments come from and go to, once one has come. */
+  #remote: TcpAddress | undefined
   #isClosed = false
 
   /**
@@ -57,15 +59,19 @@ export class TcpClientSocket {
     this.#port = network.bind(
       0,
       ({ source, payload, isCorrupted }) => {
-        if (isCorrupted !== true && payload instanceof TcpSegment && source.toString() === remote)
-          this.connection.receive(payload)
+        if (isCorrupted === true || !(payload instanceof TcpSegment)) return
+        if (source !== this.#remote) {
+          if (source.toString() !== remote) return
+          this.#remote = source
+        }
+        this.connection.receive(payload)
       },
       { protocol: 'tcp' },
     )
     const port = this.#port
     const host = {
       kernel,
-      transmit: (segment: TcpSegment): void => port.send(remote, segment, segment.payloadBytes),
+      transmit: (segment: TcpSegment): void => port.send(this.#remote ?? remote, segment, segment.payloadBytes),
       onOpen: (): void => events.onOpen(),
       onMessage: (payload: unknown): void => events.onMessage(payload),
       onWritable: (): void => events.onWritable(),

@@ -187,9 +187,9 @@ export class TransportConnection {
     return packet
   }
 
-  /** Whether nothing is to be sent and nothing is due, so that `poll` may as well be left out. */
+  /** Whether nothing is to be sent, so that `poll` may as well be left out if nothing is due either. */
   isSettled(nowUs: number): boolean {
-    return this.#transmitter.settle(nowUs) && this.deadline() > nowUs
+    return this.#transmitter.settle(nowUs)
   }
 
   /** Where the datagram that `poll` has just returned goes: more than one route only while shaking hands. */
@@ -200,9 +200,10 @@ export class TransportConnection {
   /**
    * When to call `handleTimeout`, in microseconds; Infinity for never. The host's timers are coarse, so that this is later
    * than {@link deadline}; whoever is active anyway when that has passed calls at once.
+   *
+   * @param deadlineUs where it is known already
    */
-  nextTimeout(): number {
-    const deadlineUs = this.deadline()
+  nextTimeout(deadlineUs: number = this.deadline()): number {
     const unitUs = this.#granularityUs
     if (unitUs === 1 || deadlineUs === NEVER) return deadlineUs
     return Math.ceil((deadlineUs + this.#phaseUs) / unitUs) * unitUs - this.#phaseUs + this.#parkedUs
@@ -211,11 +212,19 @@ export class TransportConnection {
   /** When something is due, to the microsecond; Infinity for never. */
   deadline(): number {
     const core = this.#core
-    let atUs = Math.min(core.idleTimerUs, core.closeTimerUs, core.nat?.timerUs ?? NEVER)
-    for (const path of core.paths) {
-      atUs = Math.min(atUs, path.lossTimerUs, path.pacingTimerUs, path.keepAliveTimerUs, path.data.acks.deadlineUs)
-      atUs = Math.min(atUs, path.challengeTimerUs)
-      if (core.paths.length > 1) atUs = Math.min(atUs, path.idleTimerUs)
+    const { nat, paths } = core
+    let atUs = core.idleTimerUs
+    if (core.closeTimerUs < atUs) atUs = core.closeTimerUs
+    if (nat && nat.timerUs < atUs) atUs = nat.timerUs
+    for (let i = 0; i < paths.length; i++) {
+      const path = paths[i] as Path
+      if (path.lossTimerUs < atUs) atUs = path.lossTimerUs
+      if (path.pacingTimerUs < atUs) atUs = path.pacingTimerUs
+      if (path.keepAliveTimerUs < atUs) atUs = path.keepAliveTimerUs
+      if (path.challengeTimerUs < atUs) atUs = path.challengeTimerUs
+      if (paths.length > 1 && path.idleTimerUs < atUs) atUs = path.idleTimerUs
+      const ackUs = path.data.acks.deadlineUs
+      if (ackUs < atUs) atUs = ackUs
     }
     return atUs
   }

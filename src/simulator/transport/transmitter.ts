@@ -92,12 +92,43 @@ export class Transmitter {
   }
 
   #pollPath(path: Path, nowUs: number): Packet | undefined {
+    return path.hasHandshakeSpaces ? this.#pollHandshake(path, nowUs) : this.#pollData(path, nowUs)
+  }
+
+  /** Once the handshake is over every datagram is one packet. */
+  #pollData(path: Path, nowUs: number): Packet | undefined {
+    const space = path.data
+    const core = this.#core
+    let draft: Draft | undefined
+    let blocked = false
+    const wants = core.keys ? this.#wants(path, DATA, space) : 0
+    const probe = core.keys !== undefined && space.probes > 0
+    if (wants !== 0 || probe) {
+      blocked = !this.#mayStart(path, wants, probe, nowUs)
+      if (!blocked) {
+        if (probe) this.#prepareProbe(DATA, space)
+        const limitBytes = probe ? Math.min(path.mtuBytes, MIN_MTU_BYTES) : path.mtuBytes
+        draft = this.#write(path, DATA, space, limitBytes, nowUs)
+      }
+    }
+    path.appLimited = !draft && !blocked
+    if (!draft) return undefined
+    // RFC 9000, 8.2.1: the path must be shown to carry the smallest datagram QUIC needs.
+    if (draft.sizeBytes < MIN_MTU_BYTES && draft.body.controls?.some(needsPadding)) pad(draft, MIN_MTU_BYTES)
+    const packet = new Packet(DATA, core.peerId, 0, draft.sizeBytes, draft.body, core.sealingKey(DATA), undefined)
+    this.#note(path, draft, nowUs)
+    core.recovery.arm(path, nowUs)
+    this.routes = path.routes
+    return packet
+  }
+
+  #pollHandshake(path: Path, nowUs: number): Packet | undefined {
     let drafts: Draft[] | undefined
     let usedBytes = 0
     let limitBytes = path.mtuBytes
     let padTo = 0
     let blocked = false
-    for (let index = path.hasHandshakeSpaces ? INITIAL : DATA; index <= DATA; index++) {
+    for (let index = INITIAL as number; index <= DATA; index++) {
       const kind = index as PacketKind
       const space = path.space(kind)
       if (!space || !this.#core.hasKeys(kind)) continue
@@ -309,31 +340,32 @@ export class Transmitter {
   #seal(path: Path, drafts: readonly Draft[], padBytes: number, nowUs: number): Packet {
     const core = this.#core
     const last = drafts.at(-1) as Draft
-    if (padBytes > 0) {
-      last.sizeBytes += padBytes
-      last.padded = true
-    }
+    if (padBytes > 0) pad(last, last.sizeBytes + padBytes)
     let packet: Packet | undefined
     for (let i = drafts.length - 1; i >= 0; i--) {
       const { kind, sizeBytes, body } = drafts[i] as Draft
       const sourceId = kind === DATA ? 0 : core.localId
       packet = new Packet(kind, core.peerId, sourceId, sizeBytes, body, core.sealingKey(kind), packet)
     }
-    for (const { kind, space, body, sizeBytes, padded } of drafts) {
-      const counted = body.eliciting || padded ? sizeBytes : 0
-      space.onSent(new SentPacket(body.number, nowUs, counted, body))
-      path.inFlightBytes += counted
-      path.sentBytes += sizeBytes
-      core.onSent(path, body.eliciting, nowUs)
-      if (counted === 0) continue
-      if (body.eliciting) space.lastElicitingUs = nowUs
-      path.pacer.onSent(counted)
-      // A client has no use for Initial packets once it can send better ones (RFC 9001, 4.9.1).
-      if (kind === HANDSHAKE && core.role === 'client') path.discardSpace(INITIAL)
-    }
+    for (const draft of drafts) this.#note(path, draft, nowUs)
     core.recovery.arm(path, nowUs)
     this.routes = path.routes
     return packet as Packet
+  }
+
+  /** A packet is on its way. */
+  #note(path: Path, { kind, space, body, sizeBytes, padded }: Draft, nowUs: number): void {
+    const core = this.#core
+    const counted = body.eliciting || padded ? sizeBytes : 0
+    space.onSent(new SentPacket(body.number, nowUs, counted, body))
+    path.inFlightBytes += counted
+    path.sentBytes += sizeBytes
+    core.onSent(path, body.eliciting, nowUs)
+    if (counted === 0) return
+    if (body.eliciting) space.lastElicitingUs = nowUs
+    path.pacer.onSent(counted)
+    // A client has no use for Initial packets once it can send better ones (RFC 9001, 4.9.1).
+    if (kind === HANDSHAKE && core.role === 'client') path.discardSpace(INITIAL)
   }
 
   /** CONNECTION_CLOSE, in every kind of packet that the peer may be able to open. */
@@ -377,6 +409,11 @@ function fittingPart(frame: ControlFrame, bytes: number): { now: ControlFrame; l
   if (count <= 0) return undefined
   if (count === frame.count) return { now: frame }
   return { now: { ...frame, count }, later: { ...frame, count: frame.count - count } }
+}
+
+function pad(draft: Draft, sizeBytes: number): void {
+  draft.sizeBytes = sizeBytes
+  draft.padded = true
 }
 
 function needsPadding(frame: ControlFrame): boolean {
