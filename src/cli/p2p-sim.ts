@@ -14,7 +14,7 @@ import {
   finishBanner,
   mergeSweeps,
   problemsOf,
-  progressLine,
+  Progress,
   readReplay,
   readSweeps,
   replayModule,
@@ -22,7 +22,7 @@ import {
   sweepModule,
   writeSweeps,
 } from '../simtest/command.ts'
-import type { SweepFile, SweepProgress } from '../simtest/command.ts'
+import type { SweepFile } from '../simtest/command.ts'
 
 const USAGE = `usage: p2p-sim sweep MODULE [options]    runs the scenarios that a module exports over many seeds
        p2p-sim replay FILE MODULE        replays a failure from its file
@@ -69,30 +69,15 @@ function parseShard(text: string): { index: number; of: number } {
   return { index: Number(match[1]), of: Number(match[2]) }
 }
 
-/** A line on a terminal that is written over; elsewhere a line now and then. */
-class Progress {
-  #last = 0
-
-  show(progress: SweepProgress): void {
-    const isLive = process.stderr.isTTY
-    const isEnd = progress.done === progress.of
-    if (progress.elapsedMs - this.#last < (isLive ? 100 : 5000) && !isEnd) return
-    this.#last = progress.elapsedMs
-    process.stderr.write(isLive ? `\r\u001B[K${progressLine(progress)}` : `${progressLine(progress)}\n`)
-  }
-
-  end(): void {
-    if (process.stderr.isTTY) process.stderr.write('\r\u001B[K')
-  }
-}
-
 function quote(text: string): string {
   return /^[\w./:@=-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`
 }
 
-function tellEnd(sweep: SweepFile, command: string): boolean {
+function tellEnd(sweep: SweepFile, workers: number, command: string, isInterrupted: boolean): boolean {
   // What one shard has not reached another may have, and that others are missing goes without saying.
-  const problems = problemsOf(sweep.of > 1 ? { ...sweep, of: 1, shards: [1], reached: {} } : sweep)
+  const isPart = sweep.of > 1 || isInterrupted
+  const problems = problemsOf(isPart ? { ...sweep, of: 1, shards: [1], reached: {} } : sweep)
+  if (isInterrupted) problems.push('interrupted: seeds that were under way do not count')
   process.stderr.write(
     `${finishBanner({
       name: sweep.name,
@@ -101,6 +86,7 @@ function tellEnd(sweep: SweepFile, command: string): boolean {
       events: sweep.events,
       virtualMs: sweep.virtualMs,
       elapsedMs: sweep.elapsedMs,
+      workers,
       command,
       isSuccessful: problems.length === 0,
     })}\n`,
@@ -109,11 +95,31 @@ function tellEnd(sweep: SweepFile, command: string): boolean {
   return problems.length === 0
 }
 
+/** As shells say that a program was ended by Ctrl-C. */
+const INTERRUPTED = 130
+
+/** Ctrl-C ends the sweep and tells how far it came; a second one ends the program where it is. */
+function interruption(): { readonly signal: AbortSignal; readonly over: () => void } {
+  const controller = new AbortController()
+  const names = ['SIGINT', 'SIGTERM'] as const
+  const end = (): void => {
+    over()
+    controller.abort()
+  }
+  const over = (): void => {
+    for (const name of names) process.off(name, end)
+  }
+  for (const name of names) process.on(name, end)
+  return { signal: controller.signal, over }
+}
+
 type Values = ReturnType<typeof parseArgs<{ options: typeof OPTIONS; allowPositionals: true }>>['values']
 
 async function sweep(module: string, values: Values): Promise<boolean> {
   const path = quote(module)
   const progress = new Progress()
+  const interrupt = interruption()
+  let workers = 0
   const again = (name: string, seed: bigint | string, seeds: number): string =>
     `npx p2p-sim sweep ${path} --scenario ${quote(name)} --seed ${seed} --seeds ${seeds}`
   let isGood = true
@@ -127,21 +133,32 @@ async function sweep(module: string, values: Values): Promise<boolean> {
     all: values.all,
     corpus: values.corpus,
     shrinkMs: values.shrink === undefined ? undefined : parseDuration(values.shrink, '--shrink'),
-    onStart: (start) => process.stderr.write(`${startBanner(start)}\n`),
+    signal: interrupt.signal,
+    onStart: (start) => {
+      workers = start.workers
+      process.stderr.write(`${startBanner(start)}\n`)
+    },
     onProgress: (now) => progress.show(now),
     onReport: (text) => {
-      progress.end()
+      progress.clear()
       process.stdout.write(`${text}\n\n`)
     },
     onEnd: (one) => {
-      progress.end()
+      progress.clear()
       const first = one.failed[0]?.seed
       const command = again(one.name, first ?? one.firstSeed, first === undefined ? one.runs : 1)
-      if (!tellEnd(one, command)) isGood = false
+      if (!tellEnd(one, workers, command, interrupt.signal.aborted)) isGood = false
     },
     command: (name, { replay, seed }) =>
       replay === undefined ? again(name, seed ?? 0n, 1) : `npx p2p-sim replay ${quote(replay)} ${path}`,
   })
+  interrupt.over()
+  if (interrupt.signal.aborted) {
+    // A part of a part would pass for the whole of it when it is merged.
+    if (values.json !== undefined) process.stderr.write(`  ${values.json} is not written\n`)
+    process.exitCode = INTERRUPTED
+    return true
+  }
   if (values.json !== undefined) writeSweeps(values.json, sweeps)
   return isGood
 }

@@ -4,7 +4,7 @@
  * @module
  */
 import { seconds } from '../simulator/faults/fault.ts'
-import type { SweepProgress } from './sweep.ts'
+import type { SweepProgress } from './seed-queue.ts'
 
 const RULE = '='.repeat(26)
 
@@ -15,17 +15,20 @@ export interface StartBanner {
   readonly runs: number | undefined
   readonly epochOffsetMs: number
   readonly workers: number
+  /** Whether they are started in any case, or only when there is enough for them to do. @default true */
+  readonly isAsked?: boolean | undefined
 }
 
 /** The banner at the start. */
-export function startBanner({ name, firstSeed, runs, epochOffsetMs, workers }: StartBanner): string {
+export function startBanner({ name, firstSeed, runs, epochOffsetMs, workers, isAsked = true }: StartBanner): string {
+  const most = isAsked ? workers : `up to ${workers}, where they are worth their start`
   return [
     `${RULE} START ${RULE}`,
     `Simulation ${JSON.stringify(name)}`,
     `  seed           ${firstSeed ?? 'none'}`,
     `  runs           ${runs ?? 'as many as there is time for'}`,
     `  epoch offset   ${epochOffsetMs} ms`,
-    `  workers        ${workers === 0 ? 'none, on the main thread' : workers}`,
+    `  workers        ${workers === 0 ? 'none, on the main thread' : most}`,
   ].join('\n')
 }
 
@@ -37,6 +40,7 @@ export interface FinishBanner {
   readonly events: number
   readonly virtualMs: number
   readonly elapsedMs: number
+  readonly workers: number
   /** What to type to run it again. */
   readonly command: string
   readonly isSuccessful: boolean
@@ -44,16 +48,16 @@ export interface FinishBanner {
 
 /** The banner at the end. */
 export function finishBanner(finish: FinishBanner): string {
-  const { name, runs, failed, events, virtualMs, elapsedMs, command, isSuccessful } = finish
+  const { name, runs, failed, events, virtualMs, elapsedMs, workers, command, isSuccessful } = finish
   const shown = failed.slice(0, 8).join(', ') + (failed.length > 8 ? ` and ${failed.length - 8} more` : '')
   const pace = elapsedMs > 0 ? `, ${Math.round(virtualMs / elapsedMs)} times real time` : ''
   return [
     `${RULE} FINISH ${RULE}`,
     `Simulation ${JSON.stringify(name)}`,
     `  runs           ${runs}`,
-    `  events         ${events}`,
+    `  steps          ${events}`,
     `  simulated      ${seconds(virtualMs)}${pace}`,
-    `  took           ${seconds(elapsedMs)}`,
+    `  took           ${seconds(elapsedMs)}${workers === 0 ? '' : workers === 1 ? ', on a worker' : `, on ${workers} workers`}`,
     `  result         ${isSuccessful ? 'success' : failed.length > 0 ? `failure of ${failed.length}: seed ${shown}` : 'failure'}`,
     `  run it again   ${command}`,
   ].join('\n')

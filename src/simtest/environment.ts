@@ -7,7 +7,11 @@ import { relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 /** A test runner's `test` function, as far as it is needed: those of vitest, node:test and jest fit. */
-export type TestFunction = (name: string, options: { timeout: number }, body: () => Promise<void>) => unknown
+export type TestFunction = (
+  name: string,
+  options: { timeout: number },
+  body: (context?: { readonly signal?: AbortSignal }) => Promise<void>,
+) => unknown
 
 /** What runs this process. */
 export type RunnerKind = 'vitest' | 'node' | 'script'
@@ -16,19 +20,27 @@ export type RunnerKind = 'vitest' | 'node' | 'script'
 export function runnerKind(environment: Readonly<Record<string, string | undefined>>): RunnerKind {
   // The variable alone is inherited by whatever a test starts.
   if (environment['VITEST'] !== undefined && '__vitest_worker__' in globalThis) return 'vitest'
-  return environment['NODE_TEST_CONTEXT'] === undefined ? 'script' : 'node'
+  // Without a process for each file there is no variable.
+  const isNodeTest = environment['NODE_TEST_CONTEXT'] !== undefined || process.execArgv.includes('--test')
+  return isNodeTest ? 'node' : 'script'
+}
+
+interface Runner {
+  readonly test?: TestFunction
 }
 
 // Under vitest it is there, and nowhere else is it needed; the name in a variable keeps bundlers from looking for it.
+// This package does not depend on it, so it may be out of reach where it lies: then what vitest leaves here must do.
 const VITEST = 'vitest'
-const vitest: { readonly test?: TestFunction } | undefined =
-  runnerKind(process.env) === 'vitest' ? await import(VITEST).catch(() => undefined) : undefined
-const nodeTest: { readonly test?: TestFunction } | undefined =
-  runnerKind(process.env) === 'node' ? await import('node:test') : undefined
+const vitest: Runner | undefined =
+  runnerKind(process.env) === 'vitest'
+    ? await import(VITEST).catch(() => (globalThis as { readonly __vitest_index__?: Runner }).__vitest_index__)
+    : undefined
+const nodeTest: Runner | undefined = runnerKind(process.env) === 'node' ? await import('node:test') : undefined
 
 /** The `test` function of the runner; undefined in a plain script. */
 export function findTest(): TestFunction | undefined {
-  const { test } = globalThis as { readonly test?: TestFunction }
+  const { test } = globalThis as Runner
   return vitest?.test ?? nodeTest?.test ?? (typeof test === 'function' ? test : undefined)
 }
 
@@ -54,6 +66,33 @@ function literally(text: string): string {
   return text.replaceAll(/[.*+?^${}()|[\]\\]/g, String.raw`\$&`)
 }
 
+/** Variables that say how seeds are run, and not how their histories go. */
+const HOW = new Set([
+  'SIMULATOR_SEED',
+  'SIMULATOR_RUNS',
+  'SIMULATOR_REPLAY',
+  'SIMULATOR_MAX_PARALLEL',
+  'SIMULATOR_ARTIFACTS',
+])
+
+/** Settings of the environment that decide about histories, and so belong to a command that shows one again. */
+function settings(): [string, string][] {
+  const all = Object.entries(process.env).filter((entry): entry is [string, string] => entry[1] !== undefined)
+  return all
+    .filter(([name, value]) => name.startsWith('SIMULATOR_') && !HOW.has(name) && value !== '')
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+}
+
+/** The folder that vitest runs in. */
+function vitestRoot(): string {
+  type State = { readonly config?: { readonly root?: string } }
+  return (globalThis as { readonly __vitest_worker__?: State }).__vitest_worker__?.config?.root ?? process.cwd()
+}
+
+function pathFrom(folder: string, file: string): string {
+  return quote(relative(folder, file) || file)
+}
+
 /** The command that runs one test of a file again, with variables of the environment. */
 export function rerunCommand(
   kind: RunnerKind,
@@ -61,12 +100,21 @@ export function rerunCommand(
   name: string,
   variables: Readonly<Record<string, string>>,
 ): string {
-  const set = Object.entries(variables).map(([key, value]) => `${key}=${quote(value)}`)
-  const path = file === undefined ? [] : [quote(relative(process.cwd(), file) || file)]
+  const set = [...settings(), ...Object.entries(variables)].map(([key, value]) => `${key}=${quote(value)}`)
+  const cwd = process.cwd()
+  const root = kind === 'vitest' ? vitestRoot() : cwd
+  const path = file === undefined ? [] : [pathFrom(root, file)]
+  const node = ['node', ...process.execArgv.filter((option) => !option.startsWith('--test')).map(quote)]
   const parts = {
-    vitest: ['npx vitest run', ...path, '-t', quote(literally(name))],
-    node: ['node --test', '--test-name-pattern', quote(literally(name)), ...path],
-    script: ['node', ...path],
+    vitest: [
+      'npx vitest run',
+      ...(root === cwd ? [] : ['--root', pathFrom(cwd, root)]),
+      ...path,
+      '-t',
+      quote(literally(name)),
+    ],
+    node: [...node, '--test', '--test-name-pattern', quote(literally(name)), ...path],
+    script: [...node, ...path],
   }
   return [...set, ...parts[kind]].join(' ')
 }

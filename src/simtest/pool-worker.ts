@@ -3,32 +3,108 @@
  *
  * @module
  */
+import { pathToFileURL } from 'node:url'
 import { parentPort, workerData } from 'node:worker_threads'
+import { ambientScope } from '../runtime/ambient/scope.ts'
 import { findScenario, loadScenarios } from './module.ts'
-import type { SeedResult, WorkerTask } from './pool.ts'
+import type { FromWorker, ToWorker, WorkerStart, WorkerTask } from './pool.ts'
+import { register } from './registering.ts'
+import type { RunSeed } from './registering.ts'
 import { runScenario } from './run.ts'
+import { groupsEntered, hooksUsed } from './runner-stubs.ts'
+import { replaceNodeTest } from './node-test-hooks.ts'
 import { resolveOptions, scenario } from './scenario.ts'
+import { importLikeVitest } from './vitest-worker.ts'
 
-const { module, name, options } = workerData as WorkerTask
+const { task, known, isAmbient } = workerData as WorkerStart
 
-async function work(): Promise<void> {
+function say(message: FromWorker): void {
+  // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread, not a window
+  parentPort?.postMessage(message)
+}
+
+/** Answers that are waited for, by number. */
+const fetching = new Map<number, (answer: { readonly result?: unknown; readonly error?: string }) => void>()
+let fetches = 0
+
+function fetchFromParent(args: readonly unknown[]): Promise<{ readonly result?: unknown; readonly error?: string }> {
+  const fetch = ++fetches
+  say({ fetch, args })
+  return new Promise((resolve) => fetching.set(fetch, resolve))
+}
+
+async function fromModule({ module, name, options }: Extract<WorkerTask, { kind: 'module' }>): Promise<RunSeed> {
   const found = findScenario(await loadScenarios(module), name, module)
   const what = scenario(found.name, { ...found.options, ...options }, found.body)
   const resolved = resolveOptions(what.options, process.env)
-  let queue = Promise.resolve()
-  parentPort?.on('message', (seeds: readonly string[]) => {
+  return (seed) => runScenario(what, resolved, seed)
+}
+
+async function fromFile(file: Extract<WorkerTask, { kind: 'file' }>): Promise<RunSeed> {
+  const { module, name, nth, vitest, isScript } = file
+  let found: RunSeed | undefined
+  let seen = 0
+  const offered = new Promise<void>((resolve) => {
+    register({
+      offer: (other, run) => {
+        if (other !== name || seen++ !== nth) return false
+        found = run
+        resolve()
+        return isScript
+      },
+    })
+  })
+  if (vitest) {
+    await importLikeVitest(module, vitest, fetchFromParent)
+  } else {
+    replaceNodeTest()
+    const loading = import(pathToFileURL(module).href).then(groupsEntered)
+    await (isScript ? Promise.race([offered, loading]) : loading)
+  }
+  const hooks = hooksUsed()
+  if (hooks.length > 0) {
+    throw new Error(`the file prepares its tests with ${hooks.join(' and ')}, which only the test runner calls`)
+  }
+  if (found) return found
+  throw new Error('the file does not get to this simTest when it is loaded, as one inside of another test is not')
+}
+
+/** That seeds have the same histories here as where the test is. */
+async function compare(run: RunSeed): Promise<void> {
+  if (ambientScope().isInstalled !== isAmbient) {
+    throw new Error(`the globals of hosts are${isAmbient ? ' not' : ''} installed in a worker, unlike here`)
+  }
+  if (!known) return
+  const { hash, failure } = await run(BigInt(known.seed))
+  if (hash === known.hash) return
+  const how = failure ? `; there it fails: ${failure.message}` : ''
+  throw new Error(`seed ${known.seed} has another history in a worker than here${how}`)
+}
+
+async function work(): Promise<void> {
+  let queue: Promise<void> = Promise.resolve()
+  let loaded: (run: RunSeed) => void = () => {}
+  const loading = new Promise<RunSeed>((resolve) => {
+    loaded = resolve
+  })
+  parentPort?.on('message', (message: ToWorker) => {
+    if ('fetched' in message) {
+      fetching.get(message.fetched)?.(message)
+      fetching.delete(message.fetched)
+      return
+    }
     queue = queue.then(async () => {
-      for (const seed of seeds) {
-        const { failure, reached, events, virtualMs } = await runScenario(what, resolved, BigInt(seed))
-        const result: SeedResult = { seed, failure, reached: [...reached], events, virtualMs }
-        // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread, not a window
-        parentPort?.postMessage(result)
+      const run = await loading
+      for (const seed of message.seeds) {
+        const { failure, reached, events, virtualMs } = await run(BigInt(seed))
+        say({ seed, failure, reached: [...reached], events, virtualMs })
       }
     })
   })
+  const run = await (task.kind === 'module' ? fromModule(task) : fromFile(task))
+  await compare(run)
+  loaded(run)
+  say({ ready: true })
 }
 
-work().catch((error: unknown) => {
-  // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread, not a window
-  parentPort?.postMessage({ error: error instanceof Error ? error.message : String(error) })
-})
+work().catch((error: unknown) => say({ unfit: error instanceof Error ? error.message : String(error) }))

@@ -1,20 +1,21 @@
 /**
- * A sweep on worker threads: the scenario lives in a module, which every worker loads for itself; seeds go out in small
- * lots and their results come back one by one.
+ * A sweep on worker threads: every worker loads the scenario for itself; seeds go out in small lots and their results
+ * come back one by one.
  *
  * @module
  */
 import { Worker } from 'node:worker_threads'
-import { P2PError } from '../core/errors.ts'
 import { Alarm } from '../runtime/alarm.ts'
-import { realNowMs } from '../runtime/settle.ts'
+import { ambientScope } from '../runtime/ambient/scope.ts'
 import type { Failure } from './failure.ts'
 import type { ScenarioOptions } from './scenario.ts'
-import { countReached } from './sweep.ts'
-import type { SweepProgress } from './sweep.ts'
+import type { Job, SeedQueue } from './seed-queue.ts'
+import { fetchForWorker } from './vitest-bridge.ts'
+import type { VitestTask } from './vitest-bridge.ts'
 
-/** What a worker is started with. */
-export interface WorkerTask {
+/** A scenario that a module exports. */
+interface ModuleTask {
+  readonly kind: 'module'
   /** The URL of the module. */
   readonly module: string
   /** Which of its scenarios. */
@@ -23,43 +24,65 @@ export interface WorkerTask {
   readonly options: ScenarioOptions
 }
 
-/** What a worker says about one seed. */
-export interface SeedResult {
+/** A test in a file, which a worker runs up to there. */
+interface FileTask {
+  readonly kind: 'file'
+  /** The path of the file. */
+  readonly module: string
+  readonly name: string
+  /** Which of those with this name, from 0. */
+  readonly nth: number
+  /** Whether it runs at once, and what comes after it in the file is of no concern. */
+  readonly isScript: boolean
+  /** What is needed to load it as vitest does. */
+  readonly vitest?: VitestTask | undefined
+}
+
+/** Which scenario workers load. */
+export type WorkerTask = ModuleTask | FileTask
+
+/** What a worker is started with. */
+export interface WorkerStart {
+  readonly task: WorkerTask
+  /** Whether the globals of hosts are installed. */
+  readonly isAmbient: boolean
+  /** A seed whose history is known, which must be the same in a worker. */
+  readonly known: KnownSeed | undefined
+}
+
+/** A seed and the hash of its history. */
+export interface KnownSeed {
   readonly seed: string
-  readonly failure: Failure | undefined
-  readonly reached: readonly (readonly [string, boolean])[]
-  readonly events: number
-  readonly virtualMs: number
+  readonly hash: string
 }
 
-/** A seed that failed. */
-interface FailedSeed {
-  readonly seed: bigint
-  readonly failure: Failure
-}
+/** What a worker is told to do. */
+export type ToWorker =
+  | { readonly seeds: readonly string[] }
+  | { readonly fetched: number; readonly result?: unknown; readonly error?: string }
 
-/** What a sweep on workers came to. */
-export interface PoolResult {
-  readonly runs: number
-  readonly failed: readonly FailedSeed[]
-  readonly reached: ReadonlyMap<string, number>
-  readonly events: number
-  readonly virtualMs: number
-  readonly elapsedMs: number
-}
+/** What a worker says. */
+export type FromWorker =
+  | {
+      readonly seed: string
+      readonly failure: Failure | undefined
+      readonly reached: readonly (readonly [string, boolean])[]
+      readonly events: number
+      readonly virtualMs: number
+    }
+  | { readonly ready: true }
+  | { readonly unfit: string }
+  | { readonly fetch: number; readonly args: readonly unknown[] }
 
 /** Options of {@link sweepPool}. */
 export interface PoolOptions {
   readonly task: WorkerTask
   readonly workers: number
-  readonly seeds: Iterable<bigint>
-  readonly of?: number | undefined
-  /** Real milliseconds after which no more seeds are given out. */
-  readonly forMs?: number | undefined
-  readonly stopAtFirst: boolean
+  readonly known?: KnownSeed | undefined
+  /** Ends all of them, wherever they are. */
+  readonly signal?: AbortSignal | undefined
   /** Real milliseconds that one seed may take before its worker is given up. */
   readonly seedLimitMs: number
-  readonly onProgress?: ((progress: SweepProgress) => void) | undefined
 }
 
 /** Few enough that all workers end at about the same time, enough that none waits for its next lot. */
@@ -68,35 +91,31 @@ const LOT = 4
 const YOUNG_GENERATION_MB = 128
 
 const isSource = import.meta.url.endsWith('.ts')
+/** Whether Node runs this library's sources as they are. */
+const hasTypeScript = (process.features as { readonly typescript?: unknown }).typescript
+const canStart = !isSource || (hasTypeScript !== undefined && hasTypeScript !== false)
 
 class Pool {
+  readonly #queue: SeedQueue
   readonly #options: PoolOptions
-  readonly #seeds: Iterator<bigint>
-  readonly #startMs = realNowMs()
-  readonly #failed: FailedSeed[] = []
-  readonly #reached = new Map<string, number>()
-  #runs = 0
-  #events = 0
-  /** Whole microseconds, so that the sum does not depend on the order. */
-  #virtualUs = 0
-  #stopped = false
+  /** Ends a worker early, as all that is needed is there. */
+  readonly #ends = new Set<() => void>()
+  /** Why no worker can do it. */
+  #unfit: string | undefined
 
-  constructor(options: PoolOptions) {
+  constructor(queue: SeedQueue, options: PoolOptions) {
+    this.#queue = queue
     this.#options = options
-    this.#seeds = options.seeds[Symbol.iterator]()
   }
 
-  async run(): Promise<PoolResult> {
-    await Promise.all(Array.from({ length: this.#options.workers }, () => this.#work()))
-    return {
-      runs: this.#runs,
-      // Workers overtake each other; seeds are told in order.
-      failed: this.#failed.sort((a, b) => (a.seed < b.seed ? -1 : 1)),
-      reached: this.#reached,
-      events: this.#events,
-      virtualMs: this.#virtualUs / 1000,
-      elapsedMs: realNowMs() - this.#startMs,
-    }
+  async run(): Promise<string | undefined> {
+    const { workers, signal } = this.#options
+    if (!canStart) return 'this library runs from its sources, which Node cannot load'
+    const leave = (): void => this.#leaveAll()
+    signal?.addEventListener('abort', leave)
+    await Promise.all(Array.from({ length: workers }, () => this.#work()))
+    signal?.removeEventListener('abort', leave)
+    return this.#unfit
   }
 
   /** One worker after the other: one that dies is replaced. */
@@ -105,11 +124,12 @@ class Pool {
   }
 
   #runWorker(): Promise<boolean> {
-    const { task, seedLimitMs } = this.#options
-    let lot = this.#nextLot()
+    const { task, known, seedLimitMs } = this.#options
+    let lot: Job[] = this.#unfit === undefined ? this.#queue.take(LOT) : []
     if (lot.length === 0) return Promise.resolve(false)
+    let isReady = false
     const worker = new Worker(new URL(isSource ? './pool-worker.ts' : './pool-worker.js', import.meta.url), {
-      workerData: task,
+      workerData: { task, known, isAmbient: ambientScope().isInstalled } satisfies WorkerStart,
       resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MB },
     })
     return new Promise((resolve, reject) => {
@@ -117,84 +137,82 @@ class Pool {
       alarm.keepAlive = true
       const end = (isDead: boolean): void => {
         alarm.clear()
+        this.#ends.delete(leave)
+        this.#queue.giveBack(lot)
+        lot = []
         worker.removeAllListeners()
+        // What a worker that is being ended still has to say is of no interest.
+        worker.on('error', () => {})
         void worker.terminate().then(() => resolve(isDead), reject)
+      }
+      const leave = (): void => end(false)
+      this.#ends.add(leave)
+      const giveUp = (why: string): void => {
+        this.#unfit ??= why
+        this.#leaveAll()
       }
       /** The worker is of no use any more; the seed it was at is to blame. */
       const lose = (why: string): void => {
-        const [seed, ...rest] = lot
-        if (seed !== undefined) {
-          const message = `its worker ${why}`
-          this.#take({
-            seed: String(seed),
-            failure: { key: 'worker', message, virtualMs: 0 },
-            reached: [],
-            events: 0,
-            virtualMs: 0,
-          })
+        if (!isReady) return giveUp(`a worker ${why}, before it had loaded the file`)
+        const job = lot.shift()
+        if (job) {
+          const failure = { key: 'worker', message: `its worker ${why}`, virtualMs: 0 }
+          this.#queue.settle(job, { failure, reached: [], events: 0, virtualMs: 0 })
         }
-        this.#returned.push(...rest)
         end(true)
+        this.#endAll()
+      }
+      const say = (message: ToWorker): void => {
+        // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread, not a window
+        worker.postMessage(message)
       }
       const give = (): void => {
-        if (lot.length === 0) lot = this.#nextLot()
-        if (lot.length === 0 || this.#stopped) return end(false)
+        if (lot.length === 0) lot = this.#queue.take(LOT)
+        if (lot.length === 0) return end(false)
         alarm.set(seedLimitMs)
-        // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread, not a window
-        worker.postMessage(lot.map(String))
+        say({ seeds: lot.map(({ seed }) => String(seed)) })
       }
-      worker.on('message', (message: SeedResult | { readonly error: string }) => {
-        if ('error' in message) {
-          end(false)
-          reject(P2PError.of('invalid-configuration', message.error, { setting: 'module', value: task.module }))
+      worker.on('message', (message: FromWorker) => {
+        if ('unfit' in message) return giveUp(message.unfit)
+        if ('ready' in message) {
+          isReady = true
           return
         }
-        lot = lot.filter((seed) => String(seed) !== message.seed)
-        this.#take(message)
-        if (this.#stopped) end(false)
-        else if (lot.length === 0) give()
+        if ('fetch' in message) {
+          alarm.set(seedLimitMs)
+          void fetchForWorker(message.args).then((fetched) => say({ fetched: message.fetch, ...fetched }))
+          return
+        }
+        const { seed, ...result } = message
+        const job = lot.find((one) => String(one.seed) === seed)
+        if (!job) return
+        lot = lot.filter((one) => one !== job)
+        this.#queue.settle(job, result)
+        if (this.#queue.isOver) return this.#endAll()
+        if (lot.length === 0) give()
         else alarm.set(seedLimitMs)
       })
-      worker.on('error', (error) => lose(`failed: ${error.message}`))
+      worker.on('error', (error: unknown) => lose(`failed: ${error instanceof Error ? error.message : String(error)}`))
       worker.on('exit', (code) => lose(`ended with code ${code}`))
       give()
     })
   }
 
-  /** Seeds that a worker did not come to. */
-  readonly #returned: bigint[] = []
-
-  #nextLot(): bigint[] {
-    const { forMs = Number.POSITIVE_INFINITY } = this.#options
-    if (this.#stopped || realNowMs() - this.#startMs >= forMs) return []
-    const lot = this.#returned.splice(0, LOT)
-    while (lot.length < LOT) {
-      const next = this.#seeds.next()
-      if (next.done === true) break
-      lot.push(next.value)
-    }
-    return lot
+  /** Everything that is needed is there: others may be at seeds that nobody wants any more. */
+  #endAll(): void {
+    if (this.#queue.isOver) this.#leaveAll()
   }
 
-  #take(result: SeedResult): void {
-    this.#runs++
-    this.#events += result.events
-    this.#virtualUs += Math.round(result.virtualMs * 1000)
-    countReached(this.#reached, result.reached)
-    if (result.failure) {
-      this.#failed.push({ seed: BigInt(result.seed), failure: result.failure })
-      if (this.#options.stopAtFirst) this.#stopped = true
-    }
-    const elapsedMs = realNowMs() - this.#startMs
-    this.#options.onProgress?.({ done: this.#runs, failed: this.#failed.length, of: this.#options.of, elapsedMs })
+  #leaveAll(): void {
+    for (const leave of this.#ends) leave()
   }
 }
 
 /**
- * Runs seeds on worker threads.
+ * Runs seeds on worker threads, until there are no more.
  *
- * @throws P2PError `invalid-configuration` when the module cannot be loaded or has no such scenario
+ * @returns why workers cannot run them, where they cannot; seeds that were not run have been given back
  */
-export function sweepPool(options: PoolOptions): Promise<PoolResult> {
-  return new Pool(options).run()
+export function sweepPool(queue: SeedQueue, options: PoolOptions): Promise<string | undefined> {
+  return new Pool(queue, options).run()
 }

@@ -310,6 +310,11 @@ export class SimTest extends Simulation {
     return super.run(options)
   }
 
+  override async step(): Promise<SimulationResult> {
+    this.#begin()
+    return super.step()
+  }
+
   /** @internal What is left to do when the scenario is over. */
   async finish(): Promise<void> {
     if (!this.#hasRun && this.hosts.length > 0) await this.run()

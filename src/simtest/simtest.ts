@@ -3,23 +3,28 @@
  *
  * @module
  */
-import { join } from 'node:path'
 import { invalidConfiguration } from '../core/config.ts'
 import { P2PError } from '../core/errors.ts'
 import { realNowMs } from '../runtime/settle.ts'
 import { finishBanner, startBanner } from './banner.ts'
-import { corpusSeeds } from './corpus.ts'
+import { checkWithWorkers, seedsOf, throwFailures } from './check.ts'
+import type { CheckResult } from './check.ts'
 import { callerFile, findTest, rerunCommand, runnerKind } from './environment.ts'
 import type { TestFunction } from './environment.ts'
-import { examine } from './examine.ts'
-import type { Examined } from './examine.ts'
-import { TrailedRun } from './isolation.ts'
+import { MAX_LOOKS } from './look-into.ts'
+import { Progress } from './progress.ts'
+import { offer } from './registering.ts'
 import { readReplay } from './replay-file.ts'
 import { replay, replayError } from './replay.ts'
 import { resolveOptions, scenario } from './scenario.ts'
 import type { ResolvedOptions, Scenario, ScenarioBody, ScenarioOptions } from './scenario.ts'
-import { neverReached, sweepHere } from './sweep.ts'
-import type { SweepResult } from './sweep.ts'
+import { countTest, entryFile, workersFor } from './workers.ts'
+import type { TestPlace } from './workers.ts'
+
+/** Runs of a look into a failure, besides those that make it smaller. */
+const RUNS_A_LOOK = 3
+/** Time for what is done besides running seeds. */
+const SLACK_MS = 30_000
 
 /** Options of {@link simTest}. */
 export interface SimTestOptions extends ScenarioOptions {
@@ -27,130 +32,13 @@ export interface SimTestOptions extends ScenarioOptions {
   readonly test?: TestFunction | undefined
 }
 
-/** What {@link checkScenario} found. */
-export interface CheckResult extends SweepResult {
-  /** The failures, looked into: at most the first of each kind. */
-  readonly examined: readonly Examined[]
-  /** Conditions of `sometimes` that no seed reached. */
-  readonly missing: readonly string[]
-  /** Where the history of the first seed parted from its first when it was run a second time; undefined when nowhere. */
-  readonly difference: string | undefined
-  /** Which seed was run first. */
-  readonly firstSeed: bigint
-}
-
-/** More kinds of failures than anyone looks at in one go. */
-const MAX_EXAMINED = 5
-/** Runs of a look into a failure, besides those that make it smaller. */
-const RUNS_A_LOOK = 3
-/** Time for what is done besides running seeds. */
-const SLACK_MS = 30_000
-
-/** Where replay files go: `SIMULATOR_ARTIFACTS`, else `.simtest` in the current folder. */
-export function artifactsFolder(): string {
-  return process.env['SIMULATOR_ARTIFACTS'] ?? join(process.cwd(), '.simtest')
-}
-
-function commandsFor(name: string, file: string | undefined): (seed: bigint, path?: string) => Record<string, string> {
-  const kind = runnerKind(process.env)
-  return (seed, path) => ({
-    ...(path !== undefined && { 'the smallest run': rerunCommand(kind, file, name, { SIMULATOR_REPLAY: path }) }),
-    'the whole seed': rerunCommand(kind, file, name, { SIMULATOR_SEED: String(seed) }),
-  })
-}
-
-/**
- * Runs a scenario over its seeds, in this thread, and looks into what fails. For test runners there is {@link simTest}.
- *
- * @throws P2PError `invalid-configuration` for options that make no sense
- */
-export async function checkScenario(
-  what: Scenario,
-  options: { readonly file?: string | undefined; readonly resolved?: ResolvedOptions | undefined } = {},
-): Promise<CheckResult> {
-  const resolved = options.resolved ?? resolveOptions(what.options, process.env)
-  const file = options.file ?? callerFile(new Error('from here').stack, import.meta.url)
-  const old = resolved.isWhole ? corpusSeeds(resolved.corpus, what.name) : []
-  const seeds = [...new Set([...old, ...resolved.seeds])]
-  const trailed = resolved.checkIsolation && resolved.isWhole ? new TrailedRun() : undefined
-  const result = await sweepHere(what, resolved, {
-    seeds,
-    of: seeds.length,
-    forMs: resolved.timeoutMs,
-    first: trailed && { onEvent: trailed.onEvent },
-    onFirst: (outcome) => trailed && (trailed.outcome = outcome),
-  })
-  const commands = commandsFor(what.name, file)
-  const examined: Examined[] = []
-  const keys = new Set<string>()
-  for (const outcome of result.failures) {
-    const key = outcome.failure?.key ?? ''
-    if (keys.has(key) || keys.size >= MAX_EXAMINED) continue
-    keys.add(key)
-    examined.push(await examine(what, resolved, outcome, { folder: artifactsFolder(), commands }))
-  }
-  const isComplete = resolved.isWhole && result.failures.length === 0 && result.runs === seeds.length
-  if (result.failures.length === 0 && result.runs < seeds.length) {
-    const afterMs = resolved.timeoutMs
-    throw P2PError.of(
-      'timeout',
-      `${JSON.stringify(what.name)} ran ${result.runs} of ${seeds.length} seeds in ${afterMs} ms, none of which failed: ` +
-        'give it more time (timeoutMs) or fewer seeds',
-      { afterMs },
-    )
-  }
-  const difference = result.failures.length === 0 ? await trailed?.differs(what, resolved) : undefined
-  return {
-    ...result,
-    examined,
-    missing: isComplete ? neverReached(result.reached) : [],
-    difference,
-    firstSeed: seeds[0] ?? 0n,
-  }
-}
-
-const SHARED =
-  'Something that outlives a run is used in it: a variable of a module, such as a cache or a counter, which all hosts of ' +
-  'all runs share; or something that does not come from the simulation. Make it in the program of each host, or give ' +
-  "programs as modules' URLs, which are loaded afresh; leave it out of this check with checkIsolation: false"
-
-function failWith(name: string, { examined, missing, runs, failures, difference, firstSeed }: CheckResult): void {
-  const [worst] = examined
-  if (worst) {
-    const more = failures.length > 1 ? `\n\n${failures.length} of ${runs} seeds failed` : ''
-    const text = examined.map((one) => one.text).join('\n\n')
-    const { failure } = worst.outcome
-    throw P2PError.of(
-      'program-failed',
-      `${text}${more}`,
-      { host: failure?.host, seed: worst.seed, virtualMs: failure?.virtualMs ?? 0 },
-      { cause: worst.outcome.error },
-    )
-  }
-  if (difference !== undefined) {
-    const message = `${JSON.stringify(name)}: seed ${firstSeed} does not have the same history a second time: ${difference}. ${SHARED}`
-    throw P2PError.of('program-failed', message, { host: undefined, seed: firstSeed, virtualMs: 0 })
-  }
-  if (missing.length > 0) {
-    const what = missing.map((condition) => JSON.stringify(condition)).join(', ')
-    const message = `${JSON.stringify(name)}: none of ${runs} seeds reached what sometimes happens: ${what}. Give it more seeds, or a scenario that gets there`
-    throw P2PError.of('limit-exceeded', message, { limit: 'seeds', max: runs })
-  }
-}
-
-async function replayHere(what: Scenario, resolved: ResolvedOptions, path: string): Promise<void> {
-  const file = readReplay(path)
-  if (file.test !== what.name) return
-  const replayed = await replay(what, resolved, file)
-  throw replayError(file, replayed)
-}
-
 /**
  * A test that runs a scenario over many seeds. What fails is run again, made smaller, told in a few lines, and written to
  * a file that replays it.
  *
- * Under vitest and node:test it is one test of theirs; in a plain script it runs at once, prints what it does, and sets
- * the exit code.
+ * Under vitest and node:test it is one test of theirs; in a plain script it runs at once, and sets the exit code. Either
+ * way it prints a banner before and after. Where that is worth it, seeds run on worker threads, each of which loads the
+ * file of the test once more.
  *
  * @example
  * ```ts
@@ -189,60 +77,97 @@ export function simTest(
   const { test = findTest(), ...options } = given
   const body = typeof second === 'function' ? second : third
   const what = typeof first === 'string' ? scenario(first, options, body as ScenarioBody) : first
-  const file = callerFile(new Error('from here').stack, import.meta.url)
-  const resolved = resolveOptions(what.options, process.env)
-  const replayPath = process.env['SIMULATOR_REPLAY']
-  let result: CheckResult | undefined
-  const run = async (): Promise<void> => {
-    if (replayPath !== undefined && replayPath !== '') return replayHere(what, resolved, replayPath)
-    result = await checkScenario(what, { file, resolved })
-    failWith(what.name, result)
+  const offered = offer(what)
+  if (offered) return offered
+  if (test !== undefined && typeof test !== 'function') {
+    throw invalidConfiguration('test', typeof test, "must be a runner's test function")
   }
-  if (!test) return runAsScript(what, resolved, file, run, () => result)
-  if (typeof test !== 'function') throw invalidConfiguration('test', typeof test, "must be a runner's test function")
+  const file = entryFile(callerFile(new Error('from here').stack, import.meta.url))
+  const place: TestPlace = { name: what.name, file, nth: countTest(file, what.name), test }
+  const resolved = resolveOptions(what.options, process.env)
+  if (!test) return runAsScript(what, resolved, place)
   const { timeoutMs, runLimitMs, shrinkMs, stopAt } = resolved
   // The runner's own limit is for what cannot happen: it could not say what hangs.
-  const looks = stopAt === 'first' ? 1 : MAX_EXAMINED
-  test(what.name, { timeout: timeoutMs + runLimitMs + looks * (shrinkMs + RUNS_A_LOOK * runLimitMs) + SLACK_MS }, run)
+  const looks = stopAt === 'first' ? 1 : MAX_LOOKS
+  const timeout = timeoutMs + runLimitMs + looks * (shrinkMs + RUNS_A_LOOK * runLimitMs) + SLACK_MS
+  test(what.name, { timeout }, (context) => run(what, resolved, place, context?.signal))
   return Promise.resolve()
 }
 
-async function runAsScript(
-  what: Scenario,
-  resolved: ResolvedOptions,
-  file: string | undefined,
-  run: () => Promise<void>,
-  getResult: () => CheckResult | undefined,
-): Promise<void> {
-  const [firstSeed] = resolved.seeds
-  const runs = resolved.seeds.length
-  const { epochOffsetMs } = resolved.config
-  console.error(startBanner({ name: what.name, firstSeed, runs, epochOffsetMs, workers: 0 }))
-  const startMs = realNowMs()
-  let failed: { readonly error: unknown } | undefined
+async function runAsScript(what: Scenario, resolved: ResolvedOptions, place: TestPlace): Promise<void> {
   try {
-    await run()
-  } catch (error) {
-    failed = { error }
-    console.error(error instanceof Error ? error.message : error)
+    await run(what, resolved, place, undefined)
+  } catch {
+    // It has been told.
     process.exitCode = 1
   }
-  const result = getResult()
-  const seed = failed && P2PError.is(failed.error, 'program-failed') ? failed.error.seed : undefined
-  const variables = {
-    SIMULATOR_SEED: String(seed ?? firstSeed ?? 1n),
-    SIMULATOR_RUNS: String(seed === undefined ? runs : 1),
+}
+
+/** The test itself. */
+async function run(
+  what: Scenario,
+  resolved: ResolvedOptions,
+  place: TestPlace,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const replayPath = process.env['SIMULATOR_REPLAY']
+  const tell = (error: unknown): void => {
+    // A test runner tells it itself.
+    if (!place.test) console.error(error instanceof Error ? error.message : error)
   }
-  console.error(
-    finishBanner({
-      name: what.name,
-      runs: result?.runs ?? 0,
-      failed: result?.failures.map((outcome) => outcome.seed) ?? [],
-      events: result?.events ?? 0,
-      virtualMs: result?.virtualMs ?? 0,
-      elapsedMs: realNowMs() - startMs,
-      command: rerunCommand('script', file, what.name, variables),
-      isSuccessful: failed === undefined,
-    }),
-  )
+  if (replayPath !== undefined && replayPath !== '') {
+    return replayHere(what, resolved, replayPath).catch((error: unknown) => {
+      tell(error)
+      throw error
+    })
+  }
+  const { name } = what
+  const seeds = seedsOf(what, resolved)
+  const workers = workersFor(place, resolved)
+  const { epochOffsetMs } = resolved.config
+  const start = { name, firstSeed: seeds[0], runs: seeds.length, epochOffsetMs, workers: workers?.count ?? 0 }
+  console.error(startBanner({ ...start, isAsked: workers?.isAsked === true }))
+  const progress = new Progress()
+  const startMs = realNowMs()
+  let result: CheckResult | undefined
+  let isSuccessful = false
+  try {
+    const options = { file: place.file, resolved, signal, onProgress: progress.show.bind(progress) }
+    result = await checkWithWorkers(what, options, workers)
+    if (signal?.aborted === true) throw P2PError.aborted(signal, `the sweep of ${JSON.stringify(name)}`)
+    throwFailures(name, result)
+    isSuccessful = true
+  } catch (error) {
+    progress.clear()
+    tell(error)
+    throw error
+  } finally {
+    progress.clear()
+    const worst = result?.failures[0]?.seed
+    const isRow = seeds.every((seed, i) => seed === (seeds[0] as bigint) + BigInt(i))
+    const runs = worst === undefined ? seeds.length : 1
+    const variables =
+      worst === undefined && !isRow
+        ? {}
+        : { SIMULATOR_SEED: String(worst ?? seeds[0] ?? 1n), SIMULATOR_RUNS: String(runs) }
+    console.error(
+      finishBanner({
+        name,
+        runs: result?.runs ?? 0,
+        failed: result?.failures.map(({ seed }) => seed) ?? [],
+        events: result?.events ?? 0,
+        virtualMs: result?.virtualMs ?? 0,
+        elapsedMs: realNowMs() - startMs,
+        workers: result?.workers ?? 0,
+        command: rerunCommand(runnerKind(process.env), place.file, name, variables),
+        isSuccessful,
+      }),
+    )
+  }
+}
+
+async function replayHere(what: Scenario, resolved: ResolvedOptions, path: string): Promise<void> {
+  const file = readReplay(path)
+  if (file.test === what.name) throw replayError(file, await replay(what, resolved, file))
+  console.error(`${JSON.stringify(what.name)} is not run: ${path} is of ${JSON.stringify(file.test)}`)
 }

@@ -7,16 +7,13 @@ import { availableParallelism } from 'node:os'
 import { checkOptions, invalidConfiguration } from '../core/config.ts'
 import { randomSeed } from '../runtime/seed.ts'
 import { addToCorpus, corpusSeeds } from './corpus.ts'
-import { examine } from './examine.ts'
+import { artifactsFolder } from './check.ts'
+import { lookInto } from './look-into.ts'
 import { loadScenarios, findScenario } from './module.ts'
-import { sweepPool } from './pool.ts'
-import type { PoolResult } from './pool.ts'
-import { runScenario } from './run.ts'
 import { resolveOptions, scenario } from './scenario.ts'
-import type { ResolvedOptions, Scenario, ScenarioOptions } from './scenario.ts'
-import { artifactsFolder } from './simtest.ts'
-import { sweepHere } from './sweep.ts'
-import type { SweepProgress } from './sweep.ts'
+import type { Scenario, ScenarioOptions } from './scenario.ts'
+import type { SweepProgress } from './seed-queue.ts'
+import { sweep } from './sweep.ts'
 import type { SweepFile } from './sweep-file.ts'
 
 /** Options of {@link sweepModule}. */
@@ -45,6 +42,8 @@ export interface SweepModuleOptions {
   readonly onReport?: ((text: string) => void) | undefined
   /** A scenario's sweep is over. */
   readonly onEnd?: ((sweep: SweepFile) => void) | undefined
+  /** Ends it early: no more seeds are begun, and what has been run is the result. */
+  readonly signal?: AbortSignal | undefined
   /** The command that replays, given a file or a seed. */
   readonly command: (scenario: string, what: { readonly replay?: string; readonly seed?: bigint }) => string
 }
@@ -57,10 +56,6 @@ interface SweepStart {
   readonly workers: number
   readonly epochOffsetMs: number
 }
-
-const MAX_REPORTS = 5
-/** A worker that says nothing for so much longer than a seed may take is dead. */
-const GRACE_MS = 15_000
 
 const SHARD_FIELDS: readonly string[] = ['index', 'of']
 
@@ -94,26 +89,33 @@ async function sweepOne(what: Scenario, url: string, options: SweepModuleOptions
   const workers = options.maxParallel ?? resolved.config.maxParallel ?? availableParallelism()
   const { epochOffsetMs } = resolved.config
   options.onStart?.({ name: what.name, firstSeed, runs: of, workers, epochOffsetMs })
-  const result =
-    workers === 0
-      ? await sweepThread(own, resolved, { seeds, of, forMs, onProgress: options.onProgress })
-      : await sweepPool({
-          task: { module: url, name: what.name, options: overrides },
-          workers: Math.min(workers, of ?? workers),
-          seeds,
-          of,
-          forMs,
-          stopAtFirst: options.all !== true,
-          seedLimitMs: resolved.runLimitMs + GRACE_MS,
-          onProgress: options.onProgress,
-        })
-  await report(own, resolved, result, options)
+  const result = await sweep(own, resolved, {
+    seeds,
+    of,
+    forMs,
+    signal: options.signal,
+    onProgress: options.onProgress,
+    workers: {
+      task: { kind: 'module', module: url, name: what.name, options: overrides },
+      count: Math.min(workers, of ?? workers),
+      isAsked: true,
+    },
+  })
+  const { command } = options
+  const looks = lookInto(own, resolved, result.failures, {
+    folder: artifactsFolder(),
+    commands: (seed, replay) => ({
+      ...(replay !== undefined && { 'the smallest run': command(what.name, { replay }) }),
+      'the whole seed': command(what.name, { seed }),
+    }),
+  })
+  for await (const { text } of looks) options.onReport?.(text)
   const corpus = options.corpus
   if (corpus !== undefined)
     addToCorpus(
       corpus,
       what.name,
-      result.failed.map(({ seed }) => seed),
+      result.failures.map(({ seed }) => seed),
     )
   return {
     format: 'moosicbox-p2p-sweep',
@@ -123,58 +125,11 @@ async function sweepOne(what: Scenario, url: string, options: SweepModuleOptions
     shards: [shard.index],
     of: shard.of,
     runs: result.runs,
-    failed: result.failed.map(({ seed, failure: { key, message } }) => ({ seed: String(seed), key, message })),
+    failed: result.failures.map(({ seed, failure: { key, message } }) => ({ seed: String(seed), key, message })),
     reached: Object.fromEntries(result.reached),
     events: result.events,
     virtualMs: result.virtualMs,
     elapsedMs: result.elapsedMs,
-  }
-}
-
-async function sweepThread(
-  what: Scenario,
-  resolved: ResolvedOptions,
-  options: {
-    readonly seeds: Iterable<bigint>
-    readonly of: number | undefined
-    readonly forMs: number | undefined
-    readonly onProgress: SweepModuleOptions['onProgress']
-  },
-): Promise<PoolResult> {
-  const { failures, ...result } = await sweepHere(what, resolved, options)
-  return {
-    ...result,
-    failed: failures.map(({ seed, failure }) => ({ seed, failure: failure as NonNullable<typeof failure> })),
-  }
-}
-
-/** Looks into the first failure of each kind. */
-async function report(
-  what: Scenario,
-  resolved: ResolvedOptions,
-  { failed }: PoolResult,
-  { onReport, command }: SweepModuleOptions,
-): Promise<void> {
-  const keys = new Set<string>()
-  for (const { seed, failure } of failed) {
-    if (keys.has(failure.key) || keys.size >= MAX_REPORTS) continue
-    keys.add(failure.key)
-    const again = failure.key === 'worker' ? undefined : await runScenario(what, resolved, seed)
-    if (!again?.failure) {
-      const why = again
-        ? 'it does not fail here, so something in it does not come from the simulation'
-        : failure.message
-      onReport?.(`${JSON.stringify(what.name)} fails with seed ${seed}\n\n  ${failure.message}\n  ${why}`)
-      continue
-    }
-    const { text } = await examine(what, resolved, again, {
-      folder: artifactsFolder(),
-      commands: (_seed, replay) => ({
-        ...(replay !== undefined && { 'the smallest run': command(what.name, { replay }) }),
-        'the whole seed': command(what.name, { seed }),
-      }),
-    })
-    onReport?.(text)
   }
 }
 
@@ -204,6 +159,7 @@ export async function sweepModule(url: string, options: SweepModuleOptions): Pro
   const chosen = options.scenario === undefined ? all : [findScenario(all, options.scenario, url)]
   const sweeps: SweepFile[] = []
   for (const one of chosen) {
+    if (options.signal?.aborted === true) break
     const sweep = await sweepOne(one, url, options)
     sweeps.push(sweep)
     options.onEnd?.(sweep)

@@ -1,85 +1,100 @@
 /**
- * Runs many seeds of a scenario in this thread, and sums up.
+ * Runs many seeds of a scenario: in this thread, and on workers where that is worth their start.
  *
  * @module
  */
-import { realNowMs } from '../runtime/settle.ts'
+import { invalidConfiguration } from '../core/config.ts'
+import { sweepPool } from './pool.ts'
+import type { KnownSeed, WorkerTask } from './pool.ts'
 import { runScenario } from './run.ts'
 import type { Outcome, RunScenarioOptions } from './run.ts'
 import type { ResolvedOptions, Scenario } from './scenario.ts'
+import { SeedQueue } from './seed-queue.ts'
+import type { SeedQueueOptions, SweepResult } from './seed-queue.ts'
 
-/** How far a sweep is. */
-export interface SweepProgress {
-  readonly done: number
-  readonly failed: number
-  /** Of how many; undefined when only the time ends it. */
-  readonly of: number | undefined
-  readonly elapsedMs: number
+/** Workers that could be had. */
+export interface SweepWorkers {
+  /** What they load; or why there is nothing that they could, in words. */
+  readonly task: WorkerTask | string
+  /** How many at most. */
+  readonly count: number
+  /** Whether they are started at once; if not, when what is left would take longer than they take to start. */
+  readonly isAsked: boolean
+  /** Told why they cannot run these seeds, which then run in this thread. @default an error */
+  readonly onUnfit?: ((why: string) => void) | undefined
 }
 
-/** What a sweep came to. */
-export interface SweepResult {
-  readonly name: string
-  /** Seeds that were run. */
-  readonly runs: number
-  /** Those that failed, in the order in which they were run. */
-  readonly failures: readonly Outcome[]
-  /** In how many seeds each condition of `sometimes` was reached, by name. */
-  readonly reached: ReadonlyMap<string, number>
-  readonly events: number
-  readonly virtualMs: number
-  readonly elapsedMs: number
-}
-
-/** Options of {@link sweepHere}. */
-export interface SweepOptions {
-  readonly seeds: Iterable<bigint>
-  /** Of how many it is, for the progress. */
-  readonly of?: number | undefined
-  /** Real milliseconds after which no more seeds are begun. */
-  readonly forMs?: number | undefined
-  readonly onProgress?: ((progress: SweepProgress) => void) | undefined
-  /** How the first seed is run. */
+/** Options of {@link sweep}. */
+export interface SweepOptions extends Omit<SeedQueueOptions, 'stopAtFirst'> {
+  readonly workers?: SweepWorkers | undefined
+  /** How the first seed is run, which is in this thread where this is given. */
   readonly first?: RunScenarioOptions | undefined
   /** Told what the first seed came to. */
   readonly onFirst?: ((outcome: Outcome) => void) | undefined
 }
 
-/** Counts in how many runs each condition was reached; those that never were count 0. */
-export function countReached(counts: Map<string, number>, reached: Iterable<readonly [string, boolean]>): void {
-  for (const [name, isReached] of reached) counts.set(name, (counts.get(name) ?? 0) + (isReached ? 1 : 0))
-}
+/** Workers load the file of the test, which takes about as long. */
+const WORTH_WORKERS_MS = 1500
+/** For so long at least it is looked how fast seeds are. */
+const MEASURE_MS = 200
 
-/** Runs seeds one after the other, in this thread. */
-export async function sweepHere(
-  scenario: Scenario,
-  resolved: ResolvedOptions,
-  options: SweepOptions,
-): Promise<SweepResult> {
-  const { seeds, of, forMs = Number.POSITIVE_INFINITY, onProgress } = options
-  const startMs = realNowMs()
-  const failures: Outcome[] = []
-  const reached = new Map<string, number>()
-  let runs = 0
-  let events = 0
-  let virtualUs = 0
-  for (const seed of seeds) {
-    if (realNowMs() - startMs >= forMs) break
-    const outcome = await runScenario(scenario, resolved, seed, runs === 0 ? options.first : undefined)
-    if (runs === 0) options.onFirst?.(outcome)
-    runs++
-    events += outcome.events
-    virtualUs += Math.round(outcome.virtualMs * 1000)
-    countReached(reached, outcome.reached)
-    if (outcome.failure) failures.push(outcome)
-    onProgress?.({ done: runs, failed: failures.length, of, elapsedMs: realNowMs() - startMs })
-    if (outcome.failure && resolved.stopAt === 'first') break
+/** Seeds that were run in this thread since some time. */
+interface Measured {
+  readonly seeds: number
+  readonly sinceMs: number
+}
+/** A worker that says nothing for so much longer than a seed may take is dead. */
+const GRACE_MS = 15_000
+
+/**
+ * Runs seeds.
+ *
+ * @throws P2PError `invalid-configuration` when workers cannot load the scenario and nobody wants to know why
+ */
+export async function sweep(what: Scenario, resolved: ResolvedOptions, options: SweepOptions): Promise<SweepResult> {
+  const { first, onFirst, workers, ...rest } = options
+  const queue = new SeedQueue({ ...rest, stopAtFirst: resolved.stopAt === 'first' })
+  let most = 0
+  let known: KnownSeed | undefined
+  let hasWorkers = workers !== undefined && workers.count > 0
+  if (workers?.isAsked === true && hasWorkers && !first) most = await onWorkers(workers)
+  let done = 0
+  let sinceMs = 0
+  while (!queue.isOver) {
+    const [job] = queue.take(1)
+    if (!job) break
+    const outcome = await runScenario(what, resolved, job.seed, done++ === 0 ? first : undefined)
+    if (done === 1) {
+      sinceMs = queue.elapsedMs
+      onFirst?.(outcome)
+      if (!outcome.failure) known = { seed: String(job.seed), hash: outcome.hash }
+    }
+    queue.settle(job, { ...outcome, outcome })
+    if (hasWorkers && workers && isWorthWorkers(queue, { seeds: done - 1, sinceMs }, workers))
+      most = await onWorkers(workers)
   }
-  const virtualMs = virtualUs / 1000
-  return { name: scenario.name, runs, failures, reached, events, virtualMs, elapsedMs: realNowMs() - startMs }
+  return queue.result(what.name, most)
+
+  async function onWorkers({ task, count, onUnfit }: SweepWorkers): Promise<number> {
+    hasWorkers = false
+    const number = Math.min(count, queue.left ?? count)
+    if (number === 0) return 0
+    const seedLimitMs = resolved.runLimitMs + GRACE_MS
+    const isTask = typeof task !== 'string'
+    const { signal } = options
+    const unfit = isTask ? await sweepPool(queue, { task, known, workers: number, seedLimitMs, signal }) : task
+    if (unfit === undefined) return number
+    if (!onUnfit) throw invalidConfiguration('module', isTask ? task.module : '', unfit)
+    onUnfit(unfit)
+    return 0
+  }
 }
 
-/** What a whole sweep has never reached. */
-export function neverReached(reached: ReadonlyMap<string, number>): string[] {
-  return [...reached].filter(([, count]) => count === 0).map(([name]) => name)
+/** Whether workers would be done sooner. The first seed, for which everything is still cold, says little about others. */
+function isWorthWorkers(queue: SeedQueue, measured: Measured, { count, isAsked }: SweepWorkers): boolean {
+  const { left } = queue
+  if (isAsked || left === undefined) return true
+  const { seeds, sinceMs } = measured
+  const spentMs = queue.elapsedMs - sinceMs
+  return left > 1 && count > 1 && seeds > 0 && spentMs > MEASURE_MS && (left * spentMs) / seeds > WORTH_WORKERS_MS
 }

@@ -377,9 +377,19 @@ export class Simulation implements AsyncDisposable {
     this.#trace?.record('log', { host: NO_HOST, text })
   }
 
-  /** Runs for `config.stepSizeMs`, whether programs end or not. Throws as `run`. */
+  /**
+   * Runs for `config.stepSizeMs`, whether programs end or not.
+   *
+   * @throws P2PError `limit-exceeded` when the time of `config.durationMs` is over, and as `run`
+   */
   async step(): Promise<SimulationResult> {
-    return this.#drive(this.now + this.config.stepSizeMs, false)
+    const { durationMs: max = Number.POSITIVE_INFINITY, stepSizeMs } = this.config
+    if (this.now >= max) {
+      // A loop that waits for something would go on for ever.
+      const message = `there is no step after ${max} ms of virtual time, which is all that SIMULATOR_DURATION or durationMs gives`
+      throw P2PError.of('limit-exceeded', message, { limit: 'durationMs', max })
+    }
+    return this.#drive(Math.min(max, this.now + stepSizeMs), false)
   }
 
   /** As {@link SimHost.crash}. */

@@ -62,6 +62,7 @@ const PACKAGES: Readonly<Record<string, readonly string[]>> = {
   simtest: [
     'fast-check',
     'node:fs',
+    'node:module',
     'node:path',
     'node:test',
     'node:url',

@@ -19,6 +19,17 @@ function counter(sim: SimTest): { value: number } {
 
 const brief = { seeds: 1, shrinkMs: 0 }
 
+test('faults happen to a scenario that goes step by step too', async () => {
+  const faults = [{ kind: 'crash', atMs: 15, forMs: 20, host: 'counter' }] as const
+  const { runs, failures } = await check({ ...brief, faults }, async (sim) => {
+    counter(sim)
+    for (let i = 0; i < 5; i++) await sim.step()
+    if (!sim.story.some(({ text }) => text.startsWith('crash counter'))) throw new Error('no crash')
+    sim.crash('counter')
+  })
+  expect([runs, failures]).toEqual([1, []])
+})
+
 describe('always', () => {
   test('is checked whenever code has run, and tells when it broke', async () => {
     const { failures } = await check(brief, (sim) => {

@@ -1,11 +1,10 @@
 /** The same test under vitest, node:test and as a plain script, on the built package, with its environment variables. */
-import { execFile } from 'node:child_process'
-import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { BuiltFolder, VITEST } from './built-folder.ts'
 
-const ROOT = join(import.meta.dirname, '../..')
-let folder = ''
+let folder: BuiltFolder
 
 const SCENARIO = `
 import { simTest } from '@moosicbox/p2p/simtest'
@@ -18,40 +17,37 @@ await simTest('numbers stay (small)', { seeds: 10, faults: 'calm' }, async (sim)
 })
 `
 
-interface Ended {
-  readonly code: number
-  readonly text: string
-}
-
-function run(args: readonly string[], env: Record<string, string> = {}): Promise<Ended> {
-  const { VITEST: _vitest, NODE_TEST_CONTEXT: _node, ...inherited } = process.env
-  const clean = Object.fromEntries(
-    Object.entries(inherited).filter(([name]) => !/^(VITEST|SIMULATOR_|NODE_TEST)/.test(name)),
-  )
-  return new Promise((resolve) => {
-    const options = { cwd: folder, env: { ...clean, ...env }, timeout: 60_000 }
-    execFile(process.execPath, args, options, (error, stdout, stderr) => {
-      resolve({ code: typeof error?.code === 'number' ? error.code : error ? -1 : 0, text: `${stdout}\n${stderr}` })
-    })
-  })
-}
-
 beforeAll(() => {
-  mkdirSync(join(ROOT, 'build'), { recursive: true })
-  // Inside the package, so that it finds the package by its name.
-  folder = mkdtempSync(join(ROOT, 'build/simtest-'))
-  writeFileSync(join(folder, 'numbers.mjs'), SCENARIO)
-  writeFileSync(join(folder, 'numbers.test.mjs'), SCENARIO)
-  writeFileSync(join(folder, 'vitest.config.mjs'), 'export default { test: { include: ["*.test.mjs"] } }\n')
+  folder = new BuiltFolder({
+    'numbers.mjs': SCENARIO,
+    'numbers.test.mjs': SCENARIO,
+    'vitest.config.mjs': 'export default { test: { include: ["*.test.mjs"] } }\n',
+    'settings.mjs': SETTINGS,
+  })
 })
 
-afterAll(() => {
-  rmSync(folder, { recursive: true, force: true })
+afterAll(() => folder.remove())
+
+const SETTINGS = `
+import { simTest } from '@moosicbox/p2p/simtest'
+await simTest('settings', { seeds: 1 }, async (sim) => {
+  let epoch
+  sim.host('alice', async ({ runtime }) => {
+    epoch = runtime.wallClockMs()
+    await runtime.sleep(100)
+  })
+  let steps = 0
+  while (sim.now < 100) {
+    await sim.step()
+    steps++
+  }
+  console.log('epoch ' + epoch + ', step ' + sim.now / steps + ', ' + steps + ' times')
 })
+`
 
 describe('a plain script', () => {
   test('says what it does and how it ended', async () => {
-    const { code, text } = await run(['numbers.mjs'])
+    const { code, text } = await folder.run(['numbers.mjs'])
     expect(code).toBe(0)
     expect(text).toMatch(/= START =+\nSimulation "numbers stay \(small\)"\n {2}seed {11}1\n {2}runs {11}10/)
     expect(text).toMatch(/= FINISH =+/)
@@ -60,56 +56,72 @@ describe('a plain script', () => {
   })
 
   test('fails with the report, a file, and commands that show it again', async () => {
-    const { code, text } = await run(['numbers.mjs'], { MOST: '50' })
+    const { code, text } = await folder.run(['numbers.mjs'], { MOST: '50' })
     expect(code).toBe(1)
     expect(text).toContain('51 is too much')
     expect(text).toContain('number = 51  (52 of 101)')
     const seed = /fails with seed (\d+)/.exec(text)?.[1] ?? ''
     expect(text).toContain(`run it again   SIMULATOR_SEED=${seed} SIMULATOR_RUNS=1 node numbers.mjs`)
-    expect(readdirSync(join(folder, '.simtest'))).toEqual([
+    expect(readdirSync(join(folder.path, '.simtest'))).toEqual([
       `numbers-stay-small-${seed}.json`,
       `numbers-stay-small-${seed}.p2ptrace`,
     ])
     const replayFile = /SIMULATOR_REPLAY=(\S+)/.exec(text)?.[1] ?? ''
 
-    const again = await run(['numbers.mjs'], { MOST: '50', SIMULATOR_REPLAY: replayFile })
+    const again = await folder.run(['numbers.mjs'], { MOST: '50', SIMULATOR_REPLAY: replayFile })
     expect(again.code).toBe(1)
     expect(again.text).toContain(
       `replay of "numbers stay (small)", seed ${seed}: 51 is too much, at 0 ms of virtual time`,
     )
 
-    const repaired = await run(['numbers.mjs'], { MOST: '500', SIMULATOR_REPLAY: replayFile })
+    const repaired = await folder.run(['numbers.mjs'], { MOST: '500', SIMULATOR_REPLAY: replayFile })
     expect(repaired.code).toBe(1)
     expect(repaired.text).toContain('It does not fail any more')
 
-    const whole = await run(['numbers.mjs'], { MOST: '50', SIMULATOR_SEED: seed })
+    const whole = await folder.run(['numbers.mjs'], { MOST: '50', SIMULATOR_SEED: seed })
     expect(whole.text).toContain(`fails with seed ${seed}`)
   })
 
+  test('heeds every setting of the environment, and repeats those in the command that runs it again', async () => {
+    const plain = await folder.run(['settings.mjs'])
+    expect(plain.text).toMatch(/epoch 1700000000000, step 10, 10 times/)
+    const env = { SIMULATOR_DURATION: '30s', SIMULATOR_EPOCH_OFFSET: '5000', SIMULATOR_STEP_SIZE_MS: '25' }
+    const set = await folder.run(['settings.mjs'], { ...env, SIMULATOR_RUNS: '2', SIMULATOR_SEED: '7' })
+    expect(set.text).toMatch(/epoch 5000, step 25, 4 times/)
+    expect(set.text).toContain('epoch offset   5000 ms')
+    const again = `${Object.entries(env)
+      .map(([name, value]) => `${name}=${value}`)
+      .join(' ')} SIMULATOR_SEED=7 SIMULATOR_RUNS=2 node settings.mjs`
+    expect(set.text).toContain(`run it again   ${again}`)
+    expect(set.text.match(/epoch 5000/g)).toHaveLength(2)
+    const short = await folder.run(['settings.mjs'], { SIMULATOR_DURATION: '50ms' })
+    expect(short.code).toBe(1)
+    expect(short.text).toContain('there is no step after 50 ms of virtual time')
+  })
+
   test('does as many runs as it is told, from the seed it is told', async () => {
-    const { text } = await run(['numbers.mjs'], { SIMULATOR_RUNS: '3', SIMULATOR_SEED: '40' })
+    const { text } = await folder.run(['numbers.mjs'], { SIMULATOR_RUNS: '3', SIMULATOR_SEED: '40' })
     expect(text).toMatch(/seed {11}40\n {2}runs {11}3/)
-    const { code, text: wrong } = await run(['numbers.mjs'], { SIMULATOR_SEED: 'forty' })
+    const { code, text: wrong } = await folder.run(['numbers.mjs'], { SIMULATOR_SEED: 'forty' })
     expect(code).not.toBe(0)
     expect(wrong).toContain('SIMULATOR_SEED = "forty": must be a whole number from 0 to 2^64 - 1')
   })
 })
 
 test('node:test', async () => {
-  const good = await run(['--test', 'numbers.test.mjs'])
+  const good = await folder.run(['--test', 'numbers.test.mjs'])
   expect(good.text).toMatch(/pass 1\b/)
   expect(good.code).toBe(0)
-  const bad = await run(['--test', 'numbers.test.mjs'], { MOST: '50' })
+  const bad = await folder.run(['--test', 'numbers.test.mjs'], { MOST: '50' })
   expect(bad.code).toBe(1)
   expect(bad.text).toContain('51 is too much')
   expect(bad.text).toContain(String.raw`node --test --test-name-pattern 'numbers stay \(small\)' numbers.test.mjs`)
 })
 
 test('vitest', async () => {
-  const vitest = join(ROOT, 'node_modules/vitest/vitest.mjs')
-  const good = await run([vitest, 'run', '--root', folder])
+  const good = await folder.run([VITEST, 'run'])
   expect(good.text).toMatch(/1 passed/)
-  const bad = await run([vitest, 'run', '--root', folder], { MOST: '50' })
+  const bad = await folder.run([VITEST, 'run'], { MOST: '50' })
   expect(bad.code).toBe(1)
   expect(bad.text).toContain('51 is too much')
   expect(bad.text).toContain(String.raw`npx vitest run numbers.test.mjs -t 'numbers stay \(small\)'`)

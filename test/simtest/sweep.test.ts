@@ -1,5 +1,5 @@
 /** The command `p2p-sim`, on the built package: workers, shards, time, results that merge, failures that replay. */
-import { execFile } from 'node:child_process'
+import { execFile, spawn } from 'node:child_process'
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -130,6 +130,44 @@ describe('a sweep', () => {
     const twice = await run(['merge', '1-of-3.json', '1-of-3.json'])
     expect(twice.code).toBe(2)
     expect(twice.err).toContain('is there twice')
+  }, 60_000)
+
+  test('is ended by Ctrl-C, and tells how far it came', async () => {
+    writeFileSync(
+      join(folder, 'slow.mjs'),
+      `import { scenario } from '@moosicbox/p2p/simtest'
+      export default scenario('slow', { seeds: 1000000 }, async (sim) => {
+        sim.host('alice', async ({ runtime }) => { for (let i = 0; i < 2000; i++) await runtime.sleep(1) })
+        await sim.run()
+        if (sim.seed === 2n) throw new Error('the second fails')
+      })`,
+    )
+    for (const workers of ['0', '2']) {
+      const args = [
+        join(ROOT, 'dist/cli/p2p-sim.js'),
+        'sweep',
+        'slow.mjs',
+        '--seed',
+        '1',
+        '--all',
+        '--json',
+        'cut.json',
+      ]
+      const child = spawn(process.execPath, [...args, '--shrink', '0', '--max-parallel', workers], { cwd: folder })
+      let err = ''
+      const ended = new Promise<number | null>((resolve) => child.on('close', resolve))
+      child.stderr.on('data', (chunk: Buffer) => {
+        err += String(chunk)
+        // It has begun: that seed is told at once.
+        if (/seed 2 fails: the second fails/.test(err) && !child.killed) child.kill('SIGINT')
+      })
+      expect(await ended).toBe(130)
+      expect(err).toMatch(
+        /FINISH[\s\S]*interrupted: seeds that were under way do not count\n[\s\S]*cut\.json is not written/,
+      )
+      expect(Number(/runs +(\d+)\n {2}steps/.exec(err)?.[1])).toBeGreaterThan(0)
+      expect(existsSync(join(folder, 'cut.json'))).toBe(false)
+    }
   }, 60_000)
 
   test('fails when something was never reached', async () => {
