@@ -246,7 +246,7 @@ export class TransportConnection {
         core.closePath(path, nowUs, true)
         continue
       }
-      if (path.challengeTimerUs <= nowUs) core.onChallengeLost(path, nowUs)
+      if (path.challengeTimerUs <= nowUs) core.onChallengeLost(path)
       if (path.keepAliveTimerUs <= nowUs) {
         path.keepAliveTimerUs = NEVER
         path.data.pingPending = true

@@ -31,8 +31,6 @@ const DRAIN_TIMEOUTS = 3
 
 /** Paths a connection may have at a time. */
 const MAX_PATHS = 8
-/** Challenges on a new path before it is given up. */
-const MAX_CHALLENGES = 5
 
 /** The shared state. */
 export class ConnectionCore implements RecoveryHost {
@@ -262,11 +260,13 @@ export class ConnectionCore implements RecoveryHost {
     this.sink.onPathsChanged()
   }
 
-  /** A challenge on a path has gone unanswered: another one, or the path is given up. */
-  onChallengeLost(path: Path, nowUs: number): void {
+  /**
+   * A challenge on a path has gone unanswered: another one, as long as the path is there. It is idleness that ends a path,
+   * and the last one is not ended: the peer may get there later than anybody had thought.
+   */
+  onChallengeLost(path: Path): void {
     path.challengeTimerUs = NEVER
-    if (path.challengesSent >= MAX_CHALLENGES) this.closePath(path, nowUs, true)
-    else path.challengePending = true
+    path.challengePending = true
   }
 
   /** Gives up a path: what was on its way along it goes again along another. */

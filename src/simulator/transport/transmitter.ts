@@ -19,6 +19,9 @@ import { powerOfTwo } from '../power-of-two.ts'
 const KINDS = [INITIAL, HANDSHAKE, DATA] as const
 /** Less room than this is not worth another packet in the same datagram. */
 const MIN_PACKET_BYTES = 80
+/** Longest wait for the answer to a challenge (noq-proto 1.4, connection/paths.rs:496). */
+const MAX_CHALLENGE_WAIT_US = 2_000_000
+const MAX_DOUBLINGS = 16
 const NO_ROUTES: readonly Route[] = []
 /** Room that noq wants for a frame with a connection id, however short it is in the end; what is left is for streams. */
 const NEW_ID_BOUND = 54
@@ -288,7 +291,9 @@ export class Transmitter {
     path.challengePending = false
     path.challengeSentUs = nowUs
     path.challengeToken = core.random.nextU32()
-    path.challengeTimerUs = nowUs + core.recovery.probeTimeoutUs(path) * powerOfTwo(path.challengesSent++)
+    const doublings = Math.min(path.challengesSent++, MAX_DOUBLINGS)
+    const waitUs = core.recovery.probeTimeoutUs(path) * powerOfTwo(doublings)
+    path.challengeTimerUs = nowUs + Math.min(waitUs, MAX_CHALLENGE_WAIT_US)
     return { type: 'path-challenge', token: path.challengeToken }
   }
 
