@@ -19,7 +19,9 @@ interface Invoked {
   readonly data: { readonly name: string; readonly data: readonly unknown[] }
 }
 
-/** vitest itself: what a test file imports by that name. */
+/** What a test file imports vitest by. */
+const NAME = 'vitest'
+/** vitest itself. */
 const VITEST = /^vitest$|[\\/]vitest[\\/]dist[\\/]index\.js$/
 
 /** What only vitest's own runner could do. */
@@ -75,7 +77,7 @@ export async function importLikeVitest(file: string, task: VitestTask, fetch: Fe
     return { result: cached === true && tmp !== undefined ? { ...fetched, code: readFileSync(tmp, 'utf8') } : fetched }
   }
   const runner = new ModuleRunner({ hmr: false, sourcemapInterceptor: false, transport: { invoke } }, new Evaluator())
-  if (task.hasGlobals) Object.assign(globalThis, await runner.import('vitest'))
+  if (task.hasGlobals) Object.assign(globalThis, await runner.import(NAME))
   for (const setupFile of task.setupFiles) await runner.import(setupFile)
   await runner.import(file)
   await groupsEntered()
