@@ -4,6 +4,8 @@
  *
  * @module
  */
+export { DhtDiscovery, PUBLIC_BOOTSTRAP } from './dht/dht-discovery.ts'
+export type { DhtOptions, DhtPublish } from './dht/dht-discovery.ts'
 export { DnsDiscovery } from './dns-discovery.ts'
 export type { DnsOptions } from './dns-discovery.ts'
 export { MdnsDiscovery } from './mdns/mdns-discovery.ts'

@@ -54,7 +54,7 @@ function cut(text: string): Buffer[] {
 }
 
 /** The DNS message of a record; addresses that do not fit are left out, the last ones first. */
-function encodeDns(id: NodeId, record: NodeRecord): Uint8Array {
+function encodeDns(id: NodeId, record: NodeRecord, maxBytes: number): Uint8Array {
   const name = `${RECORD_LABEL}.${id.toString()}`
   const strings = recordStrings(record)
   for (;;) {
@@ -64,7 +64,7 @@ function encodeDns(id: NodeId, record: NodeRecord): Uint8Array {
       answers: strings.map((data) => ({ type: 'TXT', name, ttl: RECORD_TTL_SECONDS, class: 'IN', data: cut(data) })),
     }
     const dns = copyBytes(encode(message))
-    if (dns.length <= MAX_DNS_BYTES) return dns
+    if (dns.length <= maxBytes) return dns
     strings.splice(
       strings.findLastIndex((text) => !text.startsWith('user-data=')),
       1,
@@ -76,14 +76,16 @@ function encodeDns(id: NodeId, record: NodeRecord): Uint8Array {
  * Signs what a node says of itself.
  *
  * @param sign signs with the key of `record.address.id`
+ * @param maxBytes the longest DNS message
  */
 export function signRecord(
   record: NodeRecord,
   timestampUs: bigint,
   sign: (message: Uint8Array) => Uint8Array,
+  maxBytes: number = MAX_DNS_BYTES,
 ): SignedPacket {
   const { id } = record.address
-  const dns = encodeDns(id, record)
+  const dns = encodeDns(id, record, maxBytes)
   return { id, timestampUs, dns, signature: sign(signedBytes(timestampUs, dns)) }
 }
 
