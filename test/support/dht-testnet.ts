@@ -96,6 +96,15 @@ export async function rawDhtNode(answer: RawAnswer): Promise<RawDhtNode> {
   }
 }
 
+/** Starts several, which end together. */
+export async function rawDhtNodes(answers: readonly RawAnswer[]): Promise<AsyncDisposable & { nodes: RawDhtNode[] }> {
+  const nodes = await Promise.all(answers.map((answer) => rawDhtNode(answer)))
+  const dispose = async (): Promise<void> => {
+    await Promise.all(nodes.map((node) => node[Symbol.asyncDispose]()))
+  }
+  return { nodes, [Symbol.asyncDispose]: dispose }
+}
+
 /** An answer with these values; `id` and a token are there unless they are given. */
 export function dhtReply(transaction: Uint8Array, values: Readonly<Record<string, Bencoded>>): Uint8Array {
   const given = { id: new Uint8Array(20).fill(7), token: Buffer.from('token'), ...values }
