@@ -29,8 +29,8 @@ async function run(
     limits: { endTimeoutMs: FOR_EVER_MS },
   })
   const ends = { input: recvOnly ? Readable.from([]) : process.stdin, output: process.stdout }
-  if (command === 'connect' && ticket) return connectAndPipe(p2p, ticket, alpn, ends, signal)
-  return listenAndPipe(p2p, alpn, ends, signal, () => {
+  if (command === 'connect' && ticket) return await connectAndPipe(p2p, ticket, alpn, ends, signal)
+  return await listenAndPipe(p2p, alpn, ends, signal, () => {
     say('Listening. To connect, use one of:')
     say(`node scripts/example.mjs dumbpipe connect ${p2p.address().toTicket()}`)
     say(`dumbpipe connect ${p2p.address().toTicket()}`)
@@ -52,7 +52,8 @@ async function main(): Promise<number> {
     if (interrupt.signal.aborted) return INTERRUPTED
     if (error instanceof ReaderGone) return 0
     say(`error: ${error instanceof Error ? error.message : String(error)}`)
-    if (!(error instanceof UsageError) && !P2PError.is(error, 'invalid-configuration')) return 1
+    const isUsage = error instanceof UsageError || P2PError.is(error, 'invalid-configuration')
+    if (!isUsage && !P2PError.is(error, 'invalid-node-id')) return 1
     say('node scripts/example.mjs dumbpipe --help shows what can be asked for')
     return 2
   }
