@@ -4,6 +4,8 @@
  */
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { testNodeId } from '../../src/core/keys.ts'
+import { encodeRecord } from '../../src/discovery/mdns/wire.ts'
 import { NATIVE_DOOR } from '../iroh/doors.ts'
 import { lanHosts, namespacesWork } from '../support/lan-hosts.ts'
 import type { LanHost, LanHosts } from '../support/lan-hosts.ts'
@@ -114,6 +116,39 @@ describe.skipIf(!namespacesWork)('a local network (skipped: no network namespace
     hosts.right.shell('ip link set lan up && ip -6 addr replace fe80::2/64 dev lan nodad')
     expect(await line(browser, new RegExp(`^found ${id}`), 2)).toMatch(/name=attic$/)
     hosts.right.shell('ip route add default dev lan')
+  })
+
+  test('what a node is known by follows its addresses, over several interfaces', { timeout: LIMIT_MS }, async () => {
+    await using two = await lanHosts()
+    await using server = ours(two.left, 'listen', '--door', NATIVE_DOOR.here ? 'native' : 'official')
+    await line(server, /^ready/)
+    await using browser = ours(two.right, 'browse')
+    const id = await idOf(server)
+    expect(await line(browser, new RegExp(`^found ${id}`))).toMatch(/ 10\.77\.0\.1:\d+ $/)
+    two.connect('second', '10.78.0')
+    expect(await line(browser, new RegExp(`^changed ${id} .*10\\.78`))).toMatch(/ 10\.77\.0\.1:\d+ 10\.78\.0\.1:\d+ $/)
+    // What is left when the first one is cut is found over the second.
+    two.right.shell('ip link set lan down')
+    await using client = ours(two.right, 'connect', id)
+    await line(client, /^echoed 100000/)
+  })
+
+  test('what comes from beyond the network, or makes no sense, is not heard', { timeout: LIMIT_MS }, async () => {
+    await using two = await lanHosts()
+    two.right.shell('ip addr add 192.0.2.9/32 dev lan')
+    await using browser = ours(two.left, 'browse')
+    await line(browser, /^ready/)
+    const send = async (from: string, name: string): Promise<void> => {
+      const record = { id: testNodeId(name), direct: ['10.77.0.9:7'], relay: undefined, userData: undefined }
+      const program = fileURLToPath(new URL('programs/send-packets.mjs', import.meta.url))
+      const packet = Buffer.from(encodeRecord(record)).toString('base64')
+      await using sender = two.right.start(process.execPath, [program, from, packet])
+      await line(sender, /^sent/)
+    }
+    await send('192.0.2.9', 'stranger')
+    await send('10.77.0.2', 'neighbour')
+    await line(browser, new RegExp(`^found ${testNodeId('neighbour').toHex()}`))
+    expect(browser.output()).not.toContain(testNodeId('stranger').toHex())
   })
 
   test('another responder on the same host goes on being heard, and so are ours', { timeout: LIMIT_MS }, async () => {

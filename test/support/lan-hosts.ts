@@ -32,6 +32,8 @@ export interface LanHost {
 export interface LanHosts extends AsyncDisposable {
   readonly left: LanHost
   readonly right: LanHost
+  /** Another cable of IPv4 between them, by interfaces of this name; `prefix` is the first three numbers. */
+  connect(name: string, prefix: string): void
 }
 
 /** Makes them. Whether the cable has addresses of IPv4 or IPv6, the options say. */
@@ -68,6 +70,13 @@ export async function lanHosts(family: 'IPv4' | 'IPv6' = 'IPv4'): Promise<LanHos
   return {
     left: a,
     right: b,
+    connect: (name, prefix) => {
+      a.shell(`ip link add ${name} type veth peer name ${name} netns ${right}`)
+      for (const [i, one] of [a, b].entries()) {
+        one.shell(`ip link set ${name} addrgenmode none && ip addr add ${prefix}.${i + 1}/24 dev ${name}`)
+        one.shell(`ip link set ${name} up`)
+      }
+    },
     [Symbol.asyncDispose]: async () => {
       await Promise.all(
         holders.map((child) => {
