@@ -47,6 +47,13 @@ describe('a signed name', () => {
     )
   })
 
+  test('is forged in another form than the one of a name, though it be signed', () => {
+    for (const odd of ['Ku\u0308che', ' x', '', 'a\u202eb']) {
+      const signature = Buffer.from(sign(Buffer.from(`moosicbox/p2p name v1\0${odd}`))).toString('base64url')
+      expect(readName(id, `p2p-name:${signature}:${odd}`)).toEqual({ kind: 'forged', name: odd })
+    }
+  })
+
   test('is none where other programs have their own text', () => {
     expect(readName(id, undefined)).toEqual({ kind: 'none' })
     expect(readName(id, 'kitchen')).toEqual({ kind: 'none' })

@@ -53,7 +53,8 @@ class World {
   traffic(): string[] {
     return this.lan.sent.splice(0).map(({ from, bytes }) => {
       const heard = readPacket(bytes, false)
-      const what = heard?.asked ? 'asks' : heard?.sightings[0]?.record ? 'is here' : 'leaves'
+      const [sighting] = heard?.sightings ?? []
+      const what = heard?.asked ? 'asks' : !sighting ? 'tells the service' : sighting.record ? 'is here' : 'leaves'
       return `${from} ${what}`
     })
   }
@@ -119,6 +120,23 @@ describe('a node on the local network', () => {
     await world.end()
   })
 
+  test('asks no more often for many look-ups than for one, and anew when an interface comes', async () => {
+    const world = new World()
+    const a = world.join('a')
+    const asking = Array.from({ length: 50 }, (_, i) => track(a.mdns.resolveId(testNodeId(`p${i}`))))
+    await world.runtime.advance(99)
+    expect(world.traffic()).toEqual(['10.0.0.1 asks'])
+    a.host.set(new Error('unplugged'))
+    await world.runtime.advance(2_401)
+    expect(world.traffic()).toEqual([])
+    a.host.set(undefined)
+    await settle()
+    expect(world.traffic()).toEqual(['10.0.0.1 asks'])
+    await world.runtime.advance(500)
+    expect(asking.map(({ now }) => now)).toEqual(asking.map(() => ({ value: undefined })))
+    await world.end()
+  })
+
   test('answers after a moment of its own, not twice for questions that come together, nor when it is known', async () => {
     const world = new World()
     const a = world.join('a')
@@ -159,6 +177,31 @@ describe('a node on the local network', () => {
     }
     const kinds = world.lan.sent.map(({ bytes }) => decode(Buffer.from(bytes)).answers?.map(({ name }) => name))
     expect(kinds).toEqual([['_services._dns-sd._udp.local'], ['_services._dns-sd._udp.local']])
+    // Whoever is asked for comes along with it.
+    await world.runtime.advance(5_000)
+    world.lan.sent.length = 0
+    world.lan.inject(encode({ type: 'query', questions }))
+    world.lan.inject(encodeQuery())
+    await world.runtime.advance(1_000)
+    expect(world.traffic()).toEqual(['10.0.0.1 tells the service', '10.0.0.1 is here'])
+    await world.end()
+  })
+
+  test('speaks less often where there are many, and may be remembered for as long as it was registered', async () => {
+    const world = new World()
+    const a = world.join('a')
+    await a.node.register('attic', { ttlMs: 20_000 })
+    await a.node.listen()
+    for (let i = 0; i < 100; i++) world.lan.inject(packetOf(`p${i}`, '10.0.0.9:9'))
+    await world.runtime.advance(5_000)
+    const [first] = world.lan.sent
+    expect(readPacket(first?.bytes ?? new Uint8Array(), false)?.sightings).toMatchObject([{ ttlMs: 20_000 }])
+    world.traffic()
+    for (let i = 0; i < 40; i++) {
+      world.lan.inject(encodeQuery())
+      await world.runtime.advance(100)
+    }
+    expect(world.traffic().length).toBe(2)
     await world.end()
   })
 
@@ -189,6 +232,7 @@ describe('a node on the local network', () => {
     expect(why(cut)).toBeUndefined()
     expect(world.traffic()).toEqual(['10.0.0.3 is here', '10.0.0.3 is here'])
     await world.end()
+    expect(world.traffic()).toEqual(['10.0.0.3 leaves'])
   })
 })
 
@@ -243,6 +287,20 @@ describe('browsing', () => {
     await world.end()
   })
 
+  test('waits longer for a word of each where there are many', async () => {
+    const world = new World()
+    const a = world.join('a')
+    const { log } = events(a.mdns)
+    await settle()
+    for (let i = 0; i < 40; i++) world.lan.inject(packetOf(`p${i}`, '10.0.0.9:9'))
+    // The last of them came when there were 39.
+    await world.runtime.advance(39 * 2_500 - 1)
+    expect(log.filter((line) => line.startsWith('lost')).length).toBe(39)
+    await world.runtime.advance(1)
+    expect(log.filter((line) => line.startsWith('lost')).length).toBe(40)
+    await world.end()
+  })
+
   test('is aborted by its signal, and left without a trace', async () => {
     const world = new World()
     const a = world.join('a')
@@ -281,7 +339,16 @@ describe('browsing', () => {
       'found 10.0.0.3:2',
       'found 10.0.0.3:3',
     ])
-    expect(await outcome(loop.next())).toBe('pending')
+    const third = loop.next()
+    expect(await outcome(third)).toBe('pending')
+    world.lan.inject(packetOf('e', '10.0.0.5:1'))
+    await third
+    // Lost and found again between two looks.
+    world.lan.inject(encodeGoodbye(testNodeId('c')))
+    await world.runtime.advance(1_500)
+    world.lan.inject(packetOf('c', '10.0.0.3:4'))
+    expect((await loop.next()).value).toMatchObject({ kind: 'changed', peer: { address: { direct: ['10.0.0.3:4'] } } })
+    await loop.return()
     await world.end()
   })
 
@@ -351,6 +418,54 @@ describe('names on the local network', () => {
     world.lan.inject(packetOf('rightful', '10.0.0.5:6', nameOf('rightful', 'living-room')))
     await world.runtime.advance(1_000)
     expect(both.now).toEqual({ value: testNodeId('rightful') })
+    await world.end()
+  })
+
+  test('are waited with for 0.3 s after they are claimed, and no longer than the look-up', async () => {
+    const world = new World()
+    const a = world.join('a')
+    const { log } = events(a.mdns)
+    await settle()
+    world.lan.inject(packetOf('b', '10.0.0.5:1'))
+    await world.runtime.advance(10_000)
+    const found = track(a.node.discover('attic'))
+    // It has been there for long, and claims the name now; that its address changes is no new claim.
+    for (const port of [1, 2, 3]) {
+      world.lan.inject(packetOf('b', `10.0.0.5:${port}`, nameOf('b', 'attic')))
+      await world.runtime.advance(99)
+      expect(found.now).toBe('pending')
+    }
+    await world.runtime.advance(3)
+    expect(found.now).toEqual({ value: testNodeId('b') })
+    const late = track(a.node.discover('cellar'))
+    await world.runtime.advance(2_900)
+    world.lan.inject(packetOf('c', '10.0.0.6:1', nameOf('c', 'cellar')))
+    await world.runtime.advance(100)
+    expect(late.now).toEqual({ value: testNodeId('c') })
+    expect(log.length).toBeGreaterThan(4)
+    await world.end()
+  })
+
+  test('are told of once when they are forged, and forgotten with the node', async () => {
+    const world = new World()
+    const a = world.join('a')
+    const found = track(a.mdns.resolveId(testNodeId('nobody')))
+    await settle()
+    for (const port of [1, 2, 3]) {
+      world.lan.inject(packetOf('honest', `10.0.0.66:${port}`, nameOf('thief', 'attic')))
+    }
+    await world.runtime.advance(3_000)
+    expect([a.mdns.status().forgedNames, found.now]).toEqual([1, { value: undefined }])
+    await a.node.register('attic')
+    await a.node.close()
+    // The same key and the same source, and another node.
+    const second = MemoryNode.create(world.network, 'a', { runtime: world.runtime, discovery: [a.mdns] })
+    second.endpoint.direct = ['10.0.0.1:7']
+    await second.listen()
+    await world.runtime.advance(2_000)
+    const told = world.lan.sent.flatMap(({ bytes }) => readPacket(bytes, false)?.sightings ?? [])
+    expect(told.map(({ record }) => record?.userData)).toEqual([undefined, undefined])
+    await second.close()
     await world.end()
   })
 

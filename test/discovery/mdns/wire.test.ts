@@ -151,6 +151,15 @@ describe('packets from hell', () => {
     expect(local?.sightings[0]?.record?.direct).toEqual(['127.0.0.1:7', '[::1]:7'])
   })
 
+  test('messages of another kind, and failures, are passed over', () => {
+    const packet = Buffer.from(encodeRecord(record))
+    expect(read(packet).length).toBe(1)
+    for (const flags of [0x8400 | (4 << 11), 0x8400 | 3]) {
+      packet.writeUInt16BE(flags, 2)
+      expect(readPacket(packet, false)).toEqual({ asked: undefined, sightings: [] })
+    }
+  })
+
   test('an instance that is no id, another class, and what is too much are passed over', () => {
     const a = { type: 'A', name: 'h.local', data: '10.1.1.1' }
     for (const name of [`${'1'.repeat(52)}.${SERVICE}`, `${'7'.repeat(52)}.${SERVICE}`, `x.${SERVICE}`, SERVICE]) {
