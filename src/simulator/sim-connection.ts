@@ -107,7 +107,7 @@ export class SimConnection implements CarrierConnection, TransportSink, StreamHo
   readonly #uni = new Arrivals()
   readonly #datagrams = new DatagramInbox()
   readonly #opening: PendingOpen[] = []
-  readonly #pathListeners = new Set<() => void>()
+  #pathListeners: Set<() => void> | undefined
   #connected = false
   #error: P2PError | undefined
   readonly #timer: KernelTimer
@@ -249,8 +249,8 @@ export class SimConnection implements CarrierConnection, TransportSink, StreamHo
 
   onPathChange(listener: () => void): Disposable {
     const own = (): void => listener()
-    this.#pathListeners.add(own)
-    return { [Symbol.dispose]: () => void this.#pathListeners.delete(own) }
+    ;(this.#pathListeners ??= new Set()).add(own)
+    return { [Symbol.dispose]: () => void this.#pathListeners?.delete(own) }
   }
 
   /**
@@ -369,7 +369,7 @@ export class SimConnection implements CarrierConnection, TransportSink, StreamHo
 
   onPathsChanged(): void {
     this.#trace?.paths(this.#transport)
-    if (this.#pathListeners.size === 0) return
+    if (!this.#pathListeners?.size) return
     // From inside the transport's own call a listener must not come back to it.
     this.kernel.schedule(0, () => this.#tellPaths())
   }
@@ -454,7 +454,7 @@ export class SimConnection implements CarrierConnection, TransportSink, StreamHo
   #tellPaths(): void {
     if (this.#destroyed) return
     this.kernel.woke(this.host)
-    for (const listener of Array.from(this.#pathListeners)) listener()
+    for (const listener of Array.from(this.#pathListeners ?? [])) listener()
   }
 
   #arm(): void {

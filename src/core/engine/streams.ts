@@ -113,11 +113,11 @@ export class StreamTable {
   /** By who opened them, then by number, in the order of opening. */
   readonly #local = new Map<number, Entry>()
   readonly #remote = new Map<number, Entry>()
-  readonly #earlyAborts = new Map<number, Abort[]>()
+  #earlyAborts: Map<number, Abort[]> | undefined
   /** Streams opened here whose header has not left, by number. */
   readonly #unannounced = new Map<number, SendHalf>()
   /** The carrier's streams whose delivery is to be tracked. */
-  readonly #carriers = new Map<Entry, CarrierSendStream>()
+  #carriers: Map<Entry, CarrierSendStream> | undefined
   readonly #undelivered = new Set<Promise<boolean>>()
   #opened = 0
   #accepted = 0
@@ -158,7 +158,7 @@ export class StreamTable {
     const number = this.#arrived(announced)
     const entry = this.#entry(this.#remote, number)
     const send = (entry.send = new SendHalf(carrier.send, entry))
-    if (this.#options.tracksDelivery) this.#carriers.set(entry, carrier.send)
+    if (this.#options.tracksDelivery) this.#trackCarrier(entry, carrier.send)
     const receive = this.#receiveHalf(entry, carrier.receive, rest)
     this.#applyEarlyAborts(number)
     // END has promised that nothing more will be sent; an end without a reset would look like an empty answer.
@@ -223,19 +223,20 @@ export class StreamTable {
     if (entry) {
       this.#abort(entry, frame)
     } else if (frame.openedBySender) {
-      const aborts = this.#earlyAborts.get(frame.number) ?? []
-      if (aborts.length < 2) this.#earlyAborts.set(frame.number, [...aborts, frame])
-      if (this.#earlyAborts.size <= MAX_EARLY_ABORTS) return
+      const early = (this.#earlyAborts ??= new Map())
+      const aborts = early.get(frame.number) ?? []
+      if (aborts.length < 2) early.set(frame.number, [...aborts, frame])
+      if (early.size <= MAX_EARLY_ABORTS) return
       // The oldest is the likeliest to concern a stream that has come and gone.
-      const [oldest] = this.#earlyAborts.keys()
-      if (oldest !== undefined) this.#earlyAborts.delete(oldest)
+      const [oldest] = early.keys()
+      if (oldest !== undefined) early.delete(oldest)
     }
   }
 
   /** The connection is over; streams that are accepted even so, because they had arrived before, learn it too. */
   connectionClosed(error: P2PError, local: boolean): void {
     this.#closed = { error, local }
-    this.#earlyAborts.clear()
+    this.#earlyAborts = undefined
     for (const entry of this.#entries()) this.#tellClosed(entry)
   }
 
@@ -269,10 +270,10 @@ export class StreamTable {
   }
 
   #applyEarlyAborts(number: number): void {
-    const entry = this.#remote.get(number)
-    const aborts = this.#earlyAborts.get(number)
-    if (!entry || !aborts) return
-    this.#earlyAborts.delete(number)
+    const aborts = this.#earlyAborts?.get(number)
+    const entry = aborts && this.#remote.get(number)
+    if (!entry) return
+    this.#earlyAborts?.delete(number)
     for (const abort of aborts) this.#abort(entry, abort)
   }
 
@@ -285,8 +286,8 @@ export class StreamTable {
   sendDone(entry: Entry, number: number, isLocal: boolean, finished: boolean): void {
     if (isLocal) this.#unannounced.delete(number)
     if (this.#options.tracksDelivery) {
-      const carrier = this.#carriers.get(entry)
-      this.#carriers.delete(entry)
+      const carrier = this.#carriers?.get(entry)
+      this.#carriers?.delete(entry)
       if (finished && carrier) this.#trackDelivery(carrier)
     }
     this.#forgetIfDone(entry, number, isLocal)
@@ -303,7 +304,7 @@ export class StreamTable {
     const header = kind === undefined ? undefined : encodeStreamHeader(kind, number)
     const half = new SendHalf(carrier, entry, header)
     entry.send = half
-    if (this.#options.tracksDelivery) this.#carriers.set(entry, carrier)
+    if (this.#options.tracksDelivery) this.#trackCarrier(entry, carrier)
     if (header) this.#unannounced.set(number, half)
     return half
   }
@@ -325,6 +326,10 @@ export class StreamTable {
   /** As `announceUpTo`, before the first byte of a stream that is not in this table. */
   announceAll(): void {
     this.announceUpTo(this.#opened)
+  }
+
+  #trackCarrier(entry: Entry, carrier: CarrierSendStream): void {
+    ;(this.#carriers ??= new Map()).set(entry, carrier)
   }
 
   #trackDelivery(carrier: CarrierSendStream): void {

@@ -57,7 +57,7 @@ export class ConnectionCore implements RecoveryHost {
   alpn = ''
   remoteNode: NodeId | undefined
   /** Servers that could not prove to be the right one. */
-  readonly impostors: Set<number> = new Set()
+  impostors: Set<number> | undefined
   /** Handshake messages to send, for the first time or again. */
   readonly crypto: Record<typeof INITIAL | typeof HANDSHAKE, HandshakeMessage[]> = { [INITIAL]: [], [HANDSHAKE]: [] }
   isConfirmed = false

@@ -23,17 +23,18 @@ export type Agree = (peer: KeyShare) => SessionKeys
 
 /** The public half of an ephemeral key, which travels in the open. */
 export class KeyShare {
-  readonly #agreed = new Map<KeyShare, SessionKeys>()
+  /** By the other's share; with hardly ever more than one. */
+  #agreed: Map<KeyShare, SessionKeys> | undefined
 
   /** A new pair: the share to send, and the secret that goes with it. */
   static generate(): { readonly share: KeyShare; readonly agree: Agree } {
     const share = new KeyShare()
     const agree = (peer: KeyShare): SessionKeys => {
       // Whoever comes second finds what the first has put there: both have the same keys, and nobody else.
-      let keys = share.#agreed.get(peer) ?? peer.#agreed.get(share)
+      let keys = share.#agreed?.get(peer) ?? peer.#agreed?.get(share)
       if (!keys) {
         keys = new SessionKeys()
-        share.#agreed.set(peer, keys)
+        ;(share.#agreed ??= new Map()).set(peer, keys)
       }
       return keys
     }

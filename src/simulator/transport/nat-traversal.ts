@@ -49,14 +49,14 @@ export class NatTraversal {
   /** The peer's addresses. */
   readonly #remote: Route[] = []
   /** Those that the peer has told, by their number. */
-  readonly #told = new Map<number, Route>()
+  #told: Map<number, Route> | undefined
   /** Those that have answered in this round. */
-  readonly #reached = new Set<Route>()
+  #reached: Set<Route> | undefined
   #round = 0
   #roundStartUs = -ROUND_INTERVAL_US
   #attempt = MAX_ATTEMPTS
   #wanted = false
-  readonly #challenges = new Map<number, Route>()
+  #challenges: Map<number, Route> | undefined
   readonly #probes: Probe[] = []
   /** When the next probes, or the next round, are due. */
   timerUs: number = NEVER
@@ -94,7 +94,7 @@ export class NatTraversal {
   replaceLocal(addresses: readonly string[], nowUs: number): ControlFrame[] {
     const gone = this.#local.filter(({ address }) => !addresses.includes(address))
     this.#local = this.#local.filter((local) => !gone.includes(local))
-    this.#reached.clear()
+    this.#reached = undefined
     const frames = this.addLocal(addresses, nowUs)
     if (this.#role === 'client') return frames
     return [...gone.map(({ sequence }) => ({ type: 'remove-address', sequence }) as const), ...frames]
@@ -102,6 +102,7 @@ export class NatTraversal {
 
   /** The server says where it may be. */
   onAddAddress(sequence: number, address: string, nowUs: number): void {
+    this.#told ??= new Map()
     if (this.#told.size >= MAX_ADDRESSES) return
     this.#told.set(sequence, this.#routeTo(address))
     this.addRemote(address, nowUs)
@@ -109,12 +110,12 @@ export class NatTraversal {
 
   /** The server says where it is no longer. */
   onRemoveAddress(sequence: number): void {
-    const route = this.#told.get(sequence)
+    const route = this.#told?.get(sequence)
     if (!route) return
-    this.#told.delete(sequence)
+    this.#told?.delete(sequence)
     const index = this.#remote.indexOf(route)
     if (index >= 0) this.#remote.splice(index, 1)
-    this.#reached.delete(route)
+    this.#reached?.delete(route)
   }
 
   /** Adds an address where the peer may be. */
@@ -162,15 +163,15 @@ export class NatTraversal {
 
   /** Whether an answer is to a probe that was sent along `route`: the peer is there. */
   onResponse(token: number, route: Route): boolean {
-    if (this.#challenges.get(token) !== route) return false
+    if (this.#challenges?.get(token) !== route) return false
     this.#challenges.delete(token)
-    this.#reached.add(route)
+    ;(this.#reached ??= new Set()).add(route)
     return true
   }
 
   /** Whether the peer has answered a probe along `route`. */
   hasReached(route: Route): boolean {
-    return this.#reached.has(route)
+    return this.#reached?.has(route) === true
   }
 
   /** Queues the probes that are due; the frames that begin a new round, where one begins. */
@@ -181,7 +182,7 @@ export class NatTraversal {
       for (const { address } of this.#local) frames.push({ type: 'reach-out', round: this.#round, address })
     }
     for (const route of this.#remote) {
-      if (!this.#reached.has(route)) this.#challenge(route)
+      if (!this.hasReached(route)) this.#challenge(route)
     }
     this.timerUs = this.#nextTime(nowUs)
     this.#attempt++
@@ -200,7 +201,7 @@ export class NatTraversal {
 
   /** After attempt k, 33.3 ms times 1, 1, 2, 4, … and at most 2 s; after the last one, the next round. */
   #nextTime(nowUs: number): number {
-    if (this.#attempt + 1 < MAX_ATTEMPTS && this.#remote.some((route) => !this.#reached.has(route))) {
+    if (this.#attempt + 1 < MAX_ATTEMPTS && this.#remote.some((route) => !this.hasReached(route))) {
       const doubledUs = this.#baseUs * powerOfTwo(Math.max(0, this.#attempt - 1))
       return nowUs + Math.ceil(Math.min(doubledUs, MAX_INTERVAL_US))
     }
@@ -210,7 +211,7 @@ export class NatTraversal {
 
   #challenge(route: Route): void {
     const token = this.#nextToken()
-    this.#challenges.set(token, route)
+    ;(this.#challenges ??= new Map()).set(token, route)
     this.#probes.push({ route, frame: { type: 'path-challenge', token } })
   }
 
@@ -224,8 +225,8 @@ export class NatTraversal {
     this.#round = round
     this.#roundStartUs = nowUs
     this.#attempt = 0
-    this.#challenges.clear()
-    this.#reached.clear()
+    this.#challenges = undefined
+    this.#reached = undefined
     this.#probes.length = 0
   }
 }

@@ -28,7 +28,9 @@ export class SentPacket {
 
 /** Packets on their way by number, in an array that moves along with them. */
 export class SentPackets {
+  /** Those from `#length` on are empty: places are used again. */
   #slots: (SentPacket | undefined)[] = []
+  #length = 0
   #base = 0
   #first = 0
   #inFlight = 0
@@ -40,7 +42,7 @@ export class SentPackets {
 
   /** The number behind that of the newest packet. */
   get to(): number {
-    return this.#base + this.#slots.length
+    return this.#base + this.#length
   }
 
   /** How many of the packets count as in flight. */
@@ -54,13 +56,13 @@ export class SentPackets {
 
   /** Adds a packet whose number is above all others. */
   push(packet: SentPacket): void {
-    if (this.#first === this.#slots.length) {
-      this.#slots.length = 0
+    if (this.#first === this.#length) {
+      this.#length = 0
       this.#first = 0
       this.#base = packet.number
     }
-    while (this.to < packet.number) this.#slots.push(undefined)
-    this.#slots.push(packet)
+    while (this.to < packet.number) this.#slots[this.#length++] = undefined
+    this.#slots[this.#length++] = packet
     if (packet.sizeBytes > 0) this.#inFlight++
   }
 
@@ -72,9 +74,10 @@ export class SentPackets {
     this.#slots[index] = undefined
     if (packet.sizeBytes > 0) this.#inFlight--
     if (index === this.#first) {
-      while (this.#first < this.#slots.length && this.#slots[this.#first] === undefined) this.#first++
-      if (this.#first > 64 && this.#first * 2 > this.#slots.length) {
-        this.#slots = this.#slots.slice(this.#first)
+      while (this.#first < this.#length && this.#slots[this.#first] === undefined) this.#first++
+      if (this.#first > 64 && this.#first * 2 > this.#length) {
+        this.#slots = this.#slots.slice(this.#first, this.#length)
+        this.#length -= this.#first
         this.#base += this.#first
         this.#first = 0
       }
@@ -120,7 +123,7 @@ export class PacketSpace {
   lossTimeUs: number = Number.POSITIVE_INFINITY
   lastElicitingUs = -1
   /** Packets taken for lost and their times of sending, to recognise a mistake. */
-  readonly lost: Map<number, number> = new Map()
+  lost: Map<number, number> | undefined
   /** Probes to send. */
   probes = 0
   pingPending = false

@@ -4,10 +4,14 @@
  * @module
  */
 
+/** Of sets that never held anything. */
+const NOTHING: number[] = []
+Object.freeze(NOTHING)
+
 /** Half-open ranges in rising order that neither touch nor overlap. */
 export class RangeSet {
   /** start, end, start, end, … */
-  readonly #bounds: number[] = []
+  #bounds: number[] = NOTHING
 
   /** How many ranges there are. */
   get count(): number {
@@ -49,7 +53,9 @@ export class RangeSet {
     const bounds = this.#bounds
     const last = bounds.length - 1
     if (last < 0 || start > (bounds[last] as number)) {
-      bounds.push(start, end)
+      // Mostly it stays the only one: pushing to an empty array makes room for many.
+      if (bounds === NOTHING) this.#bounds = [start, end]
+      else bounds.push(start, end)
       return
     }
     if (start >= (bounds[last - 1] as number)) {
@@ -95,12 +101,12 @@ export class RangeSet {
 
   /** Takes out the lowest range. */
   removeLowest(): void {
-    this.#bounds.splice(0, 2)
+    if (this.#bounds.length > 0) this.#bounds.splice(0, 2)
   }
 
   /** Takes everything out. */
   clear(): void {
-    this.#bounds.length = 0
+    this.#bounds = NOTHING
   }
 
   /** A copy of the bounds: start, end, start, end, … */

@@ -120,7 +120,7 @@ export class Receiver {
     if (core.role === 'server') {
       return sourceId === core.peerId && (destinationId === core.localId || destinationId === core.firstId)
     }
-    if (destinationId !== core.localId || core.impostors.has(sourceId)) return false
+    if (destinationId !== core.localId || core.impostors?.has(sourceId) === true) return false
     // The first server to answer is the one, unless it turns out to be the wrong one.
     return sourceId === core.peerId || (kind === INITIAL && core.peerId === core.firstId)
   }
@@ -245,7 +245,7 @@ export class Receiver {
     const core = this.#core
     const client = core.client
     if (!client) return
-    core.impostors.add(core.peerId)
+    ;(core.impostors ??= new Set()).add(core.peerId)
     core.peerId = core.firstId
     core.keys = undefined
     client.forgetServer()

@@ -76,7 +76,7 @@ export class Recovery {
       if (packet) space.largestAckedSentUs = packet.sentUs
       else raised = false
     }
-    if (space.lost.size > 0) this.#recogniseSpurious(path, space, frame)
+    if (space.lost) this.#recogniseSpurious(path, space, space.lost, frame)
 
     const sent = space.sent
     let acked = false
@@ -216,15 +216,16 @@ export class Recovery {
       }
     }
     // Not only when something is lost anew: what arrives later than this takes nothing back (connection/mod.rs:3484).
-    if (space.lost.size > 0) this.#forgetLost(path, space, nowUs)
+    if (space.lost) this.#forgetLost(path, space, space.lost, nowUs)
     if (lost) this.#onLost(path, kind, space, lost, nowUs, persistent)
     if (probeLost) this.#onProbeLost(path, space, probe)
   }
 
   /** What was lost two probe time-outs ago will not arrive any more (msquic's rule, as noq has it). */
-  #forgetLost(path: Path, space: PacketSpace, nowUs: number): void {
+  #forgetLost(path: Path, space: PacketSpace, lost: Map<number, number>, nowUs: number): void {
     const forgetUs = nowUs - 2 * path.rtt.probeBaseUs
-    for (const [number, sentUs] of space.lost) if (sentUs < forgetUs) space.lost.delete(number)
+    for (const [number, sentUs] of lost) if (sentUs < forgetUs) lost.delete(number)
+    if (lost.size === 0) space.lost = undefined
   }
 
   /** A probe of the path's MTU says nothing of its congestion, and is not among the losses that may be taken back. */
@@ -250,7 +251,7 @@ export class Recovery {
       space.sent.take(packet.number)
       path.inFlightBytes -= packet.sizeBytes
       lastSentUs = packet.sentUs
-      space.lost.set(packet.number, packet.sentUs)
+      ;(space.lost ??= new Map()).set(packet.number, packet.sentUs)
       path.mtu.onLost(packet.number, packet.sizeBytes)
       this.#host.onLossFound?.(path, kind, packet)
       this.#host.onPacketLost(kind, packet)
@@ -263,13 +264,14 @@ export class Recovery {
     this.#host.onWindowChange?.(path, persistent ? 'persistent-congestion' : 'loss')
   }
 
-  #recogniseSpurious(path: Path, space: PacketSpace, frame: AckFrame): void {
+  #recogniseSpurious(path: Path, space: PacketSpace, lost: Map<number, number>, frame: AckFrame): void {
     for (let i = 0; i < frame.ranges.length; i += 2) {
       const start = frame.ranges[i] as number
       const end = frame.ranges[i + 1] as number
-      for (const number of space.lost.keys()) if (number >= start && number < end) space.lost.delete(number)
+      for (const number of lost.keys()) if (number >= start && number < end) lost.delete(number)
     }
-    if (space.lost.size > 0) return
+    if (lost.size > 0) return
+    space.lost = undefined
     this.stats.spuriousLosses++
     path.spuriousLosses++
     path.congestion.onSpuriousCongestion()
