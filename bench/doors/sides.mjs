@@ -29,21 +29,30 @@ export function nativeEndpoint() {
 async function drain(receive) {
   let first = 0
   let length = 0
-  for (let chunk = await receive.read(1_048_576); chunk; chunk = await receive.read(1_048_576)) {
+  for (;;) {
+    const now = receive.readNow(1_048_576)
+    const chunk = now === undefined ? await receive.read(1_048_576) : now
+    if (!chunk) return { first, length }
     if (length === 0) first = chunk[0]
     length += chunk.length
   }
-  return { first, length }
+}
+
+/** Writes and finishes, at once where there is room. */
+async function sendAll(send, bytes) {
+  const writing = send.writeNow(bytes)
+  if (writing) await writing
+  const finishing = send.finishNow()
+  if (finishing) await finishing
 }
 
 /** Answers, on a connection of the native door. */
 export async function serveNative(connection) {
   for (;;) {
-    const stream = await connection.acceptBi()
+    const stream = connection.acceptBiNow() ?? (await connection.acceptBi())
     void (async () => {
       const { first, length } = await drain(stream.receive)
-      await stream.send.write(new Uint8Array(first === BULK ? 1 : length).fill(5))
-      await stream.send.finish()
+      await sendAll(stream.send, new Uint8Array(first === BULK ? 1 : length).fill(5))
     })().catch(() => {})
   }
 }
@@ -58,9 +67,8 @@ async function nativeRaw(ready) {
       const connection = await endpoint.connect({ address, alpn: NATIVE_ALPN, signal })
       return {
         async request(payload) {
-          const stream = await connection.openBi()
-          await stream.send.write(payload)
-          await stream.send.finish()
+          const stream = connection.openBiNow() ?? (await connection.openBi())
+          await sendAll(stream.send, payload)
           await drain(stream.receive)
         },
         async stream(size, count) {

@@ -37,17 +37,17 @@ pub enum SendOp {
 pub enum Command {
     Bind { context: Arc<Context>, token: u32, with: Box<(SecretKey, Settings)> },
     CloseEndpoint { context: Arc<Context>, token: u32, endpoint: u32 },
-    Connect { context: Arc<Context>, token: u32, endpoint: u32, address: EndpointAddr, alpn: Vec<u8> },
+    Connect { context: Arc<Context>, token: u32, endpoint: u32, with: Box<(EndpointAddr, Vec<u8>)> },
     Cancel { context: u32, token: u32 },
     CloseConnection { connection: u32, code: VarInt, reason: Bytes },
     AcceptMore { connection: u32, two_way: u32, one_way: u32, datagrams: u32 },
     WatchPaths { connection: u32 },
-    Open { connection: u32, stream: u32, two_way: bool, loudly: bool },
+    Open { context: Arc<Context>, connection: u32, stream: u32, two_way: bool, loudly: bool },
     Send { stream: u32, op: SendOp },
     Stop { stream: u32, code: VarInt },
     ReadMore { stream: u32, bytes: u32 },
     ExternalAddress { endpoint: u32, address: std::net::SocketAddr, add: bool },
-    Relay { endpoint: u32, url: RelayUrl, token: Option<String>, add: bool },
+    Relay { endpoint: u32, with: Box<(RelayUrl, Option<String>)>, add: bool },
     NetworkChange { endpoint: u32 },
     Ring { context: Arc<Context> },
     CloseContext { context: u32 },
@@ -61,10 +61,27 @@ pub struct Inbox {
     commands: Vec<Command>,
 }
 
-/// The way from JavaScript to the runtime's thread.
+impl Inbox {
+    /// Adds a command, under the lock that the caller holds; see [`Post::with_inbox`].
+    pub fn send(&mut self, command: Command) {
+        self.commands.push(command);
+    }
+}
+
+/// What waits to be done.
+#[derive(Default)]
+pub struct Work {
+    /// What JavaScript asks for.
+    pub commands: Vec<Command>,
+    /// Streams that the transport says can go on.
+    pub roused: Vec<u32>,
+}
+
+/// The way from JavaScript, and from the transport, to the runtime's thread.
 #[derive(Default)]
 pub struct Post {
     inbox: Mutex<Inbox>,
+    roused: Mutex<Vec<u32>>,
     arrived: Notify,
 }
 
@@ -74,26 +91,42 @@ impl Post {
         lock(&self.inbox)
     }
 
-    /// Adds a command.
-    pub fn send(&self, command: Command) {
+    /// Handles and commands; the runtime's thread is woken once for all that were added.
+    pub fn with_inbox<R>(&self, look: impl FnOnce(&mut Inbox) -> R) -> R {
         let mut inbox = self.inbox();
-        self.send_in(&mut inbox, command);
+        let idle = inbox.commands.is_empty();
+        let result = look(&mut inbox);
+        let wake = idle && !inbox.commands.is_empty();
+        drop(inbox);
+        if wake {
+            self.arrived.notify_one();
+        }
+        result
     }
 
-    /// As `send`, under a lock that is held.
-    pub fn send_in(&self, inbox: &mut Inbox, command: Command) {
-        inbox.commands.push(command);
-        if inbox.commands.len() == 1 {
+    /// Adds a command.
+    pub fn send(&self, command: Command) {
+        self.with_inbox(|inbox| inbox.send(command));
+    }
+
+    /// Adds a stream that can go on.
+    pub fn rouse(&self, stream: u32) {
+        let mut roused = lock(&self.roused);
+        roused.push(stream);
+        let wake = roused.len() == 1;
+        drop(roused);
+        if wake {
             self.arrived.notify_one();
         }
     }
 
-    /// All commands that wait, once there are some.
-    pub async fn receive(&self) -> Vec<Command> {
+    /// Waits until there is something to do, and moves it to `work`, which is empty.
+    pub async fn receive(&self, work: &mut Work) {
         loop {
-            let commands = std::mem::take(&mut self.inbox().commands);
-            if !commands.is_empty() {
-                return commands;
+            std::mem::swap(&mut work.commands, &mut self.inbox().commands);
+            std::mem::swap(&mut work.roused, &mut *lock(&self.roused));
+            if !(work.commands.is_empty() && work.roused.is_empty()) {
+                return;
             }
             self.arrived.notified().await;
         }

@@ -2,7 +2,7 @@
 //! the end.
 #![forbid(unsafe_code)]
 
-use std::sync::Arc;
+use std::{pin::pin, sync::Arc, task::Poll};
 
 use bytes::Bytes;
 use iroh::endpoint::{Connection, ConnectionError, RecvStream, SendStream, VarInt};
@@ -12,13 +12,12 @@ use tokio::{sync::Notify, task::AbortHandle};
 
 use crate::{
     admission::{Admission, Admitted},
-    context::{Context, lock},
+    context::{Context, lock, together},
     failure::describe,
     handles::Kind,
     records::RecordKind,
-    runtime::{free, post, with},
+    runtime::{free, poll_once, post, with},
     shares::Share,
-    stream::StreamEntry,
     world::World,
 };
 
@@ -42,6 +41,8 @@ pub struct ConnectionEntry {
     pub(crate) connection: Connection,
     pub(crate) streams: FxHashSet<u32>,
     pub(crate) opening: [std::collections::VecDeque<(u32, bool)>; 2],
+    /// Streams that the transport has opened without JavaScript knowing.
+    pub(crate) untold: u32,
     changed: Arc<Notify>,
     room: Room,
     /// Given back at the end.
@@ -92,6 +93,7 @@ impl World {
                 connection,
                 streams: FxHashSet::default(),
                 opening: Default::default(),
+                untold: 0,
                 changed,
                 room,
                 admitted,
@@ -155,7 +157,7 @@ impl World {
                 _ => {}
             }
         }
-        self.read_on(&waiting);
+        Self::read_on(&waiting);
     }
 
     /// Bytes of a stream go to JavaScript.
@@ -175,7 +177,7 @@ impl World {
         entry.held = entry.held.saturating_sub(bytes);
         if was_full && entry.held < entry.share.window {
             let streams: Vec<u32> = entry.streams.iter().copied().collect();
-            self.read_on(&streams);
+            Self::read_on(&streams);
         }
     }
 
@@ -241,11 +243,20 @@ impl World {
         };
         let over = entry.over;
         context.push(kind, handle, stream, Bytes::new());
-        self.streams.insert(stream, StreamEntry::accepted(context, handle, send));
+        self.accepted_stream(context, handle, stream, send, receive);
         if over {
             self.stream_over(stream);
         }
-        self.receive(stream, receive);
+    }
+
+    /// Takes what else has come, as far as JavaScript has room.
+    fn accept_on(&mut self, handle: u32) {
+        let Some(entry) = self.connections.get(&handle) else { return };
+        let connection = entry.connection.clone();
+        while self.room(handle).is_some_and(|room| room.two_way > 0) {
+            let Poll::Ready(Ok((send, receive))) = poll_once(connection.accept_bi()) else { break };
+            self.accepted(handle, Some(send), receive);
+        }
     }
 
     fn datagram(&mut self, handle: u32, bytes: Bytes) {
@@ -264,11 +275,17 @@ fn give(connection: &Connection, share: Share) {
 
 async fn serve(handle: u32, connection: Connection, context: Arc<Context>, changed: Arc<Notify>) {
     let [mut two_way, mut one_way, mut datagrams, mut open] = [true; 4];
+    let mut closed = pin!(connection.closed());
     // `None` once JavaScript has closed it.
     while let Some(room) = with(|world| world.room(handle)) {
         tokio::select! {
             result = connection.accept_bi(), if two_way && room.two_way > 0 => match result {
-                Ok((send, receive)) => with(|world| world.accepted(handle, Some(send), receive)),
+                Ok((send, receive)) => together(|| {
+                    with(|world| {
+                        world.accepted(handle, Some(send), receive);
+                        world.accept_on(handle);
+                    });
+                }),
                 Err(_) => two_way = false,
             },
             result = connection.accept_uni(), if one_way && room.one_way > 0 => match result {
@@ -279,7 +296,7 @@ async fn serve(handle: u32, connection: Connection, context: Arc<Context>, chang
                 Ok(bytes) => with(|world| world.datagram(handle, bytes)),
                 Err(_) => datagrams = false,
             },
-            error = connection.closed(), if open => {
+            error = &mut closed, if open => {
                 open = false;
                 tell_end(&context, handle, &error);
                 with(|world| world.connection_over(handle));
@@ -293,7 +310,7 @@ async fn serve(handle: u32, connection: Connection, context: Arc<Context>, chang
     }
 }
 
-fn tell_end(context: &Context, handle: u32, error: &ConnectionError) {
+fn tell_end(context: &Arc<Context>, handle: u32, error: &ConnectionError) {
     let zero = VarInt::from_u32(0);
     let text = describe(error);
     let (by, code, reason) = match error {

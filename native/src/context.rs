@@ -1,7 +1,10 @@
 //! One environment of JavaScript: the main thread, or a worker. It has a queue of records and a bell.
 #![forbid(unsafe_code)]
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    cell::RefCell,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use bytes::Bytes;
 use iroh::{
@@ -18,7 +21,34 @@ use crate::{
     admission::Admission,
     failure::{Failed, Failure, code_and_text},
     records::{RecordKind, Records},
+    stream::End,
 };
+
+thread_local! {
+    /// Contexts whose bells are to be rung, while several things are done together.
+    static OWED: RefCell<Option<Vec<Arc<Context>>>> = const { RefCell::new(None) };
+}
+
+/// Rings what is owed as it is dropped, so that a panic silences no bell.
+struct Owing;
+
+impl Drop for Owing {
+    fn drop(&mut self) {
+        for context in OWED.take().unwrap_or_default() {
+            context.ring();
+        }
+    }
+}
+
+/// Rings each bell once, at the end, for all that `work` tells.
+pub fn together(work: impl FnOnce()) {
+    let owing = OWED.with_borrow(Option::is_none).then(|| {
+        OWED.set(Some(Vec::new()));
+        Owing
+    });
+    work();
+    drop(owing);
+}
 
 /// Wakes JavaScript, which then drains the records. Weak: it does not keep the process alive unless it is told to.
 pub type Bell = ThreadsafeFunction<(), (), (), Status, false, true>;
@@ -72,37 +102,41 @@ impl Context {
     }
 
     /// Adds a record and wakes JavaScript.
-    pub fn push(&self, kind: RecordKind, id: u32, number: u32, payload: Bytes) {
-        self.add(true, |records| records.push(kind, id, number, payload));
+    pub fn push(self: &Arc<Self>, kind: RecordKind, id: u32, number: u32, payload: Bytes) {
+        self.add(|records| records.push(kind, id, number, payload));
     }
 
-    /// Adds a record that can wait until JavaScript is woken for another.
-    pub fn push_quietly(&self, kind: RecordKind, id: u32, number: u32) {
-        self.add(false, |records| records.push(kind, id, number, Bytes::new()));
+    /// Adds a record about the end of a half of a stream.
+    pub fn push_end(self: &Arc<Self>, kind: RecordKind, stream: u32, end: End) {
+        self.push(kind, stream, end as u32, Bytes::new());
     }
 
     /// Adds a record with a code and a text.
-    pub fn push_code(&self, kind: RecordKind, id: u32, number: u32, code: VarInt, text: &[u8]) {
+    pub fn push_code(self: &Arc<Self>, kind: RecordKind, id: u32, number: u32, code: VarInt, text: &[u8]) {
         self.push(kind, id, number, code_and_text(code, text));
     }
 
     /// Adds bytes of a stream.
-    pub fn push_data(&self, stream: u32, chunks: impl IntoIterator<Item = Bytes>) {
-        self.add(true, |records| records.data(stream, chunks));
+    pub fn push_data(self: &Arc<Self>, stream: u32, chunks: impl IntoIterator<Item = Bytes>) {
+        self.add(|records| records.data(stream, chunks));
     }
 
-    fn add(&self, loudly: bool, add: impl FnOnce(&mut Records)) {
+    fn add(self: &Arc<Self>, add: impl FnOnce(&mut Records)) {
         let ring = {
             let mut outbox = lock(&self.outbox);
             if outbox.closed {
                 return;
             }
             add(&mut outbox.records);
-            let ring = loudly && !outbox.rung;
-            outbox.rung |= loudly;
-            ring
+            !std::mem::replace(&mut outbox.rung, true)
         };
-        if ring {
+        if !ring {
+            return;
+        }
+        let owed = OWED.try_with(|owed| {
+            owed.borrow_mut().as_mut().map(|owed| owed.push(Arc::clone(self))).is_some()
+        });
+        if !owed.unwrap_or(false) {
             self.ring();
         }
     }

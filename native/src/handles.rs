@@ -13,6 +13,8 @@ pub enum Kind {
     Connection,
     /// A stream, one-way or two-way.
     Stream,
+    /// Nothing yet: JavaScript may open a stream under it.
+    Reserved,
 }
 
 const INDEX_BITS: u32 = 20;
@@ -51,7 +53,9 @@ impl Handles {
         };
         let slot = self.slots.get_mut(index as usize)?;
         slot.owner = Some((kind, context));
-        self.live += 1;
+        if kind != Kind::Reserved {
+            self.live += 1;
+        }
         Some(slot.generation << INDEX_BITS | index)
     }
 
@@ -70,13 +74,36 @@ impl Handles {
         if slot.generation != handle >> INDEX_BITS || slot.owner.is_none() {
             return;
         }
-        slot.owner = None;
+        if slot.owner.take().is_some_and(|(kind, _)| kind != Kind::Reserved) {
+            self.live -= 1;
+        }
         slot.generation = (slot.generation + 1) & GENERATION_MASK;
         self.free.push_back(index);
-        self.live -= 1;
     }
 
-    /// How many handles are alive.
+    /// Makes a reserved handle that of a stream; whether it was one.
+    pub fn take_reserved(&mut self, handle: u32, context: u32) -> bool {
+        let reserved = self.holds(handle, Kind::Reserved, context);
+        if let (true, Some(slot)) = (reserved, self.slots.get_mut((handle & INDEX_MASK) as usize)) {
+            slot.owner = Some((Kind::Stream, context));
+            self.live += 1;
+        }
+        reserved
+    }
+
+    /// Ends what a context has reserved and not used.
+    pub fn free_reserved(&mut self, context: u32) {
+        for index in 0..self.slots.len() {
+            let slot = &self.slots[index];
+            if slot.owner == Some((Kind::Reserved, context))
+                && let Ok(index) = u32::try_from(index)
+            {
+                self.free(slot.generation << INDEX_BITS | index);
+            }
+        }
+    }
+
+    /// How many handles are alive, but for those that are reserved.
     #[must_use]
     pub fn live(&self) -> usize {
         self.live
@@ -99,6 +126,22 @@ mod tests {
         handles.free(handle);
         assert!(!handles.holds(handle, Kind::Stream, 7));
         assert_eq!(handles.live(), 0);
+    }
+
+    #[test]
+    fn a_reserved_handle_becomes_a_stream_once_or_ends_with_its_context() {
+        let mut handles = Handles::default();
+        let [used, unused, other] = [1, 1, 2].map(|context| handles.allocate(Kind::Reserved, context).unwrap());
+        assert_eq!(handles.live(), 0);
+        assert!(!handles.take_reserved(used, 2));
+        assert!(handles.take_reserved(used, 1));
+        assert!(!handles.take_reserved(used, 1));
+        assert!(handles.holds(used, Kind::Stream, 1));
+        handles.free_reserved(1);
+        assert!(!handles.take_reserved(unused, 1));
+        assert!(handles.holds(used, Kind::Stream, 1));
+        assert!(handles.take_reserved(other, 2));
+        assert_eq!(handles.live(), 2);
     }
 
     #[test]

@@ -9,6 +9,7 @@
 #![allow(clippy::needless_pass_by_value)]
 
 pub mod admission;
+pub mod batch;
 pub mod commands;
 pub mod connection;
 pub mod context;
@@ -54,6 +55,9 @@ use crate::{
 /// Set in what `drain` returns when there is more.
 const MORE: u32 = 1 << 31;
 
+/// As many handles are reserved at a time.
+const MAX_RESERVED: usize = 1024;
+
 /// Any code and a reason of this size fit into the smallest packet; noq 1.4.0 panics over a reason that does not fit
 /// beside a code above 2^14, as it sets too little aside for that.
 const MAX_REASON_BYTES: usize = 1024;
@@ -85,12 +89,13 @@ fn find(context: u32) -> Result<Arc<Context>> {
 /// Sends a command about a handle, if it is alive.
 fn send_to(context: u32, handle: u32, kind: Kind, command: Command) -> Result<bool> {
     let context = find(context)?;
-    let mut inbox = post().inbox();
-    let alive = inbox.handles.holds(handle, kind, context.id);
-    if alive {
-        post().send_in(&mut inbox, command);
-    }
-    Ok(alive)
+    Ok(post().with_inbox(|inbox| {
+        let alive = inbox.handles.holds(handle, kind, context.id);
+        if alive {
+            inbox.send(command);
+        }
+        alive
+    }))
 }
 
 fn code_of(code: f64) -> Result<VarInt> {
@@ -340,7 +345,7 @@ pub fn set_external_address(context: u32, endpoint: u32, address: String, add: b
 pub fn set_relay(context: u32, endpoint: u32, url: String, token: String, add: bool) -> Result<bool> {
     let url: RelayUrl = url.parse().map_err(|_| invalid("a relay is a URL"))?;
     let token = Some(token).filter(|token| !token.is_empty());
-    send_to(context, endpoint, Kind::Endpoint, Command::Relay { endpoint, url, token, add })
+    send_to(context, endpoint, Kind::Endpoint, Command::Relay { endpoint, with: Box::new((url, token)), add })
 }
 
 /// Says that the network may have changed.
@@ -377,7 +382,7 @@ pub fn connect(context: u32, token: u32, endpoint: u32, peer: &[u8], alpn: &[u8]
     }
     let context = find(context)?;
     let address = EndpointAddr::from_parts(peer, list);
-    post().send(Command::Connect { context, token, endpoint, address, alpn });
+    post().send(Command::Connect { context, token, endpoint, with: Box::new((address, alpn)) });
     Ok(())
 }
 
@@ -406,17 +411,6 @@ pub fn close_connection(context: u32, connection: u32, code: f64, reason: &[u8])
     let reason = Bytes::copy_from_slice(reason);
     let code = code_of(code)?;
     send_to(context, connection, Kind::Connection, Command::CloseConnection { connection, code, reason })
-}
-
-/// JavaScript takes so many more streams and datagrams.
-///
-/// # Errors
-///
-/// When there is no such context.
-#[napi(catch_unwind)]
-pub fn accept_more(context: u32, connection: u32, two_way: u32, one_way: u32, datagrams: u32) -> Result<bool> {
-    let command = Command::AcceptMore { connection, two_way, one_way, datagrams };
-    send_to(context, connection, Kind::Connection, command)
 }
 
 /// From now on changes of paths are told.
@@ -516,28 +510,40 @@ pub fn send_datagram(context: u32, connection: u32, bytes: &[u8]) -> Result<u32>
     Ok(sent.unwrap_or(1))
 }
 
-/// Opens a stream; its handle can be used at once, or is 0 when the connection is over. The record `Opened` tells when
-/// the transport has opened it, and wakes JavaScript for that if `loudly`.
+/// Writes handles of streams that can be opened to `handles`, four bytes each, little-endian: how many.
 ///
 /// # Errors
 ///
-/// When there are too many handles, or there is no such context.
+/// When there is no such context.
 #[napi(catch_unwind)]
-pub fn open_stream(context: u32, connection: u32, two_way: bool, loudly: bool) -> Result<u32> {
+pub fn reserve(context: u32, mut handles: Uint8ArraySlice<'_>) -> Result<u32> {
     let context = find(context)?;
+    // SAFETY: as in `drain`.
+    let target = unsafe { handles.as_mut() };
     let mut inbox = post().inbox();
-    if !inbox.handles.holds(connection, Kind::Connection, context.id) {
-        return Ok(0);
+    let mut count = 0;
+    for word in target.as_chunks_mut::<4>().0.iter_mut().take(MAX_RESERVED) {
+        let Some(handle) = inbox.handles.allocate(Kind::Reserved, context.id) else { break };
+        *word = handle.to_le_bytes();
+        count += 1;
     }
-    let stream = inbox
-        .handles
-        .allocate(Kind::Stream, context.id)
-        .ok_or_else(|| Error::from_reason("a million streams are open"))?;
-    post().send_in(&mut inbox, Command::Open { connection, stream, two_way, loudly });
-    Ok(stream)
+    Ok(count)
 }
 
-/// Sends bytes on a stream; `Drained` tells when the transport has taken them if `tell`.
+/// Does what the first `used` bytes of a batch ask for; see [`batch`].
+///
+/// # Errors
+///
+/// When the batch makes no sense somewhere, and then what comes before that is done; or there is no such context.
+#[napi(catch_unwind)]
+pub fn submit(context: u32, batch: &[u8], used: u32) -> Result<()> {
+    let context = find(context)?;
+    let batch = usize::try_from(used).ok().and_then(|used| batch.get(..used));
+    let batch = batch.ok_or_else(|| invalid("the batch is longer than its memory"))?;
+    post().with_inbox(|inbox| batch::submit(&context, inbox, batch)).map_err(invalid)
+}
+
+/// Sends bytes on a stream, outside of a batch; `Drained` tells when the transport has taken them if `tell`.
 ///
 /// # Errors
 ///
@@ -546,46 +552,4 @@ pub fn open_stream(context: u32, connection: u32, two_way: bool, loudly: bool) -
 pub fn write(context: u32, stream: u32, bytes: &[u8], tell: bool) -> Result<bool> {
     let chunk = Bytes::copy_from_slice(bytes);
     send_to(context, stream, Kind::Stream, Command::Send { stream, op: SendOp::Write { chunk, tell } })
-}
-
-/// Ends what is sent on a stream; `Acknowledged` tells when everything has arrived if `tell`.
-///
-/// # Errors
-///
-/// When there is no such context.
-#[napi(catch_unwind)]
-pub fn finish(context: u32, stream: u32, tell: bool) -> Result<bool> {
-    send_to(context, stream, Kind::Stream, Command::Send { stream, op: SendOp::Finish { tell } })
-}
-
-/// Abandons what is sent on a stream.
-///
-/// # Errors
-///
-/// When the code is none, or there is no such context.
-#[napi(catch_unwind)]
-pub fn reset(context: u32, stream: u32, code: f64) -> Result<bool> {
-    let op = SendOp::Reset(code_of(code)?);
-    send_to(context, stream, Kind::Stream, Command::Send { stream, op })
-}
-
-/// Says that no more is wanted of a stream.
-///
-/// # Errors
-///
-/// When the code is none, or there is no such context.
-#[napi(catch_unwind)]
-pub fn stop(context: u32, stream: u32, code: f64) -> Result<bool> {
-    let code = code_of(code)?;
-    send_to(context, stream, Kind::Stream, Command::Stop { stream, code })
-}
-
-/// JavaScript takes so many more bytes of a stream.
-///
-/// # Errors
-///
-/// When there is no such context.
-#[napi(catch_unwind)]
-pub fn read_more(context: u32, stream: u32, bytes: u32) -> Result<bool> {
-    send_to(context, stream, Kind::Stream, Command::ReadMore { stream, bytes })
 }

@@ -1,12 +1,12 @@
 //! What Rust tells JavaScript: records that are packed into memory of JavaScript's own, many a crossing.
 //!
 //! A record is four little-endian words (kind, handle or token, a number of its kind, length) and its payload, padded to
-//! four bytes.
+//! four bytes. What is told of a small stream becomes one record: that it was accepted, its bytes, and their end.
 #![forbid(unsafe_code)]
 
 use std::collections::VecDeque;
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 
 /// The kinds of records; `src/iroh/native/records.ts` has the same numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,11 +20,12 @@ pub enum RecordKind {
     Incoming = 3,
     /// A connection is over: who ended it; code and reason.
     Closed = 4,
-    /// A two-way stream was accepted: handle of the connection, handle of the stream.
+    /// A two-way stream was accepted: handle of the connection, handle of the stream; its first bytes, and, with
+    /// [`ENDS`], the last.
     TwoWay = 5,
     /// A one-way stream was accepted.
     OneWay = 6,
-    /// Bytes of a stream.
+    /// Bytes of a stream; with [`ENDS`], the last.
     Data = 7,
     /// No more bytes come: 0 at the end, 1 after a reset (with its code), 2 when the connection is over.
     ReadEnd = 8,
@@ -34,7 +35,7 @@ pub enum RecordKind {
     WriteEnd = 10,
     /// What was finished: 0 has arrived, 1 was stopped (with its code), 2 is lost with the connection.
     Acknowledged = 11,
-    /// The transport has opened a stream.
+    /// The transport has opened streams: handle of the connection, how many.
     Opened = 12,
     /// No more streams come: 0 for two-way ones, 1 for one-way ones.
     AcceptEnd = 13,
@@ -48,6 +49,9 @@ pub enum RecordKind {
     Full = 17,
 }
 
+/// Added to the kind of a record whose bytes are the last of their stream.
+const ENDS: u32 = 0x100;
+
 /// Words before the payload, in bytes.
 pub const HEADER_BYTES: usize = 16;
 
@@ -60,6 +64,9 @@ const MAX_PAYLOAD_BYTES: usize = 8_192;
 /// Chunks of one stream become one record up to here.
 const MAX_DATA_BYTES: usize = 65_536;
 
+/// The first bytes of a stream come with its acceptance up to here.
+const MAX_FIRST_BYTES: usize = 8_192;
+
 /// A piece of a record that is smaller is not worth a record of its own.
 const MIN_PIECE_BYTES: usize = 4_096;
 
@@ -69,7 +76,11 @@ struct Record {
     id: u32,
     number: u32,
     length: usize,
-    body: VecDeque<Bytes>,
+    /// The first piece of the payload, and the others.
+    first: Bytes,
+    others: VecDeque<Bytes>,
+    /// Whether the payload is the last of its stream.
+    ends: bool,
 }
 
 /// Records that wait for JavaScript.
@@ -89,29 +100,43 @@ impl Records {
             }
             self.events.push((kind, id));
         }
+        let clean_end = kind == RecordKind::ReadEnd && number == 0;
+        if clean_end && let Some(last) = self.last_of(id, 0) {
+            last.ends = true;
+            return;
+        }
         let mut payload = payload;
         payload.truncate(MAX_PAYLOAD_BYTES);
-        let length = payload.len();
-        let body = if length == 0 { VecDeque::new() } else { VecDeque::from([payload]) };
-        self.queue.push_back(Record { kind, id, number, length, body });
+        self.queue.push_back(Record::new(kind, id, number, payload));
     }
 
     /// Adds bytes of a stream, to the last record if that is of the same stream.
     pub fn data(&mut self, stream: u32, chunks: impl IntoIterator<Item = Bytes>) {
-        if let Some(last) = self.queue.back_mut()
-            && last.kind == RecordKind::Data
-            && last.id == stream
-            && last.length < MAX_DATA_BYTES
-        {
-            for chunk in chunks {
-                last.length += chunk.len();
-                last.body.push_back(chunk);
+        let mut record: Option<Record> = None;
+        for chunk in chunks {
+            if let Some(record) = &mut record {
+                record.add(chunk);
+            } else if let Some(last) = self.last_of(stream, chunk.len()) {
+                last.add(chunk);
+            } else {
+                record = Some(Record::new(RecordKind::Data, stream, 0, chunk));
             }
-            return;
         }
-        let body: VecDeque<Bytes> = chunks.into_iter().collect();
-        let length = body.iter().map(Bytes::len).sum();
-        self.queue.push_back(Record { kind: RecordKind::Data, id: stream, number: 0, length, body });
+        self.queue.extend(record);
+    }
+
+    /// The last record, if it is of this stream and can have so many more of its bytes; its end it can always have.
+    fn last_of(&mut self, stream: u32, bytes: usize) -> Option<&mut Record> {
+        self.queue.back_mut().filter(|last| {
+            !last.ends
+                && match last.kind {
+                    RecordKind::Data => last.id == stream && (bytes == 0 || last.length < MAX_DATA_BYTES),
+                    RecordKind::TwoWay | RecordKind::OneWay => {
+                        last.number == stream && last.length + bytes <= MAX_FIRST_BYTES
+                    }
+                    _ => false,
+                }
+        })
     }
 
     /// Whether nothing waits.
@@ -142,7 +167,9 @@ impl Records {
             if scratch.len() < at + HEADER_BYTES {
                 break;
             }
-            let words = [record.kind as u32, record.id, record.number, u32::try_from(length).unwrap_or(0)];
+            let ends = if record.ends && length == record.length { ENDS } else { 0 };
+            let kind = record.kind as u32 | ends;
+            let words = [kind, record.id, record.number, u32::try_from(length).unwrap_or(0)];
             for (word, target) in words.iter().zip(scratch[at..at + HEADER_BYTES].chunks_exact_mut(4)) {
                 target.copy_from_slice(&word.to_le_bytes());
             }
@@ -163,18 +190,32 @@ impl Records {
 }
 
 impl Record {
-    /// Moves the first bytes of the body to `target`, all of which is filled.
+    fn new(kind: RecordKind, id: u32, number: u32, payload: Bytes) -> Self {
+        let length = payload.len();
+        Self { kind, id, number, length, first: payload, others: VecDeque::new(), ends: false }
+    }
+
+    fn add(&mut self, chunk: Bytes) {
+        self.length += chunk.len();
+        if self.first.is_empty() && self.others.is_empty() {
+            self.first = chunk;
+        } else {
+            self.others.push_back(chunk);
+        }
+    }
+
+    /// Moves the first bytes of the payload to `target`, all of which is filled.
     fn take(&mut self, target: &mut [u8]) {
         let mut filled = 0;
         while filled < target.len() {
-            let Some(chunk) = self.body.front_mut() else { break };
-            let count = chunk.len().min(target.len() - filled);
-            let piece = chunk.split_to(count);
-            target[filled..filled + count].copy_from_slice(&piece);
-            filled += count;
-            if chunk.is_empty() {
-                self.body.pop_front();
+            if self.first.is_empty() {
+                let Some(next) = self.others.pop_front() else { break };
+                self.first = next;
             }
+            let count = self.first.len().min(target.len() - filled);
+            target[filled..filled + count].copy_from_slice(&self.first[..count]);
+            self.first.advance(count);
+            filled += count;
         }
         self.length -= filled;
     }
@@ -182,7 +223,7 @@ impl Record {
 
 #[cfg(test)]
 mod tests {
-    use super::{Bytes, MIN_SCRATCH_BYTES, RecordKind, Records};
+    use super::{Bytes, ENDS, MIN_SCRATCH_BYTES, RecordKind, Records};
 
     struct Unpacked {
         kind: u32,
@@ -232,6 +273,39 @@ mod tests {
     }
 
     #[test]
+    fn a_small_stream_is_one_record_and_a_large_one_is_not() {
+        let mut records = Records::default();
+        records.push(RecordKind::TwoWay, 1, 5, Bytes::new());
+        records.data(5, [Bytes::from_static(b"ab"), Bytes::from_static(b"cd")]);
+        records.push(RecordKind::ReadEnd, 5, 0, Bytes::new());
+        // Another stream, whose end follows another's.
+        records.data(6, [Bytes::from_static(b"ef")]);
+        records.push(RecordKind::Opened, 1, 3, Bytes::new());
+        records.push(RecordKind::ReadEnd, 6, 0, Bytes::new());
+        // One that is reset.
+        records.push(RecordKind::OneWay, 1, 7, Bytes::new());
+        records.push(RecordKind::ReadEnd, 7, 1, Bytes::from_static(b"codecode"));
+        // One whose first bytes are many.
+        records.push(RecordKind::TwoWay, 1, 8, Bytes::new());
+        records.data(8, [Bytes::from_static(&[0; 9_000]), Bytes::from_static(b"gh")]);
+        records.push(RecordKind::ReadEnd, 8, 0, Bytes::new());
+        let mut scratch = vec![0; MIN_SCRATCH_BYTES];
+        let used = records.pack(&mut scratch);
+        let shown: Vec<_> = unpack(&scratch[..used]).iter().map(|r| (r.kind, r.id, r.number, r.payload.len())).collect();
+        let expected = [
+            (0x105, 1, 5, 4),
+            (7, 6, 0, 2),
+            (12, 1, 3, 0),
+            (8, 6, 0, 0),
+            (6, 1, 7, 0),
+            (8, 7, 1, 8),
+            (5, 1, 8, 0),
+            (0x107, 8, 0, 9_002),
+        ];
+        assert_eq!(shown, expected);
+    }
+
+    #[test]
     fn bytes_that_do_not_fit_are_cut_and_lose_nothing() {
         let mut records = Records::default();
         let sent: Vec<u8> = (0..100_003_u32).map(|i| (i % 251) as u8).collect();
@@ -247,7 +321,7 @@ mod tests {
             for record in unpack(&scratch[..used]) {
                 assert!(!ended);
                 received.extend_from_slice(&record.payload);
-                ended = record.kind == RecordKind::ReadEnd as u32;
+                ended = record.kind == RecordKind::Data as u32 | ENDS;
             }
         }
         assert!(ended);

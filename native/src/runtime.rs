@@ -13,7 +13,8 @@ use std::{
 };
 
 use crate::{
-    commands::{Command, Post},
+    commands::{Post, Work},
+    context::together,
     world::World,
 };
 
@@ -59,23 +60,35 @@ fn launch() -> io::Result<()> {
 }
 
 async fn serve() {
+    let mut work = Work::default();
     loop {
-        for command in post().receive().await {
-            run(command);
-        }
+        post().receive(&mut work).await;
+        together(|| {
+            for command in work.commands.drain(..) {
+                attempt(|world| world.run(command));
+            }
+            for stream in work.roused.drain(..) {
+                attempt(|world| world.roused(stream));
+            }
+        });
         // What the commands have started comes first, then the network, then the next commands.
         tokio::task::yield_now().await;
     }
 }
 
-fn run(command: Command) {
-    // A token in the command is settled as it is dropped.
-    let _ = catch_unwind(AssertUnwindSafe(|| with(|world| world.run(command))));
+/// As `with`. A token in a command is settled as it is dropped.
+fn attempt(work: impl FnOnce(&mut World)) {
+    let _ = catch_unwind(AssertUnwindSafe(|| with(work)));
 }
 
 /// Polls a future once. For those only that can be dropped and asked again without loss.
 pub fn poll_once<F: Future>(future: F) -> Poll<F::Output> {
-    pin!(future).poll(&mut TaskContext::from_waker(Waker::noop()))
+    poll_with(future, Waker::noop())
+}
+
+/// As `poll_once`, and what it waits for then wakes `waker`.
+pub fn poll_with<F: Future>(future: F, waker: &Waker) -> Poll<F::Output> {
+    pin!(future).poll(&mut TaskContext::from_waker(waker))
 }
 
 #[cfg(test)]

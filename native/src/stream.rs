@@ -1,26 +1,26 @@
-//! Streams. A half that has to wait is owned by a task, which a reset or a stop reaches at once; one that has not is
-//! kept here and costs no task.
+//! Streams: state that is looked at when JavaScript asks for something, and when the transport says that a half can go
+//! on. None of them costs a task.
 #![forbid(unsafe_code)]
 
 use std::{
     collections::VecDeque,
     mem,
+    pin::Pin,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    task::Poll,
+    task::{Poll, Wake, Waker},
 };
 
 use bytes::Bytes;
-use iroh::endpoint::{ConnectionError, ReadError, RecvStream, SendStream, VarInt, WriteError};
-use tokio::sync::Notify;
+use iroh::endpoint::{ConnectionError, ReadError, RecvStream, SendStream, StoppedError, VarInt, WriteError};
 
 use crate::{
     commands::SendOp,
     context::Context,
     records::RecordKind,
-    runtime::{free, poll_once, with},
+    runtime::{free, poll_once, poll_with, post, with},
     world::World,
 };
 
@@ -31,7 +31,10 @@ const READ_AHEAD: i64 = 262_144;
 const FIRST_READ_AHEAD: i64 = 65_536;
 
 /// Chunks that are read at a time; each is what one packet carried, or a few.
-const CHUNKS: usize = 32;
+pub const CHUNKS: usize = 32;
+
+/// JavaScript is told in lots how many streams the transport has opened, unless somebody waits to hear it.
+const OPENED_LOT: u32 = 32;
 
 /// One stream.
 pub struct StreamEntry {
@@ -45,58 +48,77 @@ pub struct StreamEntry {
     held: u64,
     /// Whether it has taken any.
     is_read: bool,
+    /// What the transport wakes, once there was something to wait for.
+    rouse: Option<Arc<Rouse>>,
 }
 
 enum Send {
     /// Not opened yet; what to do then.
     Opening(VecDeque<SendOp>),
-    Idle(SendStream),
-    /// A task waits for the transport; what to do then.
-    Blocked { ops: VecDeque<SendOp>, reset: Arc<Notify> },
-    /// Finished, and it is to be told when everything has arrived.
-    Finished,
+    /// What waits for the transport; empty while it takes everything.
+    Open(SendStream, VecDeque<SendOp>),
+    /// Finished, and JavaScript is to be told when everything has arrived.
+    Finished(Pin<Box<dyn Future<Output = Result<Option<VarInt>, StoppedError>>>>),
     Done,
 }
 
 enum Receive {
     /// Not opened yet; a code if nothing is wanted.
     Opening(Option<VarInt>),
-    /// A task reads.
-    Reading(Arc<Reading>),
+    Open(RecvStream),
     Done,
-}
-
-/// What a task that reads is to know.
-#[derive(Default)]
-struct Reading {
-    changed: Notify,
-    dropped: AtomicBool,
-    stop: std::sync::OnceLock<VarInt>,
 }
 
 /// How a half ended, as a number in its record.
 #[derive(Clone, Copy)]
 #[repr(u32)]
-enum End {
+pub enum End {
+    /// It is complete.
     Clean = 0,
+    /// The peer has given it up.
     ByPeer = 1,
+    /// It went with the connection.
     Lost = 2,
 }
 
-impl StreamEntry {
-    /// A stream that the peer has opened; its receiving half comes with [`World::receive`].
-    pub(crate) fn accepted(context: Arc<Context>, connection: u32, send: Option<SendStream>) -> Self {
-        let send = send.map_or(Send::Done, Send::Idle);
-        Self { context, connection, send, receive: Receive::Opening(None), room: FIRST_READ_AHEAD, held: 0, is_read: false }
+/// Puts a stream among those to be looked at.
+struct Rouse {
+    stream: u32,
+    roused: AtomicBool,
+}
+
+impl Wake for Rouse {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
     }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        if !self.roused.swap(true, Ordering::AcqRel) {
+            post().rouse(self.stream);
+        }
+    }
+}
+
+/// A waker for what is polled on behalf of a stream.
+fn waker(rouse: &mut Option<Arc<Rouse>>, stream: u32) -> Waker {
+    let rouse = rouse.get_or_insert_with(|| Arc::new(Rouse { stream, roused: AtomicBool::new(false) }));
+    Waker::from(Arc::clone(rouse))
 }
 
 impl World {
     /// Opens a stream under a handle that JavaScript has already.
-    pub(crate) fn open_stream(&mut self, connection: u32, stream: u32, two_way: bool, loudly: bool) {
+    pub(crate) fn open_stream(
+        &mut self,
+        context: &Arc<Context>,
+        connection: u32,
+        stream: u32,
+        two_way: bool,
+        loudly: bool,
+    ) {
         let Some(entry) = self.connections.get_mut(&connection) else {
-            // JavaScript has closed the connection, and knows what that means for its streams.
+            // It went while JavaScript was asking.
             free(stream);
+            context.push_end(RecordKind::ReadEnd, stream, End::Lost);
             return;
         };
         entry.streams.insert(stream);
@@ -111,6 +133,7 @@ impl World {
                 room: FIRST_READ_AHEAD,
                 held: 0,
                 is_read: false,
+                rouse: None,
             },
         );
         let queue = &mut entry.opening[usize::from(!two_way)];
@@ -178,13 +201,14 @@ impl World {
             return;
         };
         let Some((stream, loudly)) = queue.pop_front() else { return };
-        let Some(entry) = self.streams.get_mut(&stream) else { return };
-        if loudly {
-            entry.context.push(RecordKind::Opened, connection, stream, Bytes::new());
-        } else {
-            entry.context.push_quietly(RecordKind::Opened, connection, stream);
+        entry.untold += 1;
+        if loudly || entry.untold >= OPENED_LOT {
+            let count = mem::take(&mut entry.untold);
+            entry.context.push(RecordKind::Opened, connection, count, Bytes::new());
         }
-        let Send::Opening(ops) = mem::replace(&mut entry.send, Send::Idle(send)) else { return };
+        let Some(entry) = self.streams.get_mut(&stream) else { return };
+        let opened = Send::Open(send, VecDeque::new());
+        let Send::Opening(ops) = mem::replace(&mut entry.send, opened) else { return };
         if let Some(receive) = receive {
             self.receive(stream, receive);
         }
@@ -193,79 +217,121 @@ impl World {
         }
     }
 
+    /// A stream that the peer has opened.
+    pub(crate) fn accepted_stream(
+        &mut self,
+        context: Arc<Context>,
+        connection: u32,
+        stream: u32,
+        send: Option<SendStream>,
+        receive: RecvStream,
+    ) {
+        let send = send.map_or(Send::Done, |send| Send::Open(send, VecDeque::new()));
+        let receiving = Receive::Opening(None);
+        let entry = StreamEntry {
+            context,
+            connection,
+            send,
+            receive: receiving,
+            room: FIRST_READ_AHEAD,
+            held: 0,
+            is_read: false,
+            rouse: None,
+        };
+        self.streams.insert(stream, entry);
+        self.receive(stream, receive);
+    }
+
+    /// The transport says that a stream can go on.
+    pub(crate) fn roused(&mut self, stream: u32) {
+        let Some(entry) = self.streams.get_mut(&stream) else { return };
+        if let Some(rouse) = &entry.rouse {
+            // First, so that what is missed below rouses it again.
+            rouse.roused.store(false, Ordering::Release);
+        }
+        let sends = !matches!(&entry.send, Send::Open(_, ops) if ops.is_empty());
+        if sends {
+            self.send_on(stream);
+        }
+        self.receive_on(stream);
+    }
+
     /// Writes, finishes or resets.
     pub(crate) fn send(&mut self, stream: u32, op: SendOp) {
         let Some(entry) = self.streams.get_mut(&stream) else { return };
         match &mut entry.send {
             Send::Opening(ops) => ops.push_back(op),
-            Send::Blocked { ops, reset } => {
+            Send::Open(_, ops) => {
                 if matches!(op, SendOp::Reset(_)) {
                     ops.clear();
-                    reset.notify_one();
                 }
                 ops.push_back(op);
+                if ops.len() == 1 {
+                    self.send_on(stream);
+                }
             }
-            Send::Finished | Send::Done => {}
-            Send::Idle(_) => {
-                let Send::Idle(idle) = mem::replace(&mut entry.send, Send::Done) else { return };
-                self.send_idle(stream, idle, op);
-            }
+            Send::Finished(_) | Send::Done => {}
         }
     }
 
-    fn send_idle(&mut self, stream: u32, mut send: SendStream, op: SendOp) {
-        let Some(entry) = self.streams.get_mut(&stream) else { return };
-        match op {
-            SendOp::Write { chunk, tell } => {
-                let mut chunk = [chunk];
-                let mut rest = &mut chunk[..];
-                while !rest.is_empty() {
-                    match poll_once(send.write_many_chunks(&mut rest)) {
-                        Poll::Ready(Ok(_)) => {}
-                        Poll::Ready(Err(error)) => {
-                            self.write_failed(stream, &error);
-                            return;
+    /// Does what waits, as far as the transport takes it.
+    fn send_on(&mut self, stream: u32) {
+        loop {
+            let Some(StreamEntry { context, send: half, rouse, .. }) = self.streams.get_mut(&stream) else { return };
+            let (send, ops) = match half {
+                Send::Open(send, ops) => (send, ops),
+                Send::Finished(stopped) => {
+                    let Poll::Ready(how) = poll_with(stopped.as_mut(), &waker(rouse, stream)) else { return };
+                    match how {
+                        Ok(None) => context.push_end(RecordKind::Acknowledged, stream, End::Clean),
+                        Ok(Some(code)) => {
+                            context.push_code(RecordKind::Acknowledged, stream, End::ByPeer as u32, code, b"");
                         }
-                        Poll::Pending => {
-                            let [chunk] = chunk;
-                            let given_up = Arc::new(Notify::new());
-                            entry.send = Send::Blocked { ops: VecDeque::new(), reset: Arc::clone(&given_up) };
-                            tokio::spawn(write(stream, send, chunk, tell, given_up));
-                            return;
+                        Err(_) => context.push_end(RecordKind::Acknowledged, stream, End::Lost),
+                    }
+                    self.send_done(stream);
+                    return;
+                }
+                Send::Opening(_) | Send::Done => return,
+            };
+            match ops.front_mut() {
+                None => return,
+                Some(SendOp::Write { chunk, tell }) => {
+                    let mut rest = std::slice::from_mut(chunk);
+                    while !rest.is_empty() {
+                        let mut written = poll_once(send.write_many_chunks(&mut rest));
+                        if written.is_pending() {
+                            written = poll_with(send.write_many_chunks(&mut rest), &waker(rouse, stream));
+                        }
+                        match written {
+                            Poll::Ready(Ok(_)) => {}
+                            Poll::Ready(Err(error)) => {
+                                self.write_failed(stream, &error);
+                                return;
+                            }
+                            Poll::Pending => return,
                         }
                     }
+                    if *tell {
+                        context.push(RecordKind::Drained, stream, 0, Bytes::new());
+                    }
+                    ops.pop_front();
                 }
-                entry.send = Send::Idle(send);
-                if tell {
-                    entry.context.push(RecordKind::Drained, stream, 0, Bytes::new());
+                Some(SendOp::Finish { tell }) => {
+                    // It fails when the peer has stopped it, which `stopped` tells again.
+                    let _ = send.finish();
+                    if *tell {
+                        *half = Send::Finished(Box::pin(send.stopped()));
+                    } else {
+                        self.send_done(stream);
+                        return;
+                    }
                 }
-            }
-            SendOp::Finish { tell } => {
-                // It fails when the peer has stopped it, which `stopped` tells again.
-                let _ = send.finish();
-                if tell {
-                    entry.send = Send::Finished;
-                    let stopped = send.stopped();
-                    let context = Arc::clone(&entry.context);
-                    tokio::spawn(async move {
-                        match stopped.await {
-                            Ok(None) => context.push(RecordKind::Acknowledged, stream, End::Clean as u32, Bytes::new()),
-                            Ok(Some(code)) => {
-                                context.push_code(RecordKind::Acknowledged, stream, End::ByPeer as u32, code, b"");
-                            }
-                            Err(_) => context.push(RecordKind::Acknowledged, stream, End::Lost as u32, Bytes::new()),
-                        }
-                        with(|world| world.send_done(stream));
-                    });
-                } else {
-                    drop(send);
+                Some(SendOp::Reset(code)) => {
+                    let _ = send.reset(*code);
                     self.send_done(stream);
+                    return;
                 }
-            }
-            SendOp::Reset(code) => {
-                let _ = send.reset(code);
-                drop(send);
-                self.send_done(stream);
             }
         }
     }
@@ -276,22 +342,10 @@ impl World {
                 WriteError::Stopped(code) => {
                     entry.context.push_code(RecordKind::WriteEnd, stream, End::ByPeer as u32, *code, b"");
                 }
-                _ => entry.context.push(RecordKind::WriteEnd, stream, End::Lost as u32, Bytes::new()),
+                _ => entry.context.push_end(RecordKind::WriteEnd, stream, End::Lost),
             }
         }
         self.send_done(stream);
-    }
-
-    /// The task that waited has written its bytes.
-    fn unblocked(&mut self, stream: u32, send: SendStream, tell: bool) {
-        let Some(entry) = self.streams.get_mut(&stream) else { return };
-        if tell {
-            entry.context.push(RecordKind::Drained, stream, 0, Bytes::new());
-        }
-        let Send::Blocked { ops, .. } = mem::replace(&mut entry.send, Send::Idle(send)) else { return };
-        for op in ops {
-            self.send(stream, op);
-        }
     }
 
     fn send_done(&mut self, stream: u32) {
@@ -325,93 +379,73 @@ impl World {
 
     /// JavaScript has no use for it any more.
     pub(crate) fn drop_stream(&mut self, stream: u32) {
-        let Some(entry) = self.streams.remove(&stream) else { return };
-        if let Send::Blocked { reset, .. } = &entry.send {
-            reset.notify_one();
+        if self.streams.remove(&stream).is_some() {
+            free(stream);
         }
-        if let Receive::Reading(reading) = &entry.receive {
-            reading.dropped.store(true, Ordering::Relaxed);
-            reading.changed.notify_one();
-        }
-        drop(entry);
-        free(stream);
     }
 
     /// The connection is over: nothing more is sent, and what had arrived is handed to JavaScript.
     pub(crate) fn stream_over(&mut self, stream: u32) {
         let Some(entry) = self.streams.get_mut(&stream) else { return };
         entry.room = i64::MAX / 2;
-        match &entry.receive {
-            Receive::Reading(reading) => reading.changed.notify_one(),
-            // It was never opened.
-            Receive::Opening(_) if matches!(entry.send, Send::Opening(_)) => entry.receive = Receive::Done,
-            Receive::Opening(_) | Receive::Done => {}
-        }
-        match &entry.send {
-            Send::Opening(_) | Send::Idle(_) => {
-                entry.send = Send::Done;
-                self.retire(stream);
+        if matches!(entry.send, Send::Opening(_)) {
+            // It was never opened, so nothing has arrived.
+            if matches!(entry.receive, Receive::Opening(_)) {
+                entry.context.push_end(RecordKind::ReadEnd, stream, End::Lost);
             }
-            // Their tasks learn of it.
-            Send::Blocked { .. } | Send::Finished => {}
-            Send::Done => self.retire(stream),
+            entry.receive = Receive::Done;
         }
+        if matches!(entry.send, Send::Finished(_)) {
+            self.send_on(stream);
+        } else {
+            entry.send = Send::Done;
+        }
+        self.receive_on(stream);
+        self.retire(stream);
     }
 
     /// Begins to read.
-    pub(crate) fn receive(&mut self, stream: u32, mut receive: RecvStream) {
+    fn receive(&mut self, stream: u32, mut receive: RecvStream) {
         let Some(entry) = self.streams.get_mut(&stream) else { return };
         if let Receive::Opening(Some(code)) = entry.receive {
             let _ = receive.stop(code);
-            drop(receive);
             self.receive_done(stream);
             return;
         }
-        let mut chunks = [const { Bytes::new() }; CHUNKS];
-        // Small streams have come whole.
-        while self.read_room(stream) > 0 {
-            match poll_once(receive.read_many_chunks(&mut chunks)) {
-                Poll::Pending => break,
-                Poll::Ready(result) => {
-                    if !self.received(stream, &mut chunks, &result) {
-                        return;
-                    }
-                }
-            }
-        }
-        let Some(entry) = self.streams.get_mut(&stream) else { return };
-        let reading = Arc::new(Reading::default());
-        entry.receive = Receive::Reading(Arc::clone(&reading));
-        tokio::spawn(read(stream, receive, reading));
+        entry.receive = Receive::Open(receive);
+        self.receive_on(stream);
     }
 
-    /// Hands bytes to JavaScript; whether more may come.
-    fn received(
-        &mut self,
-        stream: u32,
-        chunks: &mut [Bytes; CHUNKS],
-        result: &Result<Option<usize>, ReadError>,
-    ) -> bool {
-        let Some(entry) = self.streams.get_mut(&stream) else { return false };
-        let context = &entry.context;
-        match *result {
-            Ok(Some(count)) => {
-                let bytes: usize = chunks[..count].iter().map(Bytes::len).sum();
-                entry.room -= i64::try_from(bytes).unwrap_or(i64::MAX / 4);
-                entry.held += bytes as u64;
-                context.push_data(stream, chunks[..count].iter_mut().map(mem::take));
-                let connection = entry.connection;
-                self.hold(connection, bytes as u64);
-                return true;
+    /// Reads what has come, as far as JavaScript has room.
+    fn receive_on(&mut self, stream: u32) {
+        loop {
+            let Some(connection) = self.streams.get(&stream).map(|entry| entry.connection) else { return };
+            let may_hold = self.may_hold(connection);
+            let Self { streams, chunks, .. } = self;
+            let Some(StreamEntry { context, receive, room, held, rouse, .. }) = streams.get_mut(&stream) else { return };
+            let Receive::Open(half) = receive else { return };
+            if *room <= 0 || !may_hold {
+                return;
             }
-            Ok(None) => context.push(RecordKind::ReadEnd, stream, End::Clean as u32, Bytes::new()),
-            Err(ReadError::Reset(code)) => {
-                context.push_code(RecordKind::ReadEnd, stream, End::ByPeer as u32, code, b"");
+            match poll_with(half.read_many_chunks(&mut chunks[..]), &waker(rouse, stream)) {
+                Poll::Pending => return,
+                Poll::Ready(Ok(Some(count))) => {
+                    let bytes: usize = chunks[..count].iter().map(Bytes::len).sum();
+                    *room -= i64::try_from(bytes).unwrap_or(i64::MAX / 4);
+                    *held += bytes as u64;
+                    context.push_data(stream, chunks[..count].iter_mut().map(mem::take));
+                    self.hold(connection, bytes as u64);
+                    continue;
+                }
+                Poll::Ready(Ok(None)) => context.push_end(RecordKind::ReadEnd, stream, End::Clean),
+                Poll::Ready(Err(ReadError::Reset(code))) => {
+                    context.push_code(RecordKind::ReadEnd, stream, End::ByPeer as u32, code, b"");
+                }
+                Poll::Ready(Err(_)) => context.push_end(RecordKind::ReadEnd, stream, End::Lost),
             }
-            Err(_) => context.push(RecordKind::ReadEnd, stream, End::Lost as u32, Bytes::new()),
+            self.receive_done(stream);
+            return;
         }
-        self.receive_done(stream);
-        false
     }
 
     /// JavaScript has taken bytes.
@@ -424,18 +458,17 @@ impl World {
         let taken = entry.held.min(bytes.into());
         entry.held -= taken;
         let connection = entry.connection;
-        if let (true, Receive::Reading(reading)) = (empty && entry.room > 0, &entry.receive) {
-            reading.changed.notify_one();
+        self.let_go(connection, taken);
+        if empty {
+            self.receive_on(stream);
         }
         self.let_go(connection, taken);
     }
 
-    /// These may have room again.
-    pub(crate) fn read_on(&mut self, streams: &[u32]) {
+    /// These may have room again; they are read when what is under way is done.
+    pub(crate) fn read_on(streams: &[u32]) {
         for stream in streams {
-            if let Some(Receive::Reading(reading)) = self.streams.get(stream).map(|entry| &entry.receive) {
-                reading.changed.notify_one();
-            }
+            post().rouse(*stream);
         }
     }
 
@@ -444,58 +477,11 @@ impl World {
         let Some(entry) = self.streams.get_mut(&stream) else { return };
         match &mut entry.receive {
             Receive::Opening(stop) => *stop = Some(code),
-            Receive::Reading(reading) => {
-                let _ = reading.stop.set(code);
-                reading.changed.notify_one();
+            Receive::Open(receive) => {
+                let _ = receive.stop(code);
+                self.receive_done(stream);
             }
             Receive::Done => {}
-        }
-    }
-
-    fn read_room(&self, stream: u32) -> i64 {
-        self.streams.get(&stream).map_or(0, |entry| if self.may_hold(entry.connection) { entry.room } else { 0 })
-    }
-}
-
-/// Waits until the transport takes the bytes, or the stream is reset.
-async fn write(stream: u32, mut send: SendStream, chunk: Bytes, tell: bool, reset: Arc<Notify>) {
-    let result = tokio::select! {
-        biased;
-        () = reset.notified() => None,
-        result = send.write_chunk(chunk) => Some(result),
-    };
-    match result {
-        // The reset is the only thing left to do; or JavaScript has closed the connection.
-        None => with(|world| world.unblocked(stream, send, false)),
-        Some(Ok(())) => with(|world| world.unblocked(stream, send, tell)),
-        Some(Err(error)) => with(|world| world.write_failed(stream, &error)),
-    }
-}
-
-/// Reads as far as JavaScript has room, until the end.
-async fn read(stream: u32, mut receive: RecvStream, reading: Arc<Reading>) {
-    let mut chunks = [const { Bytes::new() }; CHUNKS];
-    loop {
-        if reading.dropped.load(Ordering::Relaxed) {
-            return;
-        }
-        if let Some(code) = reading.stop.get() {
-            let _ = receive.stop(*code);
-            drop(receive);
-            with(|world| world.receive_done(stream));
-            return;
-        }
-        if with(|world| world.read_room(stream)) <= 0 {
-            reading.changed.notified().await;
-            continue;
-        }
-        let result = tokio::select! {
-            biased;
-            () = reading.changed.notified() => continue,
-            result = receive.read_many_chunks(&mut chunks) => result,
-        };
-        if !with(|world| world.received(stream, &mut chunks, &result)) {
-            return;
         }
     }
 }

@@ -1,12 +1,20 @@
 //! Everything that is open, by handle.
 #![forbid(unsafe_code)]
 
+use bytes::Bytes;
 use rustc_hash::FxHashMap;
 use tokio::task::AbortHandle;
 
 use crate::{
-    commands::Command, connection::ConnectionEntry, endpoint::EndpointEntry, stream::StreamEntry,
+    commands::Command,
+    connection::ConnectionEntry,
+    endpoint::EndpointEntry,
+    runtime::post,
+    stream::{CHUNKS, StreamEntry},
 };
+
+/// Memory for chunks, which are taken out of it at once.
+pub type Chunks = [Bytes; CHUNKS];
 
 /// What the runtime's thread knows.
 #[derive(Default)]
@@ -14,6 +22,8 @@ pub struct World {
     pub(crate) endpoints: FxHashMap<u32, EndpointEntry>,
     pub(crate) connections: FxHashMap<u32, ConnectionEntry>,
     pub(crate) streams: FxHashMap<u32, StreamEntry>,
+    /// Where chunks are read to.
+    pub(crate) chunks: Chunks,
     /// Attempts to connect, by context and token.
     pub(crate) attempts: FxHashMap<(u32, u32), AbortHandle>,
 }
@@ -24,7 +34,8 @@ impl World {
         match command {
             Command::Bind { context, token, with } => World::bind(context, token, *with),
             Command::CloseEndpoint { context, token, endpoint } => self.close_endpoint(context, token, endpoint),
-            Command::Connect { context, token, endpoint, address, alpn } => {
+            Command::Connect { context, token, endpoint, with } => {
+                let (address, alpn) = *with;
                 self.connect(context, token, endpoint, address, alpn);
             }
             Command::Cancel { context, token } => {
@@ -37,14 +48,17 @@ impl World {
                 self.accept_more(connection, two_way, one_way, datagrams);
             }
             Command::WatchPaths { connection } => self.watch_paths(connection),
-            Command::Open { connection, stream, two_way, loudly } => {
-                self.open_stream(connection, stream, two_way, loudly);
+            Command::Open { context, connection, stream, two_way, loudly } => {
+                self.open_stream(&context, connection, stream, two_way, loudly);
             }
             Command::Send { stream, op } => self.send(stream, op),
             Command::Stop { stream, code } => self.stop(stream, code),
             Command::ReadMore { stream, bytes } => self.read_more(stream, bytes),
             Command::ExternalAddress { endpoint, address, add } => self.external_address(endpoint, address, add),
-            Command::Relay { endpoint, url, token, add } => self.relay(endpoint, url, token, add),
+            Command::Relay { endpoint, with, add } => {
+                let (url, token) = *with;
+                self.relay(endpoint, url, token, add);
+            }
             Command::NetworkChange { endpoint } => self.network_change(endpoint),
             Command::Ring { context } => context.ring(),
             Command::CloseContext { context } => self.close_context(context),
@@ -69,5 +83,6 @@ impl World {
         for endpoint in endpoints {
             self.drop_endpoint(endpoint, None);
         }
+        post().inbox().handles.free_reserved(context);
     }
 }

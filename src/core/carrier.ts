@@ -85,6 +85,8 @@ export interface CarrierConnection {
    * @throws P2PError `connection-closed`
    */
   acceptBi(): Promise<CarrierStream>
+  /** A stream that waits to be accepted; undefined when `acceptBi` has to be asked. */
+  acceptBiNow?(): CarrierStream | undefined
   /** As `acceptBi`. */
   acceptUni(): Promise<CarrierReceiveStream>
   /**

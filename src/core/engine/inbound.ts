@@ -88,7 +88,7 @@ export class Inbound {
     const { carrier } = this.#options
     await Promise.all([
       this.#loop(
-        () => carrier.acceptBi(),
+        () => carrier.acceptBiNow?.() ?? carrier.acceptBi(),
         (stream) => this.#sortTwoWay(stream),
       ),
       this.#loop(
@@ -105,10 +105,11 @@ export class Inbound {
     for (const queue of [this.#twoWay.stream, this.#twoWay.request, this.#oneWay]) queue.close(error)
   }
 
-  async #loop<T>(accept: () => Promise<T>, sort: (stream: T) => Promise<void> | undefined): Promise<void> {
+  async #loop<T>(accept: () => T | Promise<T>, sort: (stream: T) => Promise<void> | undefined): Promise<void> {
     try {
       for (;;) {
-        const sorting = sort(await accept())
+        const accepted = accept()
+        const sorting = sort(accepted instanceof Promise ? await accepted : accepted)
         if (!sorting) continue
         this.#classifying.add(sorting)
         void sorting.then(() => this.#classifying.delete(sorting))

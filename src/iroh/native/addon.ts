@@ -30,25 +30,21 @@ export interface NativeAddon {
   connect(context: number, token: number, endpoint: number, peer: Uint8Array, alpn: Uint8Array, addresses: string): void
   cancel(context: number, token: number): void
   closeConnection(context: number, connection: number, code: number, reason: Uint8Array): boolean
-  acceptMore(context: number, connection: number, twoWay: number, oneWay: number, datagrams: number): boolean
   watchPaths(context: number, connection: number): boolean
   paths(context: number, connection: number): string
   stats(context: number, connection: number): number[]
   maxDatagramSize(context: number, connection: number): number
   sendDatagram(context: number, connection: number, bytes: Uint8Array): number
-  openStream(context: number, connection: number, twoWay: boolean, loudly: boolean): number
+  reserve(context: number, handles: Uint8Array): number
+  submit(context: number, batch: Uint8Array, used: number): void
   write(context: number, stream: number, bytes: Uint8Array, tell: boolean): boolean
-  finish(context: number, stream: number, tell: boolean): boolean
-  reset(context: number, stream: number, code: number): boolean
-  stop(context: number, stream: number, code: number): boolean
-  readMore(context: number, stream: number, bytes: number): boolean
 }
 
 /** Where `npm run build:native` leaves the addon. */
 const BUILT = '../../../build/native/p2p.node'
 
 /** The version that this door speaks with; a record or a call that differs makes another. */
-const VERSION = '0.1.0'
+const VERSION = '0.1.1'
 
 /** The package that holds the addon for this platform. */
 export function platformPackage(): string {

@@ -11,6 +11,7 @@ import type { IrohCarrierConnection } from '../binding.ts'
 import { closeError, streamErrors } from '../errors.ts'
 import type { NativeDoor } from './door.ts'
 import { closeOf } from './errors.ts'
+import { HALF_END } from './records.ts'
 import { NativeStream } from './stream.ts'
 
 /** Streams that may wait to be opened by the transport; whoever wants more waits. */
@@ -35,10 +36,12 @@ class Inbox<T> {
   readonly values: T[] = []
   readonly #waiting: Waiting<T>[] = []
 
-  push(value: T): void {
+  /** Whether somebody had waited for it. */
+  push(value: T): boolean {
     const next = this.#waiting.shift()
     if (next) next.resolve(value)
     else this.values.push(value)
+    return next !== undefined
   }
 
   wait(): Promise<T> {
@@ -94,19 +97,27 @@ export class NativeConnection implements IrohCarrierConnection {
     return this.#close
   }
 
-  async openBi(): Promise<CarrierStream> {
+  openBi(): Promise<CarrierStream> {
     return this.#open(true)
   }
 
-  async openUni(): Promise<CarrierSendStream> {
+  openBiNow(): CarrierStream | undefined {
+    return this.#openNow(true)
+  }
+
+  openUni(): Promise<CarrierSendStream> {
     return this.#open(false)
   }
 
-  async acceptBi(): Promise<CarrierStream> {
+  acceptBi(): Promise<CarrierStream> {
     return this.#accept(this.#twoWay, 'twoWay')
   }
 
-  async acceptUni(): Promise<CarrierReceiveStream> {
+  acceptBiNow(): CarrierStream | undefined {
+    return this.#acceptNow(this.#twoWay, 'twoWay')
+  }
+
+  acceptUni(): Promise<CarrierReceiveStream> {
     return this.#accept(this.#oneWay, 'oneWay')
   }
 
@@ -126,7 +137,7 @@ export class NativeConnection implements IrohCarrierConnection {
     if (this.#ended && this.#close) throw closeError(this.#close)
     if (this.#datagramRoom === 0) {
       this.#datagramRoom = DATAGRAM_LOT
-      this.door.addon.acceptMore(this.door.context, this.#handle, 0, 0, DATAGRAM_LOT)
+      this.door.batch.acceptMore(this.#handle, 'moreDatagrams', DATAGRAM_LOT)
     }
     return this.#datagrams.wait()
   }
@@ -137,6 +148,7 @@ export class NativeConnection implements IrohCarrierConnection {
 
   close(code: number, reason: string): void {
     if (this.#close) return
+    this.door.batch.flush()
     this.door.addon.closeConnection(this.door.context, this.#handle, code, new TextEncoder().encode(reason))
     this.#end({ closeCode: code, reason, by: 'local' })
     this.acceptEnded()
@@ -174,17 +186,19 @@ export class NativeConnection implements IrohCarrierConnection {
   }
 
   /** A stream that the peer has opened. For the door, as those below. */
-  accepted(handle: number, twoWay: boolean): void {
+  accepted(handle: number, twoWay: boolean, first: Uint8Array | undefined, ends: boolean): void {
     const stream = new NativeStream(handle, this, twoWay, true)
     this.#keep(stream)
     if (this.#close) stream.connectionOver(this.#close, false)
+    if (first) stream.received(first, ends)
+    else if (ends) stream.readEnded(HALF_END.clean, 0)
     const inbox = twoWay ? this.#twoWay : this.#oneWay
-    inbox.push(stream)
+    if (inbox.push(stream)) this.#tookOne(twoWay ? 'twoWay' : 'oneWay')
   }
 
-  opened(): void {
-    this.#opening--
-    this.#openers.shift()?.resolve()
+  opened(count: number): void {
+    this.#opening -= count
+    for (const opener of this.#openers.splice(0, count)) opener.resolve()
   }
 
   datagram(bytes: Uint8Array): void {
@@ -228,33 +242,46 @@ export class NativeConnection implements IrohCarrierConnection {
   }
 
   async #open(twoWay: boolean): Promise<NativeStream> {
-    if (this.#close) throw closeError(this.#close)
-    if (this.#opening >= MAX_OPENING) {
+    for (;;) {
+      if (this.#close) throw closeError(this.#close)
+      const stream = this.#openNow(twoWay)
+      if (stream) return stream
       await new Promise<void>((resolve, reject) => {
         this.#openers.push({ resolve, reject })
       })
-      if (this.#close) throw closeError(this.#close)
     }
+  }
+
+  /** Undefined when too many wait to be opened, or it is over. */
+  #openNow(twoWay: boolean): NativeStream | undefined {
+    if (this.#close || this.#opening >= MAX_OPENING) return undefined
+    const handle = this.door.streamHandle()
     this.#opening++
-    const loudly = this.#opening >= MAX_OPENING
-    const handle = this.door.addon.openStream(this.door.context, this.#handle, twoWay, loudly)
-    if (handle === 0) throw closeError(await this.closed)
+    this.door.batch.open(this.#handle, handle, twoWay, this.#opening === MAX_OPENING)
     const stream = new NativeStream(handle, this, true, twoWay)
     this.#keep(stream)
     return stream
   }
 
-  async #accept(inbox: Inbox<NativeStream>, kind: 'twoWay' | 'oneWay'): Promise<NativeStream> {
-    const waiting = inbox.values.shift()
-    if (!waiting && this.#ended && this.#close) throw closeError(this.#close)
-    const stream = waiting ?? (await inbox.wait())
-    const taken = ++this.#taken[kind]
-    if (taken === ACCEPT_LOT && !this.#close) {
-      this.#taken[kind] = 0
-      const [twoWay, oneWay] = kind === 'twoWay' ? [ACCEPT_LOT, 0] : [0, ACCEPT_LOT]
-      this.door.addon.acceptMore(this.door.context, this.#handle, twoWay, oneWay, 0)
-    }
+  #accept(inbox: Inbox<NativeStream>, kind: 'twoWay' | 'oneWay'): Promise<NativeStream> {
+    const waiting = this.#acceptNow(inbox, kind)
+    if (waiting) return Promise.resolve(waiting)
+    if (this.#ended && this.#close) return Promise.reject(closeError(this.#close))
+    return inbox.wait()
+  }
+
+  #acceptNow(inbox: Inbox<NativeStream>, kind: 'twoWay' | 'oneWay'): NativeStream | undefined {
+    const stream = inbox.values.shift()
+    if (stream) this.#tookOne(kind)
     return stream
+  }
+
+  /** The addon is told in lots that there is room for more. */
+  #tookOne(kind: 'twoWay' | 'oneWay'): void {
+    const taken = ++this.#taken[kind]
+    if (taken !== ACCEPT_LOT || this.#close) return
+    this.#taken[kind] = 0
+    this.door.batch.acceptMore(this.#handle, kind === 'twoWay' ? 'moreTwoWay' : 'moreOneWay', ACCEPT_LOT)
   }
 
   #end(close: CarrierClose): void {

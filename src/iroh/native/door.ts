@@ -5,10 +5,11 @@
  * @module
  */
 import type { Failed } from './errors.ts'
-import { FAILURE } from './errors.ts'
+import { FAILURE, tooManyHandles } from './errors.ts'
 import type { NativeAddon } from './addon.ts'
+import { Batch } from './batch.ts'
 import type { NativeConnection } from './connection.ts'
-import { MORE, RECORD, Scratch } from './records.ts'
+import { ENDS, MORE, RECORD, Scratch } from './records.ts'
 import type { NativeStream } from './stream.ts'
 
 const SCRATCH_BYTES = 262_144
@@ -18,6 +19,9 @@ const SHARED_BYTES = 16_384
 
 /** As many scratches a ring of the bell; then everybody else has a turn. */
 const MAX_ROUNDS = 4
+
+/** Handles of streams that are asked for at a time. */
+const RESERVED = 64
 
 /** What becomes of a call. */
 export interface Pending {
@@ -38,11 +42,15 @@ export class NativeDoor {
   readonly context: number
   readonly connections: Map<number, NativeConnection> = new Map()
   readonly streams: Map<number, NativeStream> = new Map()
+  /** What is asked of streams; whoever calls the addon about one, or its connection, flushes it first. */
+  readonly batch: Batch
   events: DoorEvents | undefined
   readonly #pending = new Map<number, Pending>()
   #scratch = new Scratch(SCRATCH_BYTES)
   #share = false
   #shared = false
+  readonly #reserved = new Uint32Array(RESERVED)
+  #reservedLeft = 0
   #lastToken = 0
   #holds = 0
   #closed = false
@@ -50,6 +58,22 @@ export class NativeDoor {
   constructor(addon: NativeAddon) {
     this.addon = addon
     this.context = addon.openContext(() => this.#drain())
+    this.batch = new Batch((bytes, used) => {
+      if (!this.#closed) addon.submit(this.context, bytes, used)
+    })
+  }
+
+  /**
+   * A handle for a stream.
+   *
+   * @throws P2PError `limit-exceeded`
+   */
+  streamHandle(): number {
+    if (this.#reservedLeft === 0) {
+      this.#reservedLeft = this.addon.reserve(this.context, new Uint8Array(this.#reserved.buffer))
+      if (this.#reservedLeft === 0) throw tooManyHandles()
+    }
+    return this.#reserved[--this.#reservedLeft] as number
   }
 
   /** A token for a call; until it is answered the process stays alive. */
@@ -80,6 +104,7 @@ export class NativeDoor {
   /** Ends the context; whoever waits is told. */
   close(): void {
     if (this.#closed) return
+    this.batch.flush()
     this.#closed = true
     this.addon.closeContext(this.context)
     const pending = [...this.#pending.values()]
@@ -109,17 +134,22 @@ export class NativeDoor {
     const scratch = this.#scratch
     switch (kind) {
       case RECORD.data:
-        this.streams.get(id)?.received(this.#take(start, end))
+      case RECORD.data | ENDS:
+        this.streams.get(id)?.received(this.#take(start, end), kind !== RECORD.data)
         break
       case RECORD.readEnd:
         this.streams.get(id)?.readEnded(number, end > start ? scratch.code(start) : 0)
         break
       case RECORD.twoWay:
       case RECORD.oneWay:
-        this.connections.get(id)?.accepted(number, kind === RECORD.twoWay)
+      case RECORD.twoWay | ENDS:
+      case RECORD.oneWay | ENDS: {
+        const first = end > start ? this.#take(start, end) : undefined
+        this.connections.get(id)?.accepted(number, (kind & ~ENDS) === RECORD.twoWay, first, kind >= ENDS)
         break
+      }
       case RECORD.opened:
-        this.connections.get(id)?.opened()
+        this.connections.get(id)?.opened(number)
         break
       case RECORD.drained:
         this.streams.get(id)?.drained()

@@ -42,12 +42,15 @@ function causeOf(failed: Failed): ErrorOptions {
   return failed.text === '' ? {} : { cause: new Error(failed.text) }
 }
 
+/** The error when there is no handle left. */
+export function tooManyHandles(): P2PError {
+  const message = 'a million connections and streams are open in this process: close some'
+  return P2PError.of('limit-exceeded', message, { limit: 'handles', max: 1_048_575 })
+}
+
 /** What the addon cannot do any more for want of handles, or because it broke. */
 function exhausted(failed: Failed): P2PError {
-  if (failed.kind === FAILURE.handles) {
-    const message = 'a million connections and streams are open in this process: close some'
-    return P2PError.of('limit-exceeded', message, { limit: 'handles', max: 1_048_575 })
-  }
+  if (failed.kind === FAILURE.handles) return tooManyHandles()
   return P2PError.of('connection-failed', 'the native door gave up the call', {}, causeOf(failed))
 }
 

@@ -14,11 +14,11 @@ export const RECORD = {
   incoming: 3,
   /** A connection is over: connection, a number of `ENDED_BY`; code and reason. */
   closed: 4,
-  /** A two-way stream was accepted: connection, stream. */
+  /** A two-way stream was accepted: connection, stream; its first bytes, and with `ENDS` all of them. */
   twoWay: 5,
-  /** A one-way stream was accepted: connection, stream. */
+  /** As `twoWay`, one-way. */
   oneWay: 6,
-  /** Bytes of a stream. */
+  /** Bytes of a stream; with `ENDS` the last. */
   data: 7,
   /** No more bytes come: stream, a number of `HALF_END`; code. */
   readEnd: 8,
@@ -28,7 +28,7 @@ export const RECORD = {
   writeEnd: 10,
   /** What was finished has arrived, or not: stream, a number of `HALF_END`; code. */
   acknowledged: 11,
-  /** The transport has opened a stream: connection, stream. */
+  /** The transport has opened streams: connection, how many. */
   opened: 12,
   /** Nothing more is accepted: connection. */
   acceptEnd: 13,
@@ -41,6 +41,9 @@ export const RECORD = {
   /** All that a connection may have waiting here waits: connection. */
   full: 17,
 } as const
+
+/** Added to the kind of a record whose bytes are the last of their stream. */
+export const ENDS = 0x100
 
 /** How a half of a stream ended. */
 export const HALF_END = { clean: 0, byPeer: 1, lost: 2 } as const

@@ -7,6 +7,7 @@
 import type { CarrierClose, CarrierReceiveStream, CarrierSendStream, CarrierStream } from '../../core/carrier.ts'
 import type { P2PError } from '../../core/errors.ts'
 import { closeError, streamErrors } from '../errors.ts'
+import { MAX_PACKED_BYTES } from './batch.ts'
 import type { NativeConnection } from './connection.ts'
 import type { NativeDoor } from './door.ts'
 import { HALF_END } from './records.ts'
@@ -67,36 +68,34 @@ export class NativeStream implements CarrierStream, CarrierSendStream, CarrierRe
   }
 
   async write(bytes: Uint8Array): Promise<void> {
-    this.#checkSending()
+    await this.writeNow(bytes)
+  }
+
+  writeNow(bytes: Uint8Array): Promise<void> | undefined {
+    if (this.#sending !== 'open') return Promise.reject(this.#sendError())
     const plain = bytes.buffer instanceof SharedArrayBuffer ? Uint8Array.from(bytes) : bytes
-    const { length } = plain
-    if (length <= PIECE_BYTES && this.#heldBytes < HELD_BYTES) {
-      this.#push(plain)
-      return
-    }
-    for (let start = 0; start < length; start += PIECE_BYTES) {
-      while (this.#heldBytes >= HELD_BYTES) {
-        await new Promise<void>((resolve, reject) => {
-          this.#writer = { resolve, reject }
-        })
-        this.#checkSending()
-      }
-      this.#push(plain.subarray(start, start + PIECE_BYTES))
-    }
+    if (plain.length > PIECE_BYTES || this.#heldBytes >= HELD_BYTES) return this.#writePieces(plain)
+    this.#push(plain)
+    return undefined
   }
 
   async finish(): Promise<void> {
-    if (this.#stopCode !== undefined) return
-    this.#checkSending()
+    await this.finishNow()
+  }
+
+  finishNow(): Promise<void> | undefined {
+    if (this.#stopCode !== undefined) return undefined
+    if (this.#sending !== 'open') return Promise.reject(this.#sendError())
     const { tracksDelivery } = this.#connection
-    this.#door.addon.finish(this.#door.context, this.handle, tracksDelivery)
+    this.#door.batch.finish(this.handle, tracksDelivery)
     this.#sending = 'finished'
     if (!tracksDelivery) this.#retire()
+    return undefined
   }
 
   reset(code: number): void {
     if (this.#sending !== 'open') return
-    this.#door.addon.reset(this.#door.context, this.handle, code)
+    this.#door.batch.reset(this.handle, code)
     this.#endSending(streamErrors.finished())
   }
 
@@ -111,13 +110,18 @@ export class NativeStream implements CarrierStream, CarrierSendStream, CarrierRe
     })
   }
 
-  async read(maxBytes: number): Promise<Uint8Array | undefined> {
-    if (this.#first) return this.#take(this.#first, maxBytes)
-    if (this.#receiving === 'ended') return undefined
-    if (typeof this.#receiving === 'object') throw this.#receiving
+  read(maxBytes: number): Promise<Uint8Array | undefined> {
+    const now = this.readNow(maxBytes)
+    if (now !== undefined) return Promise.resolve(now ?? undefined)
+    if (typeof this.#receiving === 'object') return Promise.reject(this.#receiving)
     return new Promise((resolve, reject) => {
       this.#reader = { resolve, reject, maxBytes }
     })
+  }
+
+  readNow(maxBytes: number): Uint8Array | null | undefined {
+    if (this.#first) return this.#take(this.#first, maxBytes)
+    return this.#receiving === 'ended' ? null : undefined
   }
 
   stop(code: number): void {
@@ -125,7 +129,7 @@ export class NativeStream implements CarrierStream, CarrierSendStream, CarrierRe
       this.#drop()
       return
     }
-    this.#door.addon.stop(this.#door.context, this.handle, code)
+    this.#door.batch.stop(this.handle, code)
     this.#drop()
     this.#endReceiving(streamErrors.stoppedHere(code))
   }
@@ -151,12 +155,14 @@ export class NativeStream implements CarrierStream, CarrierSendStream, CarrierRe
     this.#deliver(how === HALF_END.clean ? 'arrived' : streamErrors.stoppedByPeer(code))
   }
 
-  received(chunk: Uint8Array): void {
+  /** `ends` says that these bytes are the last. */
+  received(chunk: Uint8Array, ends: boolean): void {
     if (this.#receiving !== 'open') return
     const reader = this.#reader
     if (reader) {
       this.#reader = undefined
       this.#first = chunk
+      if (ends) this.#receiving = 'ended'
       reader.resolve(this.#take(chunk, reader.maxBytes))
     } else if (this.#first) {
       this.#rest ??= []
@@ -164,6 +170,7 @@ export class NativeStream implements CarrierStream, CarrierSendStream, CarrierRe
     } else {
       this.#first = chunk
     }
+    if (ends) this.#endReceiving('ended')
   }
 
   readEnded(how: number, code: number): void {
@@ -191,13 +198,24 @@ export class NativeStream implements CarrierStream, CarrierSendStream, CarrierRe
   /** Tells the addon what was taken. */
   tell(): void {
     if (this.#takenBytes === 0 || this.#receiving !== 'open') return
-    this.#door.addon.readMore(this.#door.context, this.handle, this.#takenBytes)
+    this.#door.batch.readMore(this.handle, this.#takenBytes)
     this.#takenBytes = 0
   }
 
-  #checkSending(): void {
-    if (this.#sending === 'open') return
-    throw this.#sending === 'finished' ? streamErrors.finished() : this.#sending
+  async #writePieces(bytes: Uint8Array): Promise<void> {
+    for (let start = 0; start < bytes.length; start += PIECE_BYTES) {
+      while (this.#heldBytes >= HELD_BYTES) {
+        await new Promise<void>((resolve, reject) => {
+          this.#writer = { resolve, reject }
+        })
+        if (this.#sending !== 'open') throw this.#sendError()
+      }
+      this.#push(bytes.subarray(start, start + PIECE_BYTES))
+    }
+  }
+
+  #sendError(): P2PError {
+    return typeof this.#sending === 'object' ? this.#sending : streamErrors.finished()
   }
 
   #push(bytes: Uint8Array): void {
@@ -209,7 +227,12 @@ export class NativeStream implements CarrierStream, CarrierSendStream, CarrierRe
       this.#told.push(this.#untoldBytes)
       this.#untoldBytes = 0
     }
-    this.#door.addon.write(this.#door.context, this.handle, bytes, tell)
+    if (bytes.length <= MAX_PACKED_BYTES) {
+      this.#door.batch.write(this.handle, bytes, tell)
+    } else {
+      this.#door.batch.flush()
+      this.#door.addon.write(this.#door.context, this.handle, bytes, tell)
+    }
   }
 
   #drop(): void {

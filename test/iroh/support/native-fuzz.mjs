@@ -99,6 +99,7 @@ class Fuzzer {
       }
     })
     this.context = context
+    this.reserved = []
     this.settled = new Map()
   }
 
@@ -108,9 +109,9 @@ class Fuzzer {
       const used = result % 0x8000_0000
       const words = new Uint32Array(SCRATCH.buffer)
       for (let at = 0; at < used;) {
-        const [kind, id, number, length] = words.subarray(at / 4, at / 4 + 4)
+        const [kindAndEnd, id, number, length] = words.subarray(at / 4, at / 4 + 4)
         at = (at + 16 + length + 3) & ~3
-        this.record(kind, id, number)
+        this.record(kindAndEnd & 0xff, id, number)
       }
       if (result < 0x8000_0000) return
     }
@@ -194,15 +195,14 @@ class Fuzzer {
   step() {
     const { random: draw } = this
     const steps = [
-      () => this.keepStream(this.call('openStream', 'context', 'connection', 'flag', 'flag')),
-      () => this.keepStream(this.call('openStream', 'context', 'connection', 'flag', 'flag')),
+      () => this.reserve(),
+      () => this.submit(),
+      () => this.submit(),
+      () => this.submit(),
+      () => this.submit(),
+      () => this.call('submit', 'context', 'bytes', 'count'),
+      () => this.call('reserve', 'context', { value: draw.pick(JUNK)() }),
       () => this.call('write', 'context', 'stream', 'bytes', 'flag'),
-      () => this.call('write', 'context', 'stream', 'bytes', 'flag'),
-      () => this.call('finish', 'context', 'stream', 'flag'),
-      () => this.call('reset', 'context', 'stream', 'code'),
-      () => this.call('stop', 'context', 'stream', 'code'),
-      () => this.call('readMore', 'context', 'stream', 'count'),
-      () => this.call('acceptMore', 'context', 'connection', 'count', 'count', 'count'),
       () => this.call('sendDatagram', 'context', 'connection', 'bytes'),
       () => this.call('maxDatagramSize', 'context', 'connection'),
       () => this.call('paths', 'context', 'connection'),
@@ -232,8 +232,48 @@ class Fuzzer {
     draw.pick(steps)()
   }
 
-  keepStream(handle) {
-    if (typeof handle === 'number' && handle !== 0) this.keep('stream', handle)
+  reserve() {
+    const bytes = new Uint8Array(4 * this.random.below(20))
+    const count = this.call('reserve', { value: this.context }, { value: bytes })
+    this.reserved.push(...new Uint32Array(bytes.buffer).subarray(0, count))
+    if (this.reserved.length > 200) this.reserved.length = 100
+  }
+
+  /** A batch of entries, most of which make sense; some batches are cut or end in nonsense. */
+  submit() {
+    const { random: draw } = this
+    const words = []
+    const count = 1 + draw.below(6)
+    for (let i = 0; i < count; i++) this.entry(words)
+    if (draw.chance(20)) words.push(draw.below(2 ** 31))
+    if (draw.chance(50)) words[draw.below(words.length)] = draw.below(2 ** 31)
+    const batch = new Uint8Array(Uint32Array.from(words).buffer)
+    const used = draw.chance(20) ? draw.below(batch.length + 10) : batch.length
+    this.call('submit', draw.chance(30) ? 'context' : { value: this.context }, { value: batch }, { value: used })
+  }
+
+  entry(words) {
+    const { random: draw } = this
+    const number = (kind) => {
+      const value = this.handle(kind)
+      return typeof value === 'number' ? value >>> 0 : 0
+    }
+    // Opening is half of all; 10 and 200 are nothing.
+    const what = draw.chance(2)
+      ? 1
+      : draw.pick([2, 2, 2, 3, 4, 5, 6, 7, 8, 9, ...(draw.chance(30) ? [0, 10, 200] : [])])
+    const flags = draw.below(16) << 8
+    if (what === 1) {
+      const stream = this.reserved.pop() ?? number('stream')
+      words.push(what | flags, number('connection'), stream, 0)
+      if (stream !== 0) this.keep('stream', stream)
+      return
+    }
+    const handle = number(what > 6 ? 'connection' : 'stream')
+    const isCode = what === 4 || what === 5
+    const length = isCode && !draw.chance(10) ? 8 : what === 2 ? draw.pick([0, 1, 100, 1_000, 20_000]) : draw.below(12)
+    words.push(what | flags, handle, draw.below(draw.chance(2) ? 10 : 2 ** 31), length)
+    for (let i = 0; i < length; i += 4) words.push(draw.below(draw.chance(3) ? 2 ** 31 : 2))
   }
 
   bind(token) {
