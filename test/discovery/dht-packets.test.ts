@@ -71,6 +71,9 @@ describe('an answer', () => {
   test('keeps what answers have, and loses the rest', () => {
     const clean = cleanAnswer(bytes(`d2:ip6:abcdef1:rd2:id20:${id}1:q1:q5:token2:tte1:t2:xy1:v4:LT011:y1:re`), true)
     expect(textOf(clean)).toBe(`d1:rd2:id20:${id}5:token2:tte1:t2:xy1:y1:re`)
+    // As nodes of iroh number it.
+    const padded = cleanAnswer(bytes(`d1:rd2:id20:${id}e1:t4:\0\0xy1:y1:re`), true)
+    expect(textOf(padded)).toBe(`d1:rd2:id20:${id}e1:t2:xy1:y1:re`)
     expect(textOf(cleanAnswer(bytes('d1:eli302e5:oldere1:t2:xy1:y1:ee'), true))).toBe(
       'd1:eli302e5:oldere1:t2:xy1:y1:ee',
     )
@@ -81,7 +84,8 @@ describe('an answer', () => {
     ['a number for an id', bytes('d1:rd2:idi5ee1:t2:xy1:y1:re')],
     ['no id', bytes('d1:rde1:t2:xy1:y1:re')],
     ['a list for an answer', bytes('d1:rle1:t2:xy1:y1:re')],
-    ['a long transaction', bytes(`d1:rd2:id20:${id}e1:t3:xyz1:y1:re`)],
+    ['another transaction', bytes(`d1:rd2:id20:${id}e1:t3:xyz1:y1:re`)],
+    ['a long transaction', bytes(`d1:rd2:id20:${id}e1:t6:\0\0\0\0xy1:y1:re`)],
     ['an error without a code', bytes('d1:el5:oldere1:t2:xy1:y1:ee')],
     ['a dictionary for a token', reply('5:tokende')],
     ['a long token', reply(`5:token200:${'t'.repeat(200)}`)],

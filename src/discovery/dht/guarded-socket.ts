@@ -56,7 +56,7 @@ export function cleanAnswer(packet: Uint8Array, isPublic: boolean): Uint8Array |
   const message = decodeBencode(packet)
   if (!(message instanceof Map)) return undefined
   const fields = message as Dictionary
-  const transaction = bytesOf(fields.get('t'), TRANSACTION_BYTES, TRANSACTION_BYTES)
+  const transaction = cleanTransaction(fields.get('t'))
   if (!transaction) return undefined
   const kind = fields.get('y')
   if (!(kind instanceof Uint8Array) || kind.length !== 1) return undefined
@@ -75,6 +75,13 @@ export function cleanAnswer(packet: Uint8Array, isPublic: boolean): Uint8Array |
     return encodeBencode(new Map([...head, ['e', [code, bytesOf(text, 0, 256) ?? new Uint8Array()]]]))
   }
   return undefined
+}
+
+/** The two bytes that the library has numbered its query with; iroh's nodes give back four, the first of them zero. */
+function cleanTransaction(value: Bencoded | undefined): Uint8Array | undefined {
+  const bytes = bytesOf(value, TRANSACTION_BYTES, 2 * TRANSACTION_BYTES)
+  const padding = bytes?.subarray(0, -TRANSACTION_BYTES)
+  return padding?.every((byte) => byte === 0) === true ? bytes?.subarray(-TRANSACTION_BYTES) : undefined
 }
 
 /** The fields of an answer to a `get` or `put`; undefined when one of them is not what it should be. */
