@@ -6,7 +6,7 @@
 import { BackendP2P } from '#backend'
 import type { P2PAddress } from './core/address.ts'
 import type { NodeId } from './core/node-id.ts'
-import type { CreateOptions } from './core/system.ts'
+import type { CreateOptions, P2PDiscovery } from './core/system.ts'
 import { fetch, request, serve } from './router/index.ts'
 import type {
   P2PApp,
@@ -23,6 +23,13 @@ const SIMULATED_PRODUCTION =
 
 /** Whether the process has been told; a warning a process is what `process.emitWarning` is for. */
 let warned = false
+
+/** The sources that the environment names; what none of them needs is not loaded. */
+async function namedSources(): Promise<readonly P2PDiscovery[] | undefined> {
+  if (BackendP2P.network !== 'real' || !process.env['P2P_DISCOVERY_MODE']) return undefined
+  const { discoveryFromEnvironment } = await import('./discovery/environment.ts')
+  return discoveryFromEnvironment(process.env)
+}
 
 /**
  * A node on the backend that the export condition selected.
@@ -44,12 +51,14 @@ let warned = false
  */
 export class DefaultP2P extends BackendP2P {
   /**
-   * Creates a node.
+   * Creates a node. On the real network `P2P_DISCOVERY_MODE` names its sources of addresses when `discovery` is not
+   * given (`docs/deployment.md`).
    *
    * @throws P2PError `invalid-configuration`, `network` (a port in use), `unsupported` (no iroh binding here)
    */
   static override async create<T>(this: new (init: never) => T, options: CreateOptions = {}): Promise<T> {
-    const node = await super.create.call(this, options)
+    const discovery = options.discovery ?? (await namedSources())
+    const node = await super.create.call(this, { ...options, discovery })
     if (!warned && (node as BackendP2P).backend === 'simulator' && process.env['NODE_ENV'] === 'production') {
       warned = true
       process.emitWarning(SIMULATED_PRODUCTION, { code: 'P2P_SIMULATED_PRODUCTION' })

@@ -25,6 +25,8 @@ export declare class BackendP2P implements P2PSystem<
   P2PConnection<NodeId>,
   P2PListener<P2PConnection<NodeId>>
 > {
+  /** Whether its nodes are on the real network; then environment variables set them up. */
+  static readonly network: 'real' | 'simulated'
   /** Creates a node of this class, or of the subclass it is called on. */
   static create<T>(this: new (init: never) => T, options?: CreateOptions): Promise<T>
   /** Nodes come from `create`. */

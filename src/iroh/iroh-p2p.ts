@@ -89,6 +89,8 @@ export type IrohListener = EngineListener<IrohConnection>
  * ```
  */
 export class IrohP2P extends EngineNode<IrohConnection> {
+  /** What its nodes are on. */
+  static readonly network = 'real'
   readonly #endpoint: IrohEndpoint
   readonly #reflexive: ReflexiveAddresses
   #open: boolean

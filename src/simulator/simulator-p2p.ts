@@ -83,6 +83,8 @@ export class SimulatorConnection extends EngineConnection {
  * ```
  */
 export class SimulatorP2P extends EngineNode<SimulatorConnection> {
+  /** What its nodes are on. */
+  static readonly network = 'simulated'
   /** The host it runs on. */
   readonly host: SimHost
   readonly #endpoint: SimEndpoint

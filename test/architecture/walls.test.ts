@@ -21,7 +21,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   simulator: ['core', 'runtime'],
   simtest: ['core', 'runtime', 'router', 'simulator', 'testing'],
   iroh: ['core', 'runtime'],
-  index: ['core', 'runtime', 'router', '#backend'],
+  index: ['core', 'runtime', 'router', 'discovery', '#backend'],
 }
 
 /** Packages from npm or Node that a room may import; `*` is every room. */

@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { promisify } from 'node:util'
 import { afterAll, describe, expect, test } from 'vitest'
+import { testNodeId } from '../../src/core/keys.ts'
 
 const ROOT = join(import.meta.dirname, '../..')
 const scratch = mkdtempSync(join(tmpdir(), 'p2p-backend-'))
@@ -60,6 +61,33 @@ describe('the backend behind #backend', () => {
     expect(modules.some((url) => url.includes('/dist/simulator/'))).toBe(true)
     expect(modules.filter((url) => url.includes('iroh'))).toEqual([])
   })
+
+  test('has the sources that the environment names on iroh, and loads no others', async () => {
+    const program = `
+      import { DefaultP2P, testNodeId } from '@moosicbox/p2p'
+      const options = { relay: 'disabled', bind: ['127.0.0.1:0', '[::1]:0'] }
+      const p2p = await DefaultP2P.create(options)
+      console.log(await p2p.discover('home').then((id) => id.equals(testNodeId('home')), (error) => error.code))
+      await p2p.close()
+      const own = await DefaultP2P.create({ ...options, discovery: [] })
+      console.log(await own.discover('home').catch((error) => error.code))
+      await own.close()
+    `
+    const home = testNodeId('home').toString()
+    const env = { P2P_DISCOVERY_MODE: 'static', P2P_STATIC_PEERS: `home=${home}` }
+    const real = await run('iroh', program, { env })
+    expect(real.stdout.trim().split('\n')).toEqual(['true', 'node-not-found'])
+    expect(real.modules.filter((url) => /\/dist\/discovery\/(?:dht|mdns|pkarr|dns-)/.test(url))).toEqual([])
+    const none = await run('iroh', program, { env: { ...env, P2P_DISCOVERY_MODE: '' } })
+    expect(none.stdout.trim().split('\n')).toEqual(['node-not-found', 'node-not-found'])
+    expect(none.modules.filter((url) => url.includes('/dist/discovery/'))).toEqual([])
+    await expect(run('iroh', program, { env: { P2P_DISCOVERY_MODE: 'nonsense' } })).rejects.toThrow(
+      /"nonsense" is no source/,
+    )
+    // What a simulation does depends on no deployment.
+    const simulated = await run('default', program, { env: { P2P_DISCOVERY_MODE: 'nonsense' } })
+    expect(simulated.stdout.trim().split('\n')).toEqual(['node-not-found', 'node-not-found'])
+  }, 120_000)
 
   test('is iroh under its condition, and nothing of the simulator is loaded', async () => {
     const { stdout, modules } = await run('iroh', CREATE)
