@@ -11,7 +11,7 @@ import type { Running } from '../interop/counterparts.ts'
 
 /** A namespace is held open by a process in it, which ends when its standard input does. */
 const HOLD = ['sh', '-c', 'ip link set lo up && echo ready && exec cat']
-const USER = process.getuid?.() === 0 ? [] : ['-U', '--map-current-user', '--keep-caps']
+const USER = process.getuid?.() === 0 ? [] : ['-U', '-r']
 const ENTER_USER = process.getuid?.() === 0 ? [] : ['-U', '--preserve-credentials']
 
 /** Whether namespaces can be had here. */

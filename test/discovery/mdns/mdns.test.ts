@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { decode, encode } from 'dns-packet'
 import { describe, expect, test } from 'vitest'
 import { testNodeId, testSigningKey } from '../../../src/core/keys.ts'
-import { MdnsDiscovery } from '../../../src/discovery/index.ts'
+import { MdnsDiscovery, StaticDiscovery } from '../../../src/discovery/index.ts'
 import type { MdnsEvent, MdnsOptions } from '../../../src/discovery/index.ts'
 import { encodeGoodbye, encodeQuery, encodeRecord, labelOf, readPacket } from '../../../src/discovery/mdns/wire.ts'
 import { signName } from '../../../src/discovery/signed-name.ts'
@@ -391,6 +391,13 @@ describe('names on the local network', () => {
     expect(found.now).toEqual(
       failed('discovery-failed', { message: expect.stringContaining(ids.join(', ')) as unknown }),
     )
+    // An alias says which is meant.
+    const discovery = [new StaticDiscovery({ 'living-room': testNodeId('b') }), c.mdns]
+    const d = MemoryNode.create(world.network, 'd', { runtime: world.runtime, discovery })
+    const meant = track(d.discover('living-room'))
+    await world.runtime.advance(1_000)
+    expect(meant.now).toEqual({ value: testNodeId('b') })
+    await d.close()
     await b.node.close()
     await world.runtime.advance(2_000)
     const alone = track(c.node.discover('living-room'))
