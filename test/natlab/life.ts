@@ -32,6 +32,8 @@ export interface StoryReport {
   readonly survived: boolean
   /** The longest time without an answer; for one that has ended, from what happened to the error. */
   readonly stallMs: number
+  /** How long the relay did not serve, where that is what happened. */
+  readonly awayMs?: number
   readonly paths: readonly string[]
   /** What is not as it must be; empty when all is well. */
   readonly faults: readonly string[]
@@ -121,7 +123,7 @@ export function lifeScenario(stories: readonly Story[]): (lab: Lab) => Promise<S
 
 async function tell(lab: Lab, story: Story, client: Peer, server: Peer): Promise<StoryReport> {
   const beganMs = lab.now()
-  await client.begin(server)
+  await client.begin(server, true)
   await lab.sleep(SETTLE_MS)
   const happenedMs = lab.now() - beganMs
   await story.happens(lab, client, server)
@@ -141,20 +143,19 @@ async function tell(lab: Lab, story: Story, client: Peer, server: Peer): Promise
   return { name: story.name, pair: `${story.client} x ${story.server}`, survived, stallMs, paths, faults }
 }
 
-/** What is missing, or too much. */
-export function whole(mine: TrafficReport, theirs: TrafficReport | undefined): string[] {
+/** What is missing, or too much, on either side. */
+export function whole(mine: TrafficReport, theirs?: TrafficReport): string[] {
+  const faults = halves(mine, theirs, 'the client')
+  return theirs ? [...faults, ...halves(theirs, mine, 'the server')] : faults
+}
+
+function halves(to: TrafficReport, from: TrafficReport | undefined, who: string): string[] {
   const faults: string[] = []
-  for (const [to, from, who] of [
-    [mine, theirs, 'the client'],
-    [theirs, mine, 'the server'],
-  ] as const) {
-    if (!to || !from) continue
-    if (to.wrong !== undefined) faults.push(`${who}: ${to.wrong}`)
-    if (to.ended) faults.push(`${who}: ${describeEnd(to)}`)
-    else if (!to.complete) faults.push(`${who} waits for the end of what was sent`)
-    if (to.receivedBytes !== from.sentBytes) {
-      faults.push(`${who} has ${to.receivedBytes} of ${from.sentBytes} bytes`)
-    }
+  if (to.wrong !== undefined) faults.push(`${who}: ${to.wrong}`)
+  if (to.ended) faults.push(`${who}: ${describeEnd(to)}`)
+  else if (!to.complete) faults.push(`${who} waits for the end of what was sent`)
+  if (from && to.receivedBytes !== from.sentBytes) {
+    faults.push(`${who} has ${to.receivedBytes} of ${from.sentBytes} bytes`)
   }
   return faults
 }

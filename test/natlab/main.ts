@@ -11,10 +11,8 @@ import { parseArgs } from 'node:util'
 import { whyNoNativeDoor } from './door.ts'
 import { buildEmulator, Emulator } from './emulator.ts'
 import { findProgram, wayIn } from './enter.ts'
-import { RealLab } from './real-lab.ts'
 import { faultsOf, tableOf } from './report.ts'
 import type { SuiteResult, Table } from './report.ts'
-import { simulate } from './simulated-lab.ts'
 import { suites } from './suites.ts'
 import type { Outcome, Suite } from './suites.ts'
 
@@ -22,7 +20,8 @@ const USAGE = `usage: natlab [--only SUITE]… [--times N] [--seeds N] [--parall
 
 Real nodes behind real NATs, next to what the simulator predicts. Exits with 1 when they differ, or a byte is missing.
 
-  --only SUITE   just this one; repeatable
+  --only SUITE   just this one; repeatable: network, pairs, pairs-ours, pairs-official, life, outage-3, outage-12; and two
+                 that take part only when asked for, quiet-3 and quiet-12
   --times N      how often each outage of the relay happens (1)
   --seeds N      how many seeds the simulator runs (3)
   --parallel N   suites at a time (2)
@@ -66,12 +65,9 @@ function suiteOf(name: string): Suite {
 async function runReal(suite: Suite): Promise<Outcome> {
   process.stdin.on('end', () => process.exit(1)).resume()
   hurry()
-  const { sites, line, relay, binding } = suite
   const iroh = findProgram('iroh-relay', [process.env['P2P_COUNTERPARTS']])
   const programs = { ours: inRoot('dist/cli/p2p-relay.js'), iroh }
-  const emulator = new Emulator(EMULATOR, 1)
-  const lab = await RealLab.open({ sites, line, relay, binding, programs, emulator, folder: '/run/natlab' })
-  return suite.scenario(lab)
+  return suite.real({ emulator: new Emulator(EMULATOR, 1), programs, folder: '/run/natlab' })
 }
 
 /**
@@ -87,9 +83,9 @@ function hurry(): void {
   }
 }
 
-async function runSimulated({ sites, line, scenario }: Suite): Promise<Outcome[]> {
+async function runSimulated(suite: Suite): Promise<Outcome[]> {
   const outcomes: Outcome[] = []
-  for (let seed = 1; seed <= count('seeds'); seed++) outcomes.push(await simulate({ seed, sites, line }, scenario))
+  for (let seed = 1; seed <= count('seeds'); seed++) outcomes.push(await suite.simulated(seed))
   return outcomes
 }
 
@@ -125,7 +121,7 @@ async function compare(suite: Suite, way: readonly string[]): Promise<SuiteResul
 }
 
 async function runAll(): Promise<number> {
-  const chosen = values.only ? values.only.map(suiteOf) : all
+  const chosen = values.only ? values.only.map(suiteOf) : all.filter(({ isUsual }) => isUsual)
   const way = wayIn()
   const why = 'why' in way ? way.why : await whyNot(chosen)
   if ('why' in way || why !== undefined) {
@@ -150,7 +146,10 @@ async function runAll(): Promise<number> {
 
 /** What is missing besides the namespaces. */
 async function whyNot(chosen: readonly Suite[]): Promise<string | undefined> {
-  if (chosen.some(({ relay }) => relay === 'iroh') && !findProgram('iroh-relay', [process.env['P2P_COUNTERPARTS']])) {
+  if (
+    chosen.some(({ needsIrohRelay }) => needsIrohRelay) &&
+    !findProgram('iroh-relay', [process.env['P2P_COUNTERPARTS']])
+  ) {
     return 'iroh-relay is not here: P2P_COUNTERPARTS=$(node scripts/counterparts.mjs)'
   }
   return whyNoNativeDoor()

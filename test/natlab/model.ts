@@ -6,8 +6,8 @@
  */
 
 /** Where a peer is: on the public internet, or at home behind a NAT of this kind. The names are the simulator's presets. */
-export const PLACES = ['none', 'full-cone', 'restricted-cone', 'home', 'symmetric'] as const
-export type Place = (typeof PLACES)[number]
+export type Place = 'none' | 'full-cone' | 'restricted-cone' | 'home' | 'symmetric'
+export const PLACES: readonly Place[] = ['none', 'full-cone', 'restricted-cone', 'home', 'symmetric']
 
 /** One end of the lab: a home with one machine in it, or a public machine. */
 export interface Site {
@@ -59,9 +59,15 @@ export interface Peer {
   start(): Promise<void>
   /** Connects to another, and watches the paths until `watchMs` after that. */
   watch(to: Peer, watchMs: number): Promise<PathReport>
-  /** Connects to another; both send from then on. Resolves when the first answer has come. */
-  begin(to: Peer): Promise<void>
-  /** Sends no more, waits for what the other has sent, and tells how it went. For both sides, at once. */
+  /**
+   * Connects to another, and asks it again and again; with `streams` both send besides, from then on. Resolves when the
+   * first answer has come.
+   */
+  begin(to: Peer, streams: boolean): Promise<void>
+  /**
+   * Sends no more, waits for what the other has sent, and tells how it went. For both sides, at once; without `streams`
+   * only the client has something to tell.
+   */
   finish(): Promise<TrafficReport>
   /** Ends the connection of {@link begin}. */
   end(): Promise<void>

@@ -19,6 +19,8 @@ export interface Outage {
   readonly forMs: number
   /** Connections that stay relayed: both sides behind symmetric NATs. */
   readonly pairs: number
+  /** Whether both sides send all the time; else there are just requests, one after the other. */
+  readonly streams: boolean
   /** How often, with new connections each time. */
   readonly times: number
 }
@@ -53,23 +55,28 @@ export function outageScenario(outage: Outage): (lab: Lab) => Promise<StoryRepor
 async function once(lab: Lab, outage: Outage): Promise<StoryReport[]> {
   const pairs = pairsOf(outage).map((sites) => sites.map(({ name }) => lab.peer(name)) as [Peer, Peer])
   for (const [client, server] of pairs) {
-    await client.begin(server)
+    await client.begin(server, outage.streams)
     await lab.sleep(GAP_MS)
   }
   await lab.sleep(SETTLE_MS)
+  const killedMs = lab.now()
   lab.killRelay()
   await lab.sleep(outage.forMs)
   await lab.startRelay()
+  const awayMs = lab.now() - killedMs
   await lab.sleep(AFTER_MS)
   return Promise.all(
     pairs.map(async ([client, server]) => {
-      const [mine, theirs] = await Promise.all([client.finish(), server.finish()])
+      const sides = outage.streams ? [client, server] : [client]
+      const [mine, theirs] = await Promise.all(sides.map((side) => side.finish()))
       await client.end()
+      if (!mine) throw new Error('a client without a report')
       return {
         name: `the relay is away for ${outage.forMs / 1000} s`,
         pair: `${client.site.place} x ${server.site.place}`,
-        survived: mine.ended === undefined && theirs.ended === undefined,
+        survived: mine.ended === undefined && theirs?.ended === undefined,
         stallMs: mine.stallMs,
+        awayMs,
         paths: mine.paths.map(({ kind }) => kind),
         faults: whole(mine, theirs),
       }

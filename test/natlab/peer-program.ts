@@ -67,11 +67,12 @@ export class PeerProgram {
     return { connectMs: connectedMs - beforeMs, directAfterMs, outcome }
   }
 
-  /** Connects, and sends; resolves when the first answer has come. */
-  async begin(ticket: string): Promise<void> {
-    const connection = await this.#running.connect(ticket)
-    this.#adopt(connection)
-    await this.#exchange?.begin()
+  /** Connects and asks, and sends where `streams`; resolves when the first answer has come. */
+  async begin(ticket: string, streams: boolean): Promise<void> {
+    const connection = (this.#connection = await this.#running.connect(ticket))
+    const exchange = (this.#exchange = new Exchange(connection, this.#running.runtime))
+    void untilClosed(async () => exchange.receive(await connection.acceptReceiveStream()))
+    await exchange.begin(streams)
   }
 
   /** The exchange that is under way, on either side: sends no more, and tells how it went. */
@@ -90,13 +91,6 @@ export class PeerProgram {
   get #running(): P2PSystem {
     if (!this.#p2p) throw new Error('it has not started')
     return this.#p2p
-  }
-
-  #adopt(connection: P2PConnection): Exchange {
-    this.#connection = connection
-    const exchange = (this.#exchange = new Exchange(connection, this.#running.runtime))
-    void untilClosed(async () => exchange.receive(await connection.acceptReceiveStream()))
-    return exchange
   }
 
   async #serve(p2p: P2PSystem): Promise<void> {

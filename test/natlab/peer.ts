@@ -6,6 +6,7 @@
 import { testSigningKey } from '@moosicbox/p2p'
 import { IrohP2P } from '@moosicbox/p2p/iroh'
 import { PeerProgram } from './peer-program.ts'
+import type { Answer } from './process.ts'
 
 /** What a peer is started with: the only argument, as JSON. */
 export interface PeerSettings {
@@ -15,13 +16,12 @@ export interface PeerSettings {
   readonly relayRoots: readonly string[]
 }
 
-/** What the parent asks, and the answer. */
+/** What the parent asks. */
 export interface PeerCall {
   readonly id: number
   readonly method: 'start' | 'ticket' | 'watch' | 'begin' | 'finish' | 'end'
   readonly args: readonly unknown[]
 }
-export type PeerAnswer = { readonly id: number } & ({ readonly result: unknown } | { readonly error: string })
 
 const { name, binding, relays, relayRoots } = JSON.parse(process.argv[2] ?? '{}') as PeerSettings
 const create = (): Promise<IrohP2P> =>
@@ -43,7 +43,7 @@ async function perform({ method, args }: PeerCall): Promise<unknown> {
     case 'watch':
       return program.watch(args[0] as string, args[1] as number)
     case 'begin':
-      return program.begin(args[0] as string)
+      return program.begin(args[0] as string, args[1] as boolean)
     case 'finish':
       return program.finish()
     case 'end':
@@ -52,7 +52,7 @@ async function perform({ method, args }: PeerCall): Promise<unknown> {
 }
 
 process.on('message', (call: PeerCall) => {
-  const answer = (answer: PeerAnswer): void => void process.send?.(answer)
+  const answer = (answer: Answer): void => void process.send?.(answer)
   perform(call).then(
     (result) => answer({ id: call.id, result }),
     (error: unknown) => answer({ id: call.id, error: error instanceof Error ? (error.stack ?? '') : String(error) }),

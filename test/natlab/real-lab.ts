@@ -3,14 +3,13 @@
  *
  * @module
  */
-import { spawn } from 'node:child_process'
-import type { ChildProcess } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import type { Emulator } from './emulator.ts'
 import type { Lab, LineSettings, PathReport, Peer, Site, TrafficReport } from './model.ts'
-import { inNamespace, Network } from './network.ts'
+import { Network } from './network.ts'
 import type { Machine } from './network.ts'
-import type { PeerAnswer, PeerCall, PeerSettings } from './peer.ts'
+import type { PeerCall, PeerSettings } from './peer.ts'
+import { CalledProcess } from './process.ts'
 import { Relay } from './relays.ts'
 import type { RelayKind, RelayPrograms } from './relays.ts'
 
@@ -31,29 +30,12 @@ export interface RealLabOptions {
 /** A peer's process. */
 class RealPeer implements Peer {
   readonly site: Site
-  readonly #child: ChildProcess
-  readonly #calls = new Map<number, { resolve(result: unknown): void; reject(error: Error): void }>()
-  #lastCall = 0
-  #isOver = false
+  readonly #process: CalledProcess
 
   constructor(machine: Machine, settings: PeerSettings) {
     this.site = machine.site
-    const node = [process.execPath, '--conditions=iroh', PROGRAM, JSON.stringify(settings)]
-    const [program = '', ...args] = inNamespace(machine.namespace, node)
-    this.#child = spawn(program, args, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
-    this.#child.on('message', (answer: PeerAnswer) => {
-      const call = this.#calls.get(answer.id)
-      this.#calls.delete(answer.id)
-      if ('error' in answer) call?.reject(new Error(`${this.site.name}: ${answer.error}`))
-      else call?.resolve(answer.result)
-    })
-    const over = (why: string): void => {
-      this.#isOver = true
-      for (const call of this.#calls.values()) call.reject(new Error(`${this.site.name}: ${why}`))
-      this.#calls.clear()
-    }
-    this.#child.on('exit', (code, signal) => over(`its process has ended (${signal ?? code})`))
-    this.#child.on('error', (error) => over(`its process cannot be started: ${error.message}`))
+    const node = ['--conditions=iroh', PROGRAM, JSON.stringify(settings)]
+    this.#process = new CalledProcess(machine.site.name, machine.namespace, node)
   }
 
   async start(): Promise<void> {
@@ -64,8 +46,8 @@ class RealPeer implements Peer {
     return (await this.#call('watch', await ticketOf(to), watchMs)) as PathReport
   }
 
-  async begin(to: Peer): Promise<void> {
-    await this.#call('begin', await ticketOf(to))
+  async begin(to: Peer, streams: boolean): Promise<void> {
+    await this.#call('begin', await ticketOf(to), streams)
   }
 
   async finish(): Promise<TrafficReport> {
@@ -81,21 +63,16 @@ class RealPeer implements Peer {
   }
 
   kill(): void {
-    this.#child.kill('SIGKILL')
+    this.#process.signal('SIGKILL')
   }
 
   pause(): () => void {
-    this.#child.kill('SIGSTOP')
-    return () => void this.#child.kill('SIGCONT')
+    this.#process.signal('SIGSTOP')
+    return () => this.#process.signal('SIGCONT')
   }
 
   #call(method: PeerCall['method'], ...args: unknown[]): Promise<unknown> {
-    return new Promise((resolve, reject) => {
-      if (this.#isOver) throw new Error(`${this.site.name}: its process has ended`)
-      const id = ++this.#lastCall
-      this.#calls.set(id, { resolve, reject })
-      this.#child.send({ id, method, args } satisfies PeerCall)
-    })
+    return this.#process.call({ method, args } satisfies Omit<PeerCall, 'id'>)
   }
 }
 

@@ -23,28 +23,41 @@ export interface Table {
 
 /** What is wrong with a result: outcomes that differ, bytes that are missing, errors that are not the right ones. */
 export function faultsOf({ suite, real, simulated }: SuiteResult): string[] {
-  const faults: string[] = []
-  const complain = (text: string): void => void faults.push(`${suite.name}: ${text}`)
-  for (const [who, outcome] of [['real', real] as const, ...simulated.map((one) => ['simulated', one] as const)]) {
-    if (outcome.kind === 'stories') {
-      for (const { name, pair, faults: found } of outcome.stories) {
-        for (const fault of found) complain(`${who}: ${name}, ${pair}: ${fault}`)
-      }
-    } else if (real.kind === 'pairs' && outcome !== real) {
-      for (const [i, seen] of real.pairs.entries()) {
-        const expected = outcome.pairs[i]?.outcome
-        if (expected !== seen.outcome) {
-          complain(`${seen.client} x ${seen.server} is ${seen.outcome}, and ${expected} in the simulator`)
-        }
-      }
-    }
+  const all = [...ownFaults('', real), ...simulated.flatMap((one) => ownFaults('in the simulator, ', one))]
+  if (real.kind === 'pairs') all.push(...simulated.flatMap((one) => differences(real.pairs, one)))
+  return all.map((fault) => `${suite.name}: ${fault}`)
+}
+
+function ownFaults(where: string, outcome: Outcome): string[] {
+  switch (outcome.kind) {
+    case 'pairs':
+      return []
+    case 'stories':
+      return outcome.stories.flatMap(({ name, pair, faults }) =>
+        faults.map((fault) => `${where}${name}, ${pair}: ${fault}`),
+      )
+    case 'network':
+      return outcome.findings
+        .filter(({ isRight }) => !isRight)
+        .map(({ what, seen, expected }) => `${what}: ${seen}, and not ${expected}`)
   }
-  return faults
+}
+
+function differences(seen: readonly PairReport[], predicted: Outcome): string[] {
+  const expected = predicted.kind === 'pairs' ? predicted.pairs : []
+  return seen.flatMap(({ client, server, outcome }, i) =>
+    expected[i]?.outcome === outcome
+      ? []
+      : [`${client} x ${server} is ${outcome}, and ${expected[i]?.outcome} in the simulator`],
+  )
 }
 
 /** The result for people. */
 export function tableOf(result: SuiteResult): Table {
-  return result.real.kind === 'pairs' ? pairTable(result) : storyTable(result)
+  const { suite, real } = result
+  if (real.kind !== 'network') return real.kind === 'pairs' ? pairTable(result) : storyTable(result)
+  const rows = real.findings.map(({ what, seen, expected }) => [what, seen, expected])
+  return { title: suite.title, columns: ['what', 'seen', 'expected'], rows }
 }
 
 function pairTable({ suite, real, simulated }: SuiteResult): Table {
@@ -77,11 +90,12 @@ function storyTable({ suite, real, simulated }: SuiteResult): Table {
       return stories.length === 1 ? (survived === 1 ? 'lives' : 'ends') : `${survived} of ${stories.length} live`
     }
     const stall = (stories: readonly StoryReport[]): string => spread(stories.map(({ stallMs }) => stallMs))
-    return [text, ends(seen), ends(predicted), stall(seen), stall(predicted), unique(seen.flatMap(pathsOf))]
+    const away = spread(seen.flatMap(({ awayMs }) => awayMs ?? []))
+    return [text, ends(seen), ends(predicted), stall(seen), stall(predicted), away, unique(seen.flatMap(pathsOf))]
   })
   return {
     title: suite.title,
-    columns: ['what, client x server', 'seen', 'predicted', 'stall ms', 'predicted', 'paths'],
+    columns: ['what, client x server', 'seen', 'predicted', 'stall ms', 'predicted', 'away ms', 'paths'],
     rows,
   }
 }

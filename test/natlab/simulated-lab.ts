@@ -40,9 +40,9 @@ class SimulatedPeer implements Peer {
     return this.#do(() => this.#program.watch(ticket, watchMs))
   }
 
-  begin(to: Peer): Promise<void> {
+  begin(to: Peer, streams: boolean): Promise<void> {
     const ticket = ticketOf(to)
-    return this.#do(() => this.#program.begin(ticket))
+    return this.#do(() => this.#program.begin(ticket, streams))
   }
 
   finish(): Promise<TrafficReport> {

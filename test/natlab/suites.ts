@@ -1,39 +1,54 @@
 /**
- * What the lab runs: each suite is a network, a relay, a door and a scenario, which also runs in the simulator.
+ * What the lab runs: networks, relays, doors and scenarios, each of which also runs in the simulator.
  *
  * @module
  */
+import type { Emulator } from './emulator.ts'
 import { lifeScenario, lifeSites, STORIES } from './life.ts'
 import type { StoryReport } from './life.ts'
 import type { Lab, LineSettings, Place, Site } from './model.ts'
 import { PLACES } from './model.ts'
+import { checkNetwork } from './nats.ts'
+import type { Finding } from './nats.ts'
 import { outageScenario, outageSites } from './outages.ts'
 import type { Outage } from './outages.ts'
 import { pairScenario, pairSites } from './pairs.ts'
 import type { PairReport } from './pairs.ts'
-import type { RelayKind } from './relays.ts'
+import { RealLab } from './real-lab.ts'
+import type { RelayKind, RelayPrograms } from './relays.ts'
+import { simulate } from './simulated-lab.ts'
 
 /** Home lines of 20 ms one way, as those that the simulator was compared with before. */
 const LINE: LineSettings = { delayMs: 20, loss: 0 }
-
+/** As where the stalls were measured that `bench/fidelity` compares with. */
+const SLOWER: LineSettings = { delayMs: 25, loss: 0 }
 /** The kinds of NAT that decide: who lets everybody in, who lets in answers alone, and who takes a port for each. */
 const ESSENTIAL: readonly Place[] = ['full-cone', 'home', 'symmetric']
 
 /** What a suite comes to. */
 export type Outcome =
+  | { readonly kind: 'network'; readonly findings: readonly Finding[] }
   | { readonly kind: 'pairs'; readonly pairs: readonly PairReport[] }
   | { readonly kind: 'stories'; readonly stories: readonly StoryReport[] }
+
+/** What a suite finds in the namespaces. */
+export interface Tools {
+  readonly emulator: Emulator
+  readonly programs: RelayPrograms
+  /** Where files go. */
+  readonly folder: string
+}
 
 /** A suite. */
 export interface Suite {
   readonly name: string
   /** For the heading of its table. */
   readonly title: string
-  readonly relay: RelayKind
-  readonly binding: 'native' | 'official'
-  readonly line: LineSettings
-  readonly sites: readonly Site[]
-  readonly scenario: (lab: Lab) => Promise<Outcome>
+  /** Whether it is run when nobody asks for it by name. */
+  readonly isUsual: boolean
+  readonly needsIrohRelay: boolean
+  real(tools: Tools): Promise<Outcome>
+  simulated(seed: number): Promise<Outcome>
 }
 
 /** Settings of the command. */
@@ -42,21 +57,54 @@ export interface SuiteOptions {
   readonly times: number
 }
 
-function pairs(name: string, title: string, about: Pick<Suite, 'relay' | 'binding'>, places: readonly Place[]): Suite {
-  const scenario = pairScenario(places)
+interface LabSuite {
+  readonly name: string
+  readonly title: string
+  readonly isUsual?: boolean
+  readonly relay: RelayKind
+  readonly binding: 'native' | 'official'
+  readonly line: LineSettings
+  readonly sites: readonly Site[]
+  readonly scenario: (lab: Lab) => Promise<Outcome>
+}
+
+function inLab({ name, title, isUsual = true, relay, binding, line, sites, scenario }: LabSuite): Suite {
   return {
     name,
     title,
-    ...about,
-    line: LINE,
-    sites: pairSites(places),
-    scenario: async (lab) => ({ kind: 'pairs', pairs: await scenario(lab) }),
+    isUsual,
+    needsIrohRelay: relay === 'iroh',
+    real: async (tools) => scenario(await RealLab.open({ sites, line, relay, binding, ...tools })),
+    simulated: (seed) => simulate({ seed, sites, line }, scenario),
   }
 }
 
-function outage(name: string, title: string, options: Outage): Suite {
+const NETWORK: Suite = {
+  name: 'network',
+  title: 'The network: NATs as plain datagrams meet them, and lines',
+  isUsual: true,
+  needsIrohRelay: false,
+  real: async ({ emulator }) => ({ kind: 'network', findings: await checkNetwork(emulator) }),
+  // Its findings are compared with the simulator's presets one by one.
+  simulated: () => Promise.resolve({ kind: 'network', findings: [] }),
+}
+
+function pairs(name: string, title: string, relay: RelayKind, binding: 'native' | 'official', places = PLACES): Suite {
+  const scenario = pairScenario(places)
+  return inLab({
+    name,
+    title,
+    relay,
+    binding,
+    line: LINE,
+    sites: pairSites(places),
+    scenario: async (lab) => ({ kind: 'pairs', pairs: await scenario(lab) }),
+  })
+}
+
+function outage(name: string, title: string, options: Outage, more: Partial<LabSuite> = {}): Suite {
   const scenario = outageScenario(options)
-  return {
+  return inLab({
     name,
     title,
     relay: 'iroh',
@@ -64,26 +112,37 @@ function outage(name: string, title: string, options: Outage): Suite {
     line: LINE,
     sites: outageSites(options),
     scenario: async (lab) => ({ kind: 'stories', stories: await scenario(lab) }),
-  }
+    ...more,
+  })
+}
+
+function life(name: string, title: string, relay: RelayKind, binding: 'native' | 'official'): Suite {
+  const scenario = lifeScenario(STORIES)
+  return inLab({
+    name,
+    title,
+    relay,
+    binding,
+    line: LINE,
+    sites: lifeSites(STORIES),
+    scenario: async (lab) => ({ kind: 'stories', stories: await scenario(lab) }),
+  })
 }
 
 /** All suites. */
 export function suites({ times }: SuiteOptions): readonly Suite[] {
-  const life = lifeScenario(STORIES)
+  const busy = { pairs: 5, streams: true, times }
+  const quiet = { pairs: 8, streams: false, times }
+  const alone = { isUsual: false, line: SLOWER }
   return [
-    pairs('pairs', 'Every pair, iroh-relay, native door', { relay: 'iroh', binding: 'native' }, PLACES),
-    pairs('pairs-ours', 'Every pair, p2p-relay, native door', { relay: 'ours', binding: 'native' }, PLACES),
-    pairs('pairs-official', 'p2p-relay, official binding', { relay: 'ours', binding: 'official' }, ESSENTIAL),
-    {
-      name: 'life',
-      title: 'Life, iroh-relay, native door',
-      relay: 'iroh',
-      binding: 'native',
-      line: LINE,
-      sites: lifeSites(STORIES),
-      scenario: async (lab) => ({ kind: 'stories', stories: await life(lab) }),
-    },
-    outage('outage-3', 'iroh-relay is killed for 3 s', { forMs: 3000, pairs: 5, times }),
-    outage('outage-12', 'iroh-relay is killed for 12 s', { forMs: 12_000, pairs: 5, times }),
+    NETWORK,
+    pairs('pairs', 'Every pair: iroh-relay, native door', 'iroh', 'native'),
+    pairs('pairs-ours', 'Every pair: p2p-relay, native door', 'ours', 'native'),
+    pairs('pairs-official', 'The essential pairs: p2p-relay, official binding', 'ours', 'official', ESSENTIAL),
+    life('life', 'Life: iroh-relay, native door', 'iroh', 'native'),
+    outage('outage-3', 'iroh-relay is killed for 3 s', { forMs: 3000, ...busy }),
+    outage('outage-12', 'iroh-relay is killed for 12 s', { forMs: 12_000, ...busy }),
+    outage('quiet-3', 'The same with requests alone and lines of 25 ms, 3 s', { forMs: 3000, ...quiet }, alone),
+    outage('quiet-12', 'The same with requests alone and lines of 25 ms, 12 s', { forMs: 12_000, ...quiet }, alone),
   ]
 }

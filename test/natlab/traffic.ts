@@ -58,9 +58,10 @@ export class Exchange {
     })
   }
 
-  /** Sends, and asks; resolves with the first answer. */
-  async begin(): Promise<void> {
-    this.#track(this.#connection.openSendStream().then((stream) => this.#send(stream)))
+  /** Asks, and sends where `streams`; resolves with the first answer. */
+  async begin(streams: boolean): Promise<void> {
+    this.#isComplete = !streams
+    if (streams) this.#track(this.#connection.openSendStream().then((stream) => this.#send(stream)))
     const stream = await this.#connection.openStream()
     await this.#request(stream)
     this.#track(this.#ask(stream))
