@@ -51,7 +51,10 @@ const PING_US = 15_000_000
 const PONG_TIMEOUT_US = 5_000_000
 /** Packets that wait for the connection; more are dropped. */
 const MAX_QUEUED = 512
-/** While there is no connection, what waits is dropped this often (iroh, UNDELIVERABLE_DATAGRAM_TIMEOUT). */
+/**
+ * During an attempt what waits is dropped this often (iroh, UNDELIVERABLE_DATAGRAM_TIMEOUT). Each attempt begins to count
+ * anew, and nobody counts between two: where a relay refuses connections at once, all that fits waits for its return.
+ */
 const UNDELIVERABLE_US = 3_000_000
 /** A relay that is not the home relay is left when nothing was sent for so long (iroh, RELAY_INACTIVE_CLEANUP_TIME). */
 const INACTIVE_US = 60_000_000
@@ -154,7 +157,7 @@ export class RelayClient {
   destroy(): void {
     this.#state = 'closed'
     this.#timer?.cancel()
-    this.#flushTimer?.cancel()
+    this.#stopFlushing()
     this.#socket?.destroy()
     this.#queue.length = 0
   }
@@ -165,11 +168,18 @@ export class RelayClient {
 
   #dial(): void {
     const { kernel, network, random } = this.#host
+    // Whoever has waited in vain and has no home here gives up.
+    if (!this.#isHome && kernel.nowUs() - this.#sentUs >= INACTIVE_US) {
+      this.#drop()
+      this.#dropQueue()
+      this.#state = 'idle'
+      return
+    }
     this.#state = 'dialling'
     this.#isEstablished = false
     this.#pinged = false
     this.#schedule(DIAL_TIMEOUT_US, () => this.#fail('it does not answer'))
-    this.#flushTimer ??= this.#flushLater()
+    this.#flushTimer = this.#flushLater()
     const socket = new TcpClientSocket(kernel, network, random, this.#location.address, {
       onOpen: () => this.#onOpen(socket),
       onMessage: (payload) => this.#channel?.receive(payload),
@@ -228,8 +238,7 @@ export class RelayClient {
     this.#state = 'attached'
     this.#failure = undefined
     this.#hasRoom = true
-    this.#flushTimer?.cancel()
-    this.#flushTimer = undefined
+    this.#stopFlushing()
     this.#sentUs = this.#host.kernel.nowUs()
     this.#ping()
     this.#onWritable()
@@ -278,6 +287,7 @@ export class RelayClient {
 
   #drop(): void {
     this.#timer?.cancel()
+    this.#stopFlushing()
     this.#socket?.destroy()
     this.#socket = undefined
     this.#channel = undefined
@@ -285,7 +295,7 @@ export class RelayClient {
 
   #fail(reason: string): void {
     if (this.#state === 'closed') return
-    const [wasAttached, isAtOnce] = [this.isAttached, this.#isEstablished]
+    const isAtOnce = this.#isEstablished
     this.#failure = reason
     this.#socket?.abort()
     this.#drop()
@@ -300,24 +310,23 @@ export class RelayClient {
       this.#schedule(delayUs + jitterUs, () => this.#dial())
     }
     this.#host.onState(this)
-    if (wasAttached) this.#flushTimer ??= this.#flushLater()
   }
 
   #flushLater(): KernelEvent {
     return this.#host.kernel.schedule(UNDELIVERABLE_US, () => {
-      this.#flushTimer = undefined
-      if (this.#state === 'closed' || this.isAttached) return
-      this.#dropped += this.#queue.length
-      this.#queue.length = 0
-      // Whoever waits in vain and has no home here gives up.
-      if (!this.#isHome && this.#host.kernel.nowUs() - this.#sentUs >= INACTIVE_US) {
-        this.#socket?.abort()
-        this.#drop()
-        this.#state = 'idle'
-      } else {
-        this.#flushTimer = this.#flushLater()
-      }
+      this.#dropQueue()
+      this.#flushTimer = this.#flushLater()
     })
+  }
+
+  #stopFlushing(): void {
+    this.#flushTimer?.cancel()
+    this.#flushTimer = undefined
+  }
+
+  #dropQueue(): void {
+    this.#dropped += this.#queue.length
+    this.#queue.length = 0
   }
 
   #schedule(delayUs: number, callback: () => void): void {
