@@ -30,6 +30,7 @@ function isExecutable(path: string): boolean {
 const PROGRAMS = {
   unshare: 'util-linux',
   nsenter: 'util-linux',
+  setpriv: 'util-linux',
   ip: 'iproute2',
   nft: 'nftables',
   conntrack: 'conntrack',
