@@ -4,6 +4,7 @@
  * @module
  */
 import { spawn } from 'node:child_process'
+import type { ChildProcess } from 'node:child_process'
 import { writeFileSync } from 'node:fs'
 import { setPriority } from 'node:os'
 import { fileURLToPath } from 'node:url'
@@ -89,6 +90,11 @@ async function runSimulated(suite: Suite): Promise<Outcome[]> {
   return outcomes
 }
 
+const running = new Set<ChildProcess>()
+process.on('exit', () => {
+  for (const child of running) child.kill('SIGKILL')
+})
+
 /** Another process of this program; what it has to say as JSON. */
 function ask<T>(command: readonly string[]): Promise<T> {
   const [program = '', ...args] = command
@@ -99,12 +105,13 @@ function ask<T>(command: readonly string[]): Promise<T> {
     env: { ...process.env, PATH: path },
     detached: true,
   })
-  process.on('exit', () => child.kill('SIGKILL'))
+  running.add(child)
   let text = ''
   child.stdout.on('data', (part: Buffer) => (text += part.toString()))
   return new Promise((resolve, reject) => {
     child.on('error', reject)
     child.on('close', (code, signal) => {
+      running.delete(child)
       if (code === 0) resolve(JSON.parse(text) as T)
       else reject(new Error(`${args.slice(-2).join(' ')} has failed (${signal ?? code})`))
     })
