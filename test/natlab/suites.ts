@@ -32,7 +32,7 @@ export type Outcome =
   | { readonly kind: 'stories'; readonly stories: readonly StoryReport[] }
 
 /** What a suite finds in the namespaces. */
-export interface Tools {
+interface Tools {
   readonly emulator: Emulator
   readonly programs: RelayPrograms
   /** Where files go. */
