@@ -12,6 +12,7 @@ describe('settings', () => {
       relayTimeoutMs: 3_000,
       reflectors: [],
       access: {},
+      admission: {},
     })
   })
 
@@ -24,9 +25,16 @@ describe('settings', () => {
       relayTimeoutMs: 3_000,
       reflectors: [],
       access: {},
+      admission: {},
     })
     const options = { bind: ['[::1]:0'], relay: ['https://relay.example/'], relayTimeoutMs: 0 }
-    expect(resolveIrohSettings(options, env)).toEqual({ ...options, relayRoots: [], reflectors: [], access: {} })
+    expect(resolveIrohSettings(options, env)).toEqual({
+      ...options,
+      relayRoots: [],
+      reflectors: [],
+      access: {},
+      admission: {},
+    })
     expect(resolveIrohSettings({}, { P2P_IROH_BINDING: 'official' }).binding).toBe('official')
     const access = { allow: [testNodeId('a')], deny: [] }
     expect(resolveIrohSettings(access).access).toEqual(access)
