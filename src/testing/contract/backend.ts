@@ -41,6 +41,8 @@ export interface ContractScale {
   readonly many: number
   /** Bytes that are more than the windows of the transport hold for one stream that nobody reads. */
   readonly beyondWindowsBytes: number
+  /** How late a time-out may be, in milliseconds; on a real machine by how long others keep it busy. @default 100 */
+  readonly lateMs?: number | undefined
 }
 
 /** What the network between the nodes of a world is to be like. What is left out is as ever. */
@@ -53,8 +55,8 @@ export interface ContractConditions {
 
 /** Which {@link ContractConditions} a backend can bring about. */
 export interface ContractAbilities {
-  /** Whether it can bring about latencies from 1 to 500 ms. */
-  readonly latency: boolean
+  /** Whether it can bring about latencies from 1 to 500 ms; a list is of those that are tried, where time is real. */
+  readonly latency: boolean | readonly number[]
   /** The kinds of NATs it has. */
   readonly nats: readonly string[]
 }

@@ -106,7 +106,8 @@ export const criticalCases: ContractCases = {
 
 /** Latencies from the least to the most. */
 const latencies: ContractCase['conditions'] = ({ latency }, { runs, seed }) => {
-  if (!latency) return []
+  if (latency === false) return []
+  if (latency !== true) return latency.map((latencyMs) => ({ latencyMs }))
   const drawn = fc.sample(fc.integer({ min: MIN_LATENCY_MS, max: MAX_LATENCY_MS }), { numRuns: runs, seed })
   return [MIN_LATENCY_MS, MAX_LATENCY_MS, ...drawn].map((latencyMs) => ({ latencyMs }))
 }
@@ -143,7 +144,8 @@ export const conditionCases: ContractCases = {
       const startMs = pair.runtime.now()
       await fails(pair.a.connect(pair.b.address(), { timeoutMs }), 'timeout', { afterMs: timeoutMs })
       const tookMs = pair.runtime.now() - startMs
-      assert(tookMs >= timeoutMs && tookMs < timeoutMs + 100, `it took ${tookMs} ms`)
+      const { lateMs = 100 } = pair.scale
+      assert(tookMs >= timeoutMs && tookMs < timeoutMs + lateMs, `it took ${tookMs} ms`)
       // What was given up may still have come to be heard of there; the next is whole.
       const client = await pair.a.connect(pair.b.address())
       const hello = text('the second')

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { ContractBackend, ContractRunner, ContractWorld } from './backend.ts'
+import type { ContractBackend, ContractConditions, ContractRunner, ContractWorld } from './backend.ts'
 import { cancellationCases } from './cancellation-cases.ts'
 import { connectingCases } from './connecting-cases.ts'
 import { conditionCases, criticalCases } from './critical-cases.ts'
@@ -35,12 +35,21 @@ const GROUPS: Readonly<Record<string, ContractCases>> = {
   conditions: conditionCases,
 }
 
+type Conditions = ContractConditions | undefined
+
 function lookUp(name: string): ContractCase {
   for (const cases of Object.values(GROUPS)) {
     const found = cases[name]
     if (found) return typeof found === 'function' ? { run: found } : found
   }
   throw new TypeError(`the contract suite has no case ${JSON.stringify(name)}`)
+}
+
+/** The conditions under which a backend runs a case: none in particular for most, and no list where it cannot. */
+function conditionsFor({ scale, seed = 1, abilities }: ContractBackend, name: string): readonly Conditions[] {
+  const { conditions } = lookUp(name)
+  if (!conditions) return [undefined]
+  return abilities ? conditions(abilities, { runs: scale.runs, seed }) : []
 }
 
 /** The names of all cases, by group. */
@@ -54,10 +63,10 @@ export function contractCases(): Readonly<Record<string, readonly string[]>> {
  * @throws TypeError when there is no case of this name, or the backend has not what it needs; and what the case throws
  */
 export async function runContractCase(backend: ContractBackend, name: string): Promise<void> {
-  const { run, limits = {}, listen = {}, conditions: conditionsOf } = lookUp(name)
-  const { scale, seed = 1, abilities } = backend
-  const all = conditionsOf ? abilities && conditionsOf(abilities, { runs: scale.runs, seed }) : [undefined]
-  if (all === undefined || all.length === 0) {
+  const { run, limits = {}, listen = {} } = lookUp(name)
+  const { scale, seed = 1 } = backend
+  const all = conditionsFor(backend, name)
+  if (all.length === 0) {
     throw new TypeError(`${backend.name} has no abilities to run ${JSON.stringify(name)} with`)
   }
   for (const conditions of all) {
@@ -93,9 +102,10 @@ export function contractSuite(runner: ContractRunner, backend: ContractBackend):
   for (const name of Object.keys(skips)) lookUp(name)
   runner.describe(`the contract, on ${backend.name}`, () => {
     for (const [group, cases] of Object.entries(GROUPS)) {
-      if (cases === conditionCases && !backend.abilities) continue
+      const names = Object.keys(cases).filter((name) => conditionsFor(backend, name).length > 0)
+      if (names.length === 0) continue
       runner.describe(group, () => {
-        for (const name of Object.keys(cases)) {
+        for (const name of names) {
           const body = (): Promise<void> => runContractCase(backend, name)
           const reason = skips[name]
           if (reason === undefined) runner.test(name, body)
