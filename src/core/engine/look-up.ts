@@ -42,7 +42,8 @@ export async function firstAnswer(options: LookUpOptions, question: Question): P
     }
     return { query: options.query, address: undefined, sources: reports }
   } finally {
-    giveUp.abort()
+    // An abort costs an exception with its stack; mostly there is nobody left to hear it.
+    if (reports.length < asked.length) giveUp.abort()
   }
 }
 

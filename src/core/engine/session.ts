@@ -413,9 +413,14 @@ export class Session {
     this.#control.send({ type: 'drained' }).catch(() => {})
   }
 
+  /** Made once: the stack of an error is what costs. */
+  #endedByPeer: P2PError | undefined
+
   /** Why nothing follows: the connection is over, or the peer has ended it and will close it. */
   #endError(): P2PError {
-    return this.#error ?? closedError(this.#info ?? ENDED_BY_PEER, this.carrier.remoteId)
+    if (this.#error) return this.#error
+    if (this.#info) return closedError(this.#info, this.carrier.remoteId)
+    return (this.#endedByPeer ??= closedError(ENDED_BY_PEER, this.carrier.remoteId))
   }
 
   #closed(close: CarrierClose): CloseInfo {
