@@ -11,6 +11,7 @@ import type { AuditObserver } from '../simulator/index.ts'
 import { digestText } from '../simulator/audit.ts'
 import { failureOf } from './failure.ts'
 import type { Failure } from './failure.ts'
+import { patience } from './patience.ts'
 import type { Plan } from './plan.ts'
 import type { ResolvedOptions, Scenario } from './scenario.ts'
 import { SimTest } from './sim-test.ts'
@@ -94,6 +95,11 @@ async function runBody(scenario: Scenario, sim: SimTest): Promise<void> {
   await sim.finish()
 }
 
+/** The real time that a run may take, here and now. */
+function runLimitMs({ runLimitMs: limitMs, isPatient }: ResolvedOptions): number {
+  return isPatient ? Math.round(limitMs * patience()) : limitMs
+}
+
 /** Runs a scenario once. Never rejects: what goes wrong is in the outcome. */
 export async function runScenario(
   scenario: Scenario,
@@ -101,7 +107,7 @@ export async function runScenario(
   seed: bigint,
   options: RunScenarioOptions = {},
 ): Promise<Outcome> {
-  const { plan, onEvent, onHost, isDetailed = false, deadlineMs = realNowMs() + resolved.runLimitMs } = options
+  const { plan, onEvent, onHost, isDetailed = false, deadlineMs = realNowMs() + runLimitMs(resolved) } = options
   let sim: SimTest | undefined
   const observer: AuditObserver | undefined =
     onEvent || isDetailed
@@ -118,7 +124,9 @@ export async function runScenario(
       : undefined
   let failed: { readonly error: unknown } | undefined
   try {
-    const hangLimitMs = Math.max(MIN_HANG_MS, Math.min(MAX_HANG_MS, resolved.timeoutMs))
+    const { timeoutMs } = resolved
+    const hangLimitMs =
+      timeoutMs < MAX_HANG_MS ? Math.max(MIN_HANG_MS, timeoutMs) : Math.round(MAX_HANG_MS * patience())
     sim = new SimTest({
       seed,
       config: resolved.config,

@@ -37,7 +37,7 @@ export interface ScenarioOptions {
   readonly timeoutMs?: number | undefined
   /**
    * The real time that the run of one seed may take, in milliseconds: over it, it fails and tells what each host waits
-   * for. @default `timeoutMs`, but 10000 to 120000
+   * for. @default `timeoutMs`, but 10000 to 120000; up to ten times that where others keep the machine busy
    */
   readonly runLimitMs?: number | undefined
   /** The real time for making a failure smaller, in milliseconds; 0 leaves it as it is. @default 30000 */
@@ -72,6 +72,8 @@ export interface ResolvedOptions {
   readonly schedule: 'seeded' | 'fifo' | 'pct' | PctOptions
   readonly timeoutMs: number
   readonly runLimitMs: number
+  /** Whether that is the default, and so may be longer where the machine is busy. */
+  readonly isPatient: boolean
   readonly shrinkMs: number
   readonly stopAt: 'first' | 'all'
   readonly checkIsolation: boolean
@@ -181,6 +183,7 @@ export function resolveOptions(
       options.runLimitMs ?? Math.min(Math.max(timeoutMs, MIN_RUN_MS), MAX_RUN_MS),
       1,
     ),
+    isPatient: options.runLimitMs === undefined,
     shrinkMs: milliseconds('shrinkMs', options.shrinkMs ?? 30_000, 0),
     stopAt: options.stopAt ?? 'first',
     checkIsolation: options.checkIsolation ?? runSeeds.length > 1,

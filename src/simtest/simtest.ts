@@ -12,6 +12,7 @@ import type { CheckResult } from './check.ts'
 import { callerFile, findTest, rerunCommand, runnerKind } from './environment.ts'
 import type { TestFunction } from './environment.ts'
 import { MAX_LOOKS } from './look-into.ts'
+import { MAX_PATIENCE } from './patience.ts'
 import { Progress } from './progress.ts'
 import { offer } from './registering.ts'
 import { readReplay } from './replay-file.ts'
@@ -86,7 +87,8 @@ export function simTest(
   const place: TestPlace = { name: what.name, file, nth: countTest(file, what.name), test }
   const resolved = resolveOptions(what.options, process.env)
   if (!test) return runAsScript(what, resolved, place)
-  const { timeoutMs, runLimitMs, shrinkMs, stopAt } = resolved
+  const { timeoutMs, shrinkMs, stopAt } = resolved
+  const runLimitMs = resolved.runLimitMs * (resolved.isPatient ? MAX_PATIENCE : 1)
   // The runner's own limit is for what cannot happen: it could not say what hangs.
   const looks = stopAt === 'first' ? 1 : MAX_LOOKS
   const timeout = timeoutMs + runLimitMs + looks * (shrinkMs + RUNS_A_LOOK * runLimitMs) + SLACK_MS

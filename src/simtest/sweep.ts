@@ -4,6 +4,7 @@
  * @module
  */
 import { invalidConfiguration } from '../core/config.ts'
+import { MAX_PATIENCE } from './patience.ts'
 import { sweepPool } from './pool.ts'
 import type { KnownSeed, WorkerTask } from './pool.ts'
 import { runScenario } from './run.ts'
@@ -79,7 +80,7 @@ export async function sweep(what: Scenario, resolved: ResolvedOptions, options: 
     hasWorkers = false
     const number = Math.min(count, queue.left ?? count)
     if (number === 0) return 0
-    const seedLimitMs = resolved.runLimitMs + GRACE_MS
+    const seedLimitMs = resolved.runLimitMs * (resolved.isPatient ? MAX_PATIENCE : 1) + GRACE_MS
     const isTask = typeof task !== 'string'
     const { signal } = options
     const unfit = isTask ? await sweepPool(queue, { task, known, workers: number, seedLimitMs, signal }) : task
