@@ -80,10 +80,10 @@ export class EventQueue {
   #orders = new Float64Array(64)
   #slots = new Int32Array(64)
   #length = 0
-  // By slot: the event, where in the heap its entry is, and the later time to which it was moved.
+  // By slot: the event, where in the heap its entry is, and the later time to which it was moved, if it was.
   readonly #events: (QueuedEvent | undefined)[] = []
   #places = new Int32Array(64)
-  #laterTimes = new Float64Array(64)
+  #laterTimes = new Float64Array(64).fill(NONE)
   #laterOrders = new Float64Array(64)
   readonly #freeSlots: number[] = []
   #nextOrder = 0
@@ -153,7 +153,10 @@ export class EventQueue {
   remove(event: QueuedEvent): void {
     const { slot } = event
     const place = this.#places[slot] as number
-    if ((this.#laterTimes[slot] as number) !== NONE) this.#moved--
+    if ((this.#laterTimes[slot] as number) !== NONE) {
+      this.#laterTimes[slot] = NONE
+      this.#moved--
+    }
     this.#free(event, slot)
     const last = --this.#length
     if (place === last) return
@@ -176,6 +179,7 @@ export class EventQueue {
     this.#events.length = 0
     this.#freeSlots.length = 0
     this.#length = 0
+    this.#laterTimes.fill(NONE)
     this.#moved = 0
   }
 
@@ -196,7 +200,6 @@ export class EventQueue {
     if (this.#length === this.#times.length) this.#grow()
     event.slot = slot
     this.#events[slot] = event
-    this.#laterTimes[slot] = NONE
     this.#siftUp(this.#length++, time, order, slot)
   }
 
@@ -288,7 +291,7 @@ export class EventQueue {
     this.#orders = enlarged(this.#orders, new Float64Array(capacity))
     this.#slots = enlarged(this.#slots, new Int32Array(capacity))
     this.#places = enlarged(this.#places, new Int32Array(capacity))
-    this.#laterTimes = enlarged(this.#laterTimes, new Float64Array(capacity))
+    this.#laterTimes = enlarged(this.#laterTimes, new Float64Array(capacity).fill(NONE))
     this.#laterOrders = enlarged(this.#laterOrders, new Float64Array(capacity))
   }
 }

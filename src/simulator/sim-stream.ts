@@ -32,10 +32,12 @@ export interface Deferred<T> {
   readonly reject: (error: P2PError) => void
 }
 
+const ignore = (): void => {}
+
 /** A promise with its two ends. */
 export function deferred<T>(): Deferred<T> {
-  let resolve: (value: T) => void = () => {}
-  let reject: (error: P2PError) => void = () => {}
+  let resolve: (value: T) => void = ignore
+  let reject: (error: P2PError) => void = ignore
   const promise = new Promise<T>((onValue, onError) => {
     resolve = onValue
     reject = onError
@@ -43,13 +45,15 @@ export function deferred<T>(): Deferred<T> {
   return { promise, resolve, reject }
 }
 
-interface PendingWrite extends Deferred<void> {
+interface PendingWrite {
   readonly bytes: Uint8Array
   offset: number
+  readonly written: Deferred<void>
 }
 
-interface PendingRead extends Deferred<Uint8Array | undefined> {
+interface PendingRead {
   readonly maxBytes: number
+  readonly read: Deferred<Uint8Array | undefined>
 }
 
 const DONE: Promise<void> = Promise.resolve()
@@ -100,8 +104,8 @@ export class SimStream implements CarrierStream, CarrierSendStream, CarrierRecei
     const accepted = transport.write(this.id, bytes)
     this.#host.flush()
     if (accepted === bytes.length) return undefined
-    this.#writing = { bytes, offset: accepted, ...deferred<void>() }
-    return this.#writing.promise
+    this.#writing = { bytes, offset: accepted, written: deferred() }
+    return this.#writing.written.promise
   }
 
   finish(): Promise<void> {
@@ -140,8 +144,8 @@ export class SimStream implements CarrierStream, CarrierSendStream, CarrierRecei
     const bytes = this.#take(maxBytes)
     if (bytes) return Promise.resolve(bytes)
     if (bytes === null) return Promise.resolve(undefined)
-    this.#reading = { maxBytes, ...deferred<Uint8Array | undefined>() }
-    return this.#reading.promise
+    this.#reading = { maxBytes, read: deferred() }
+    return this.#reading.read.promise
   }
 
   readNow(maxBytes: number): Uint8Array | null | undefined {
@@ -165,7 +169,7 @@ export class SimStream implements CarrierStream, CarrierSendStream, CarrierRecei
     if (writing.offset < writing.bytes.length) return
     this.#writing = undefined
     this.#woke()
-    writing.resolve()
+    writing.written.resolve()
   }
 
   /** There is more to read, or the end. */
@@ -176,7 +180,7 @@ export class SimStream implements CarrierStream, CarrierSendStream, CarrierRecei
     if (bytes === undefined) return
     this.#reading = undefined
     this.#woke()
-    reading.resolve(bytes ?? undefined)
+    reading.read.resolve(bytes ?? undefined)
   }
 
   /** The peer has everything. */
@@ -241,7 +245,7 @@ export class SimStream implements CarrierStream, CarrierSendStream, CarrierRecei
     this.#sendEnd = error
     this.#sendDone = true
     if (this.#writing ?? this.#delivery) this.#woke()
-    this.#writing?.reject(error)
+    this.#writing?.written.reject(error)
     this.#writing = undefined
     this.#delivery?.reject(error)
     this.#forgetIfDone()
@@ -255,7 +259,7 @@ export class SimStream implements CarrierStream, CarrierSendStream, CarrierRecei
     if (reading) {
       this.#reading = undefined
       this.#woke()
-      reading.reject(error)
+      reading.read.reject(error)
     }
     this.#forgetIfDone()
   }

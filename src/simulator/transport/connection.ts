@@ -181,7 +181,7 @@ export class TransportConnection {
     if (packet) this.#burst++
     else {
       const idleUs = nowUs + TURN_US + this.#burst * DATAGRAM_US
-      this.#parkedUs = TIMER_LATENCY_US + ((idleUs + this.#phaseUs) % this.#granularityUs)
+      this.#parkedUs = TIMER_LATENCY_US + remainder(idleUs + this.#phaseUs, this.#granularityUs)
       this.#burst = 0
     }
     return packet
@@ -355,6 +355,11 @@ export class TransportConnection {
       paths: core.paths.map((path) => pathState(path, path === core.selected)),
     }
   }
+}
+
+/** `value % unit` of whole numbers, several times as fast. */
+function remainder(value: number, unit: number): number {
+  return value - Math.floor(value / unit) * unit
 }
 
 function pathState(path: Path, selected: boolean): PathSnapshot {

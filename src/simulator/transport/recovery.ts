@@ -14,7 +14,6 @@ import type { Path } from './path.ts'
 import { powerOfTwo } from '../power-of-two.ts'
 
 const NEVER = Number.POSITIVE_INFINITY
-const KINDS = [INITIAL, HANDSHAKE, DATA] as const
 const MAX_BACKOFF_EXPONENT = 16
 
 /** Why a congestion window was set anew. */
@@ -158,7 +157,7 @@ export class Recovery {
       return nowUs + Math.min(backedOffUs, maxStepUs)
     }
     let atUs = NEVER
-    for (const candidate of KINDS) {
+    for (let candidate = firstKind(path); candidate <= DATA; candidate++) {
       const space = path.space(candidate)
       if (!space || space.sent.inFlight === 0 || space.lastElicitingUs < 0) continue
       if (candidate === DATA && !this.#host.isConfirmed) continue
@@ -279,11 +278,16 @@ export class Recovery {
   }
 }
 
+/** The first number space that there may be. */
+function firstKind(path: Path): PacketKind {
+  return path.hasHandshakeSpaces ? INITIAL : DATA
+}
+
 /** The space whose packets will be taken for lost first. */
 function earliestLoss(path: Path): PacketKind | undefined {
   let atUs = NEVER
   let earliest: PacketKind | undefined
-  for (const kind of KINDS) {
+  for (let kind = firstKind(path); kind <= DATA; kind++) {
     const space = path.space(kind)
     if (space && space.lossTimeUs < atUs) {
       atUs = space.lossTimeUs
