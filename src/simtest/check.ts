@@ -8,7 +8,7 @@ import { P2PError } from '../core/errors.ts'
 import { corpusSeeds } from './corpus.ts'
 import { callerFile, rerunCommand, runnerKind } from './environment.ts'
 import type { Examined } from './examine.ts'
-import { TrailedRun } from './isolation.ts'
+import { SHARED_STATE, TrailedRun } from './isolation.ts'
 import { lookInto } from './look-into.ts'
 import { resolveOptions } from './scenario.ts'
 import type { ResolvedOptions, Scenario } from './scenario.ts'
@@ -119,11 +119,6 @@ export async function checkWithWorkers(
   }
 }
 
-const SHARED =
-  'Something that outlives a run is used in it: a variable of a module, such as a cache or a counter, which all hosts of ' +
-  'all runs share; or something that does not come from the simulation. Make it in the program of each host, or give ' +
-  "programs as modules' URLs, which are loaded afresh; leave it out of this check with checkIsolation: false"
-
 /** @throws P2PError when the seeds did not all pass */
 export function throwFailures(name: string, result: CheckResult): void {
   const { examined, reports, missing, runs, failures, difference, firstSeed } = result
@@ -140,7 +135,7 @@ export function throwFailures(name: string, result: CheckResult): void {
     )
   }
   if (difference !== undefined) {
-    const message = `${JSON.stringify(name)}: seed ${firstSeed} does not have the same history a second time: ${difference}. ${SHARED}`
+    const message = `${JSON.stringify(name)}: seed ${firstSeed} does not have the same history a second time: ${difference}. ${SHARED_STATE}`
     throw P2PError.of('program-failed', message, { host: undefined, seed: firstSeed, virtualMs: 0 })
   }
   if (missing.length > 0) {

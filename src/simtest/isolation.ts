@@ -4,10 +4,30 @@
  * @module
  */
 import { seconds } from '../simulator/faults/fault.ts'
+import type { Failure } from './failure.ts'
 import { runScenario } from './run.ts'
 import type { Outcome } from './run.ts'
 import type { ResolvedOptions, Scenario } from './scenario.ts'
+import type { KnownSeed } from './seed-queue.ts'
 import { Trail, TrailFollower } from './trail.ts'
+
+/** Whether a seed has another history when it is run once more, with other seeds before it than the first time. */
+export async function differsOnceMore(
+  scenario: Scenario,
+  resolved: ResolvedOptions,
+  { seed, hash }: KnownSeed,
+): Promise<Failure | undefined> {
+  const alone = await runScenario(scenario, resolved, BigInt(seed))
+  if (alone.hash === hash) return undefined
+  const message = `seed ${seed} has not the same history with other seeds before it. ${SHARED_STATE}`
+  return { key: 'isolation', message, virtualMs: 0 }
+}
+
+/** What is wrong when a seed has two histories, and what to do about it. */
+export const SHARED_STATE: string =
+  'Something that outlives a run is used in it: a variable of a module, such as a cache or a counter, which all hosts of ' +
+  'all runs share; or something that does not come from the simulation. Make it in the program of each host, or give ' +
+  "programs as modules' URLs, which are loaded afresh; leave it out of this check with checkIsolation: false"
 
 /** A run, and the trail that it left. */
 export class TrailedRun {

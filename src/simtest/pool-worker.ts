@@ -96,8 +96,8 @@ async function work(): Promise<void> {
     queue = queue.then(async () => {
       const run = await loading
       for (const seed of message.seeds) {
-        const { failure, reached, events, virtualMs } = await run(BigInt(seed))
-        say({ seed, failure, reached: [...reached], events, virtualMs })
+        const { failure, reached, events, virtualMs, hash } = await run(BigInt(seed))
+        say({ seed, failure, reached: [...reached], events, virtualMs, hash })
       }
     })
   })

@@ -9,7 +9,7 @@ import { Alarm } from '../runtime/alarm.ts'
 import { ambientScope } from '../runtime/ambient/scope.ts'
 import type { Failure } from './failure.ts'
 import type { ScenarioOptions } from './scenario.ts'
-import type { Job, SeedQueue } from './seed-queue.ts'
+import type { Job, KnownSeed, SeedQueue } from './seed-queue.ts'
 import { fetchForWorker } from './vitest-bridge.ts'
 import type { VitestTask } from './vitest-bridge.ts'
 
@@ -50,12 +50,6 @@ export interface WorkerStart {
   readonly known: KnownSeed | undefined
 }
 
-/** A seed and the hash of its history. */
-export interface KnownSeed {
-  readonly seed: string
-  readonly hash: string
-}
-
 /** What a worker is told to do. */
 export type ToWorker =
   | { readonly seeds: readonly string[] }
@@ -69,6 +63,7 @@ export type FromWorker =
       readonly reached: readonly (readonly [string, boolean])[]
       readonly events: number
       readonly virtualMs: number
+      readonly hash: string
     }
   | { readonly ready: true }
   | { readonly unfit: string }
@@ -83,6 +78,14 @@ export interface PoolOptions {
   readonly signal?: AbortSignal | undefined
   /** Real milliseconds that one seed may take before its worker is given up. */
   readonly seedLimitMs: number
+}
+
+/** How it ended. */
+export interface PoolEnd {
+  /** Why workers cannot run these seeds, where they cannot; those that were not run have been given back. */
+  readonly unfit?: string | undefined
+  /** A seed that a worker ran after others: the one with the most before it. */
+  readonly toRepeat?: KnownSeed | undefined
 }
 
 /** Few enough that all workers end at about the same time, enough that none waits for its next lot. */
@@ -102,20 +105,23 @@ class Pool {
   readonly #ends = new Set<() => void>()
   /** Why no worker can do it. */
   #unfit: string | undefined
+  /** The most that a worker has run so far, and the last of them. */
+  #most = 1
+  #toRepeat: KnownSeed | undefined
 
   constructor(queue: SeedQueue, options: PoolOptions) {
     this.#queue = queue
     this.#options = options
   }
 
-  async run(): Promise<string | undefined> {
+  async run(): Promise<PoolEnd> {
     const { workers, signal } = this.#options
-    if (!canStart) return 'this library runs from its sources, which Node cannot load'
+    if (!canStart) return { unfit: 'this library runs from its sources, which Node cannot load' }
     const leave = (): void => this.#leaveAll()
     signal?.addEventListener('abort', leave)
     await Promise.all(Array.from({ length: workers }, () => this.#work()))
     signal?.removeEventListener('abort', leave)
-    return this.#unfit
+    return { unfit: this.#unfit, toRepeat: this.#toRepeat }
   }
 
   /** One worker after the other: one that dies is replaced. */
@@ -128,6 +134,7 @@ class Pool {
     let lot: Job[] = this.#unfit === undefined ? this.#queue.take(LOT) : []
     if (lot.length === 0) return Promise.resolve(false)
     let isReady = false
+    let ran = 0
     const worker = new Worker(new URL(isSource ? './pool-worker.ts' : './pool-worker.js', import.meta.url), {
       workerData: { task, known, isAmbient: ambientScope().isInstalled } satisfies WorkerStart,
       resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MB },
@@ -183,7 +190,11 @@ class Pool {
           void fetchForWorker(message.args).then((fetched) => say({ fetched: message.fetch, ...fetched }))
           return
         }
-        const { seed, ...result } = message
+        const { seed, hash, ...result } = message
+        if (++ran > this.#most && !result.failure) {
+          this.#most = ran
+          this.#toRepeat = { seed, hash }
+        }
         const job = lot.find((one) => String(one.seed) === seed)
         if (!job) return
         lot = lot.filter((one) => one !== job)
@@ -208,11 +219,7 @@ class Pool {
   }
 }
 
-/**
- * Runs seeds on worker threads, until there are no more.
- *
- * @returns why workers cannot run them, where they cannot; seeds that were not run have been given back
- */
-export function sweepPool(queue: SeedQueue, options: PoolOptions): Promise<string | undefined> {
+/** Runs seeds on worker threads, until there are no more. */
+export function sweepPool(queue: SeedQueue, options: PoolOptions): Promise<PoolEnd> {
   return new Pool(queue, options).run()
 }

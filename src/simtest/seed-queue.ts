@@ -58,6 +58,14 @@ export interface SweepResult {
   readonly elapsedMs: number
   /** How many threads ran seeds besides this one, at most. */
   readonly workers: number
+  /** A seed that must have the same history when it is run once more, in this thread. */
+  readonly toRepeat: KnownSeed | undefined
+}
+
+/** A seed and the hash of its history. */
+export interface KnownSeed {
+  readonly seed: string
+  readonly hash: string
 }
 
 /** Options of {@link SeedQueue}. */
@@ -153,7 +161,7 @@ export class SeedQueue {
   }
 
   /** What it came to; when the time was over, of those that were run. */
-  result(name: string, workers: number): SweepResult {
+  result(name: string, workers: number, toRepeat: KnownSeed | undefined): SweepResult {
     for (const [index, one] of [...this.#waiting].sort(([a], [b]) => a - b)) {
       if (index <= this.#limit) this.#add(one)
     }
@@ -167,6 +175,7 @@ export class SeedQueue {
       virtualMs: this.#virtualUs / 1000,
       elapsedMs: this.elapsedMs,
       workers,
+      toRepeat,
     }
   }
 

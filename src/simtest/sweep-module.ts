@@ -8,6 +8,7 @@ import { checkOptions, invalidConfiguration } from '../core/config.ts'
 import { randomSeed } from '../runtime/seed.ts'
 import { addToCorpus, corpusSeeds } from './corpus.ts'
 import { artifactsFolder } from './check.ts'
+import { differsOnceMore } from './isolation.ts'
 import { lookInto } from './look-into.ts'
 import { loadScenarios, findScenario } from './module.ts'
 import { resolveOptions, scenario } from './scenario.ts'
@@ -102,6 +103,9 @@ async function sweepOne(what: Scenario, url: string, options: SweepModuleOptions
     },
   })
   const { command } = options
+  const isChecked = resolved.checkIsolation && result.failures.length === 0 && options.signal?.aborted !== true
+  const difference = isChecked && result.toRepeat && (await differsOnceMore(own, resolved, result.toRepeat))
+  if (difference) options.onReport?.(`${JSON.stringify(what.name)}: ${difference.message}`)
   const looks = lookInto(own, resolved, result.failures, {
     folder: artifactsFolder(),
     commands: (seed, replay) => ({
@@ -125,7 +129,10 @@ async function sweepOne(what: Scenario, url: string, options: SweepModuleOptions
     shards: [shard.index],
     of: shard.of,
     runs: result.runs,
-    failed: result.failures.map(({ seed, failure: { key, message } }) => ({ seed: String(seed), key, message })),
+    failed: [
+      ...result.failures.map(({ seed, failure: { key, message } }) => ({ seed: String(seed), key, message })),
+      ...(difference ? [{ seed: result.toRepeat?.seed ?? '', key: difference.key, message: difference.message }] : []),
+    ],
     reached: Object.fromEntries(result.reached),
     events: result.events,
     virtualMs: result.virtualMs,

@@ -6,12 +6,12 @@
 import { invalidConfiguration } from '../core/config.ts'
 import { MAX_PATIENCE } from './patience.ts'
 import { sweepPool } from './pool.ts'
-import type { KnownSeed, WorkerTask } from './pool.ts'
+import type { WorkerTask } from './pool.ts'
 import { runScenario } from './run.ts'
 import type { Outcome, RunScenarioOptions } from './run.ts'
 import type { ResolvedOptions, Scenario } from './scenario.ts'
 import { SeedQueue } from './seed-queue.ts'
-import type { SeedQueueOptions, SweepResult } from './seed-queue.ts'
+import type { KnownSeed, SeedQueueOptions, SweepResult } from './seed-queue.ts'
 
 /** Workers that could be had. */
 export interface SweepWorkers {
@@ -56,6 +56,7 @@ export async function sweep(what: Scenario, resolved: ResolvedOptions, options: 
   const { first, onFirst, workers, ...rest } = options
   const queue = new SeedQueue({ ...rest, stopAtFirst: resolved.stopAt === 'first' })
   let most = 0
+  let toRepeat: KnownSeed | undefined
   let known: KnownSeed | undefined
   let hasWorkers = workers !== undefined && workers.count > 0
   if (workers?.isAsked === true && hasWorkers && !first) most = await onWorkers(workers)
@@ -74,7 +75,8 @@ export async function sweep(what: Scenario, resolved: ResolvedOptions, options: 
     if (hasWorkers && workers && isWorthWorkers(queue, { seeds: done - 1, sinceMs }, workers))
       most = await onWorkers(workers)
   }
-  return queue.result(what.name, most)
+  // Here it was the first, and others came after it; on a worker it came after others, which this thread has not run.
+  return queue.result(what.name, most, toRepeat ?? (done > 1 ? known : undefined))
 
   async function onWorkers({ task, count, onUnfit }: SweepWorkers): Promise<number> {
     hasWorkers = false
@@ -83,7 +85,9 @@ export async function sweep(what: Scenario, resolved: ResolvedOptions, options: 
     const seedLimitMs = resolved.runLimitMs * (resolved.isPatient ? MAX_PATIENCE : 1) + GRACE_MS
     const isTask = typeof task !== 'string'
     const { signal } = options
-    const unfit = isTask ? await sweepPool(queue, { task, known, workers: number, seedLimitMs, signal }) : task
+    const end = isTask ? await sweepPool(queue, { task, known, workers: number, seedLimitMs, signal }) : undefined
+    const unfit = isTask ? end?.unfit : task
+    toRepeat = end?.toRepeat
     if (unfit === undefined) return number
     if (!onUnfit) throw invalidConfiguration('module', isTask ? task.module : '', unfit)
     onUnfit(unfit)

@@ -55,8 +55,8 @@ test('in whatever order results come, and whatever is given back', async () => {
         const all = Promise.all(Array.from({ length: workers }, () => work()))
         await schedule.waitFor(all)
         expect(shared.isOver).toBe(true)
-        const { elapsedMs: _one, ...there } = shared.result('x', 0)
-        const { elapsedMs: _two, ...here } = alone.result('x', 0)
+        const { elapsedMs: _one, ...there } = shared.result('x', 0, undefined)
+        const { elapsedMs: _two, ...here } = alone.result('x', 0, undefined)
         expect(there).toEqual(here)
       },
     ),

@@ -216,6 +216,29 @@ describe('a failure', () => {
   })
 })
 
+test('state that outlives a run is noticed, on workers and without', async () => {
+  writeFileSync(
+    join(folder, 'sticky.mjs'),
+    `import { scenario } from '@moosicbox/p2p/simtest'
+    let runs = 0
+    export const sticky = scenario('sticky', { seeds: 12 }, async (sim) => {
+      sim.host('alice', async ({ runtime }) => { await runtime.sleep(10 + (process.env.STICKY ? runs++ : 0)) })
+      await sim.run()
+    })
+    export const knows = scenario('knows', { seeds: 12, checkIsolation: false }, sticky.body)`,
+  )
+  const args = (workers: string): string[] => ['sweep', 'sticky.mjs', '--seed', '1', '--max-parallel', workers]
+  for (const workers of ['0', '1', '2']) {
+    const { code, out } = await run([...args(workers), '--scenario', 'sticky'], { STICKY: 'yes' })
+    expect(out).toMatch(
+      /"sticky": seed \d+ has not the same history with other seeds before it. Something that outlives/,
+    )
+    expect(code).toBe(1)
+    expect((await run([...args(workers), '--scenario', 'knows'], { STICKY: 'yes' })).code).toBe(0)
+    expect((await run([...args(workers), '--scenario', 'sticky'])).code).toBe(0)
+  }
+}, 120_000)
+
 describe('nonsense', () => {
   test.each<[string[], string]>([
     [['sweep', 'nowhere.mjs'], 'cannot be loaded'],
