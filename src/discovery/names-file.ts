@@ -10,6 +10,8 @@ import { P2PError } from '../core/errors.ts'
 /** Some 5,000 names with addresses; a file beyond this is not what it should be. */
 const MAX_FILE_BYTES = 1_048_576
 
+const NO_NAMES: ReadonlyMap<string, unknown> = new Map()
+
 /** What is found when the file is not there. */
 export type Missing = 'is-empty' | 'is-an-error'
 
@@ -18,6 +20,8 @@ export class NamesFile {
   /** The absolute path. */
   readonly path: string
   readonly #missing: Missing
+  /** What was read last, so that what has not changed is not read a second time. */
+  #last: { readonly text: string; readonly names: ReadonlyMap<string, unknown> } | undefined
   /** Changes of this process wait for each other. */
   #changes: Promise<void> = Promise.resolve()
 
@@ -27,7 +31,7 @@ export class NamesFile {
   }
 
   /**
-   * Names and what stands behind them, as yet unchecked.
+   * Names and what stands behind them, as yet unchecked; the same object as before when the file is the same.
    *
    * @param name what is asked for, for the error
    * @throws P2PError `discovery-failed`
@@ -40,10 +44,11 @@ export class NamesFile {
       text = await readFile(this.path, 'utf8')
     } catch (error) {
       const code = (error as NodeJS.ErrnoException).code
-      if (code === 'ENOENT' && this.#missing === 'is-empty') return new Map()
+      if (code === 'ENOENT' && this.#missing === 'is-empty') return NO_NAMES
       const why = code === 'ENOENT' ? 'there is no such file' : `it cannot be read (${code ?? 'unknown error'})`
       throw P2PError.is(error) ? error : this.failure(name, why, error)
     }
+    if (this.#last?.text === text) return this.#last.names
     let content: unknown
     try {
       content = JSON.parse(text)
@@ -53,7 +58,9 @@ export class NamesFile {
     if (typeof content !== 'object' || content === null || Array.isArray(content)) {
       throw this.failure(name, 'it should hold an object, {"name": "ticket or node id"}')
     }
-    return new Map(Object.entries(content))
+    const names = new Map(Object.entries(content))
+    this.#last = { text, names }
+    return names
   }
 
   /**

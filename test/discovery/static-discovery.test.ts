@@ -1,4 +1,4 @@
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
@@ -81,6 +81,16 @@ describe('names in a text', () => {
       expect.objectContaining({ code: 'invalid-configuration', message: expect.stringMatching(message) as string }),
     )
   })
+})
+
+test('tickets without names are known by their ids', async () => {
+  const text = `${alice.toTicket()}, home=${bob.toTicket()}`
+  const discovery = StaticDiscovery.parse(text, 'P2P_STATIC_PEERS')
+  expect(await discovery.resolveId(alice.id)).toEqual(alice)
+  expect(await discovery.resolveName('home')).toEqual(bob)
+  expect(() => StaticDiscovery.parse('endpointx', 'P2P_STATIC_PEERS')).toThrow(
+    /^P2P_STATIC_PEERS: the ticket "endpointx"/,
+  )
 })
 
 describe('names in a file', () => {
@@ -179,6 +189,57 @@ describe('names in a file', () => {
       code: 'discovery-failed',
       message: expect.stringContaining('the value of "bad"') as string,
     })
+  })
+
+  test('go on counting when the file has come to make no sense, which is told once', async () => {
+    await using file = await temporaryFile({ alice: alice.toTicket() })
+    const problems: string[] = []
+    const onProblem = (problem: Error): void => void problems.push(problem.message)
+    const discovery = new StaticDiscovery({}, { file: file.path, onProblem })
+    expect(await discovery.resolveName('alice')).toEqual(alice)
+    expect(discovery.problem).toBeUndefined()
+    // As a program writes that does not write beside the file: half of it is there.
+    await writeFile(file.path, '{ "alice": "endp')
+    for (let i = 0; i < 3; i++) {
+      expect(await discovery.resolveName('alice')).toEqual(alice)
+      expect(await discovery.resolveId(alice.id)).toEqual(alice)
+    }
+    expect(problems).toHaveLength(1)
+    expect(problems[0]).toMatch(/names\.json: it is no JSON/)
+    // What was not known before may be in there.
+    for (const unknown of [discovery.resolveName('bob'), discovery.resolveId(bob.id)]) {
+      await expect(unknown).rejects.toMatchObject({ code: 'discovery-failed', message: problems[0] })
+    }
+    await rm(file.path)
+    expect(await discovery.resolveName('alice')).toEqual(alice)
+    expect(problems[1]).toMatch(/there is no such file/)
+    await writeFile(file.path, JSON.stringify({ bob: bob.toTicket() }))
+    expect(await discovery.resolveName('bob')).toEqual(bob)
+    expect(await discovery.resolveName('alice')).toBeUndefined()
+    expect(discovery.problem).toBeUndefined()
+  })
+
+  test('go on counting one by one, when the value of one has come to make no sense', async () => {
+    await using file = await temporaryFile({ alice: alice.toTicket(), bob: bob.toTicket() })
+    const discovery = new StaticDiscovery({}, { file: file.path })
+    expect(await discovery.resolveName('alice')).toEqual(alice)
+    await writeFile(file.path, JSON.stringify({ alice: 'nonsense', bob: alice.toTicket(), carol: 7 }))
+    expect(await discovery.resolveName('alice')).toEqual(alice)
+    expect(await discovery.resolveName('bob')).toEqual(alice)
+    await expect(discovery.resolveName('carol')).rejects.toThrow(/the value of "carol" should be a text/)
+    expect(discovery.problem?.message).toMatch(/the value of "alice": "nonsense" is no node id/)
+  })
+
+  test('are those of the new file when one takes its place', async () => {
+    await using file = await temporaryFile({ home: alice.toTicket() })
+    const discovery = new StaticDiscovery({}, { file: file.path })
+    expect(await discovery.resolveName('home')).toEqual(alice)
+    for (const address of [bob, alice, bob]) {
+      const beside = join(file.directory, 'new')
+      await writeFile(beside, JSON.stringify({ home: address.toTicket() }))
+      await rename(beside, file.path)
+      expect(await discovery.resolveName('home')).toEqual(address)
+    }
   })
 
   test('fail when the file is missing, or in no directory to write to', async () => {
