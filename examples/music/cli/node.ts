@@ -5,6 +5,7 @@
  */
 import { DefaultP2P, SecretKey } from '@moosicbox/p2p'
 import type { P2PDiscovery } from '@moosicbox/p2p'
+import { discoveryFromEnvironment } from '@moosicbox/p2p/discovery'
 import { UsageError } from '../errors.ts'
 import type { Screen } from '../screen.ts'
 import type { Backend } from './options.ts'
@@ -16,7 +17,10 @@ export interface NodeChoices {
   readonly key: string | undefined
   readonly loopback: boolean
   readonly port?: number
-  readonly discovery?: readonly P2PDiscovery[]
+  /** Which sources of addresses; undefined for what the environment says. */
+  readonly discovery: string | undefined
+  /** One that is asked before them. */
+  readonly first?: P2PDiscovery | undefined
   /** Is told of a wait. */
   readonly screen: Screen
 }
@@ -42,7 +46,8 @@ export async function createNode({
   key,
   loopback,
   port = 0,
-  discovery = [],
+  discovery,
+  first,
   screen,
 }: NodeChoices): Promise<DefaultP2P> {
   refuseSimulator(command, backend)
@@ -50,9 +55,11 @@ export async function createNode({
   // The library's default for `relayTimeoutMs`.
   if (!loopback) screen.fact('Network', 'looking for a relay, 3 s at most (--loopback does without)')
   const hosts = loopback ? ['127.0.0.1', '[::1]'] : ['0.0.0.0', '[::]']
+  const env = discovery === undefined ? process.env : { ...process.env, P2P_DISCOVERY_MODE: discovery }
+  const sources = await discoveryFromEnvironment(env)
   const p2p = await DefaultP2P.create({
     secretKey,
-    discovery,
+    discovery: first ? [first, ...sources] : sources,
     relay: loopback ? 'disabled' : 'default',
     bind: hosts.map((host) => `${host}:${port}`),
   })

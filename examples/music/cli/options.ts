@@ -6,6 +6,7 @@
 import { parseArgs } from 'node:util'
 import type { ParseArgsConfig } from 'node:util'
 import { parseSeed } from '@moosicbox/p2p'
+import { parseDiscoveryMode } from '@moosicbox/p2p/discovery'
 import { explain, UsageError } from '../errors.ts'
 
 /** Printed for `--help`. */
@@ -19,11 +20,12 @@ npm start [-- OPTIONS]                 the story: a player finds a server and st
 npm start -- serve [OPTIONS]           a music server, until Ctrl-C
   --library DIR                        the music to serve [a small library that comes along]
   --key FILE                           its identity, made when there is none yet [a new one each time]
-  --name NAME --names FILE             puts its address into FILE, under NAME; it stays there
+  --name NAME                          the name to be found by, where --names or --discovery know names
+  --names FILE                         puts the name and the address into FILE; it stays there
   --port N                             the UDP port to listen on [any]
   --allow NODE_ID                      lets only this player in; may be given several times [everyone]
 
-npm start -- play SERVER [OPTIONS]     a player; SERVER is a ticket, a node id, or a name from --names FILE
+npm start -- play SERVER [OPTIONS]     a player; SERVER is a ticket, a node id, or a name
   --list                               shows what there is, and ends; plays nothing
   --track ID                           the track to play [the first one]
   --album ID                           plays a whole album; --output is a folder then
@@ -36,7 +38,9 @@ npm start -- help                      this text; --version: the version
 
 For serve and play:
   --backend iroh                       the only one that reaches other processes [iroh]
-  --loopback                           no relays, and no packet leaves this machine
+  --loopback                           no relays, and no packet leaves this machine but those of --discovery
+  --discovery mdns,dht,dns,static      where to look others up and to be found; mdns knows names, the others ids; how,
+                                       environment variables say: docs/deployment.md [P2P_DISCOVERY_MODE, or nowhere]
 
 npm prints lines of its own; for a pipe, call the program itself:
   node scripts/start.mjs play TICKET --stdout | mpv -
@@ -61,6 +65,8 @@ export interface ServeCommand {
   readonly key: string | undefined
   readonly name: string | undefined
   readonly names: string | undefined
+  /** Which sources of addresses; undefined for what the environment says. */
+  readonly discovery: string | undefined
   readonly port: number
   readonly allow: readonly string[]
   readonly loopback: boolean
@@ -78,6 +84,8 @@ export interface PlayCommand {
   readonly stdout: boolean
   readonly key: string | undefined
   readonly names: string | undefined
+  /** Which sources of addresses; undefined for what the environment says. */
+  readonly discovery: string | undefined
   readonly loopback: boolean
 }
 
@@ -95,6 +103,7 @@ const OPTIONS = {
     key: text,
     name: text,
     names: text,
+    discovery: text,
     port: text,
     allow: { ...text, multiple: true },
     loopback: flag,
@@ -108,6 +117,7 @@ const OPTIONS = {
     stdout: flag,
     key: text,
     names: text,
+    discovery: text,
     loopback: flag,
   },
 } as const
@@ -138,13 +148,15 @@ function parseServe(args: readonly string[]): Command {
   const { values, positionals } = parse(args, OPTIONS.serve)
   if (values.help) return { command: 'help' }
   refuseWords(positionals, 'serve takes options only')
-  const { library, key, name, names, loopback = false, allow = [] } = values
-  if ((name === undefined) !== (names === undefined)) {
-    throw new UsageError('--name and --names go together: the name, and the file to put it in')
+  const { library, key, name, names, discovery, loopback = false, allow = [] } = values
+  if (name === undefined && names !== undefined) throw new UsageError('--names needs a --name to put into the file')
+  const isKnown = names !== undefined || hasSources(discovery)
+  if (name !== undefined && !isKnown) {
+    throw new UsageError('--name needs a place where names are known: --names FILE, or --discovery mdns')
   }
   const port = numberOf(values.port, '--port', 65_535) ?? 0
   const backend = backendOf(values.backend, 'iroh')
-  return { command: 'serve', backend, library, key, name, names, port, allow, loopback }
+  return { command: 'serve', backend, library, key, name, names, discovery, port, allow, loopback }
 }
 
 function parsePlay(args: readonly string[]): Command {
@@ -153,7 +165,7 @@ function parsePlay(args: readonly string[]): Command {
   const [server, ...others] = positionals
   if (server === undefined) throw new UsageError('play needs to know the server: its ticket, node id or name')
   refuseWords(others, 'play takes one server')
-  const { output, key, names, list = false, stdout = false, loopback = false } = values
+  const { output, key, names, discovery, list = false, stdout = false, loopback = false } = values
   const track = numberOf(values.track, '--track', Number.MAX_SAFE_INTEGER)
   const album = numberOf(values.album, '--album', Number.MAX_SAFE_INTEGER)
   if (track !== undefined && album !== undefined) throw new UsageError('--track and --album exclude each other')
@@ -165,7 +177,22 @@ function parsePlay(args: readonly string[]): Command {
   if (album !== undefined && stdout)
     throw new UsageError('--stdout takes one track: several in a row are no audio file')
   const backend = backendOf(values.backend, 'iroh')
-  return { command: 'play', backend, server, list, track, album, output, stdout, key, names, loopback }
+  if (discovery !== undefined) hasSources(discovery)
+  return { command: 'play', backend, server, list, track, album, output, stdout, key, names, discovery, loopback }
+}
+
+/**
+ * Whether there are sources of addresses besides a file of names.
+ *
+ * @throws UsageError for one that there is not
+ */
+export function hasSources(discovery: string | undefined): boolean {
+  try {
+    if (discovery !== undefined) return parseDiscoveryMode(discovery, '--discovery').length > 0
+    return parseDiscoveryMode(process.env['P2P_DISCOVERY_MODE'] ?? '').length > 0
+  } catch (error) {
+    throw new UsageError(explain(error))
+  }
 }
 
 function parse<Options extends NonNullable<ParseArgsConfig['options']>>(args: readonly string[], options: Options) {

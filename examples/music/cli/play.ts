@@ -18,6 +18,7 @@ import { describeAlbum, describeTrack, show } from '../report-screen.ts'
 import type { Screen } from '../screen.ts'
 import { stream } from '../streaming.ts'
 import { createNode, refuseSimulator } from './node.ts'
+import { hasSources } from './options.ts'
 import type { PlayCommand } from './options.ts'
 import { cannotWrite, checkOutput, FileSink, nowhere, standardOutput } from './sink.ts'
 import type { Sink } from './sink.ts'
@@ -30,8 +31,8 @@ export async function play(command: PlayCommand, screen: Screen, signal: AbortSi
   refuseSimulator(command.command, command.backend)
   const address = addressOf(command)
   if (output !== undefined) await checkOutput(output, album === undefined ? 'file' : 'folder')
-  const discovery = names === undefined ? [] : [new StaticDiscovery({}, { file: names })]
-  await using p2p = await createNode({ ...command, screen, discovery })
+  const first = names === undefined ? undefined : new StaticDiscovery({}, { file: names })
+  await using p2p = await createNode({ ...command, screen, first })
   screen.line(`MoosicBox player, backend ${p2p.backend}`)
   const report: Reporter = (news) => show(screen, news)
   const server = address ?? (await find(p2p, command, report, signal))
@@ -65,15 +66,15 @@ function withOurIds(error: unknown, id: P2PNodeId): unknown {
 }
 
 /** The server as a ticket or a node id; undefined for what must be a name. */
-function addressOf({ server, names }: PlayCommand): P2PAddress | undefined {
+function addressOf({ server, names, discovery }: PlayCommand): P2PAddress | undefined {
   try {
     return P2PAddress.parse(server)
   } catch (error) {
-    if (names !== undefined) return undefined
+    if (names !== undefined || hasSources(discovery)) return undefined
     const isTicket = P2PError.is(error, 'invalid-configuration')
     // A name is no id and no ticket either, so its length says nothing.
     const looksLikeId = /^(?:\w{52}|[\da-f]{64})$/i.test(server)
-    const hint = isTicket || looksLikeId ? '' : '. To look up a name, say in which file: --names FILE'
+    const hint = isTicket || looksLikeId ? '' : '. To look up a name, say where: --names FILE, or --discovery mdns'
     throw new UsageError(`${explain(error)}${hint}`)
   }
 }
@@ -89,7 +90,8 @@ async function find(
     return await lookUp(p2p, server, report, signal)
   } catch (error) {
     if (!P2PError.is(error, 'node-not-found')) throw error
-    throw new MusicError(`nobody knows the name "${server}": it is not in the file of names ${names}`, { cause: error })
+    const where = names === undefined ? '' : `: it is not in the file of names ${names}`
+    throw new MusicError(`nobody knows the name "${server}"${where}`, { cause: error })
   }
 }
 

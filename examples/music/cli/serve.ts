@@ -26,8 +26,8 @@ const GRACE_MS = 5000
 export async function serve(command: ServeCommand, folder: string, screen: Screen, signal: AbortSignal): Promise<void> {
   const friends = command.allow.map((text) => parseFriend(text))
   const { name, names } = command
-  const discovery = names === undefined ? undefined : new StaticDiscovery({}, { file: names, writable: true })
-  await using p2p = await createNode({ ...command, screen, discovery: discovery ? [discovery] : [] })
+  const first = names === undefined ? undefined : new StaticDiscovery({}, { file: names, writable: true })
+  await using p2p = await createNode({ ...command, screen, first })
   screen.line(`MoosicBox music server, backend ${p2p.backend}`)
   const onProgress = ({ phase, done, total }: ScanProgress): void => {
     if (done % SHOW_EVERY === 0)
@@ -100,7 +100,7 @@ function describe({ folder, artists, albums, tracks, skipped }: MusicLibrary, sc
 }
 
 /** How to reach it, as the command for the other terminal. */
-function invite(p2p: DefaultP2P, { loopback, name, names }: ServeCommand, screen: Screen): void {
+function invite(p2p: DefaultP2P, { loopback, name, names, discovery }: ServeCommand, screen: Screen): void {
   const address = p2p.address()
   const ticket = address.toTicket()
   const local = loopback ? ' --loopback' : ''
@@ -113,6 +113,10 @@ function invite(p2p: DefaultP2P, { loopback, name, names }: ServeCommand, screen
   screen.line(`  node scripts/start.mjs play ${ticket}${local} --stdout | mpv -`)
   if (name !== undefined && names !== undefined) {
     screen.line(`  npm start -- play ${quoted(name)} --names ${quoted(names)}${local}`)
+  }
+  if (discovery !== undefined) {
+    const whom = name === undefined ? p2p.localNodeId().toString() : quoted(name)
+    screen.line(`  npm start -- play ${whom} --discovery ${discovery}${local}`)
   }
   screen.line('Ctrl-C ends it; a second one at once.')
 }
