@@ -207,9 +207,9 @@ describe('names in a file', () => {
     expect(problems).toHaveLength(1)
     expect(problems[0]).toMatch(/names\.json: it is no JSON/)
     // What was not known before may be in there.
-    for (const unknown of [discovery.resolveName('bob'), discovery.resolveId(bob.id)]) {
-      await expect(unknown).rejects.toMatchObject({ code: 'discovery-failed', message: problems[0] })
-    }
+    const failure = { code: 'discovery-failed', message: problems[0] as string }
+    await expect(discovery.resolveName('bob')).rejects.toMatchObject(failure)
+    await expect(discovery.resolveId(bob.id)).rejects.toMatchObject(failure)
     await rm(file.path)
     expect(await discovery.resolveName('alice')).toEqual(alice)
     expect(problems[1]).toMatch(/there is no such file/)

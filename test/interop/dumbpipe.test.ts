@@ -3,12 +3,15 @@ import { spawn } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
 import { createHash, randomBytes } from 'node:crypto'
 import { once } from 'node:events'
+import { networkInterfaces } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, test, vi } from 'vitest'
 import { DOORS } from '../iroh/doors.ts'
 import { counterpart } from './counterparts.ts'
 
-const real = counterpart('dumbpipe')
+/** The real program asks iroh's relays and look-up servers, whatever it is told: it is run where there is nothing else. */
+const isAlone = Object.values(networkInterfaces()).every((addresses) => addresses?.every(({ internal }) => internal))
+const real = isAlone ? counterpart('dumbpipe') : undefined
 const OURS = fileURLToPath(new URL('../../build/examples/dumbpipe/main.js', import.meta.url))
 const MEBIBYTE = 1_048_576
 
@@ -86,44 +89,48 @@ const pairs = doors.flatMap((door): [string, Program, Program][] => [
   [`ours listens, ours connects (${door})`, ours(door), ours(door)],
 ])
 
-describe.skipIf(real === undefined)('a pipe (skipped: dumbpipe is not installed)', { timeout: 120_000 }, () => {
-  test.each(pairs)('carries a mebibyte each way, and then ends: %s', async (_, listening, connecting) => {
-    const there = randomBytes(MEBIBYTE)
-    const back = randomBytes(MEBIBYTE)
-    await using listener = listening.listen()
-    listener.child.stdin?.end(back)
-    await using connector = connecting.connect(await listener.ticket())
-    connector.child.stdin?.end(there)
-    const codes = await Promise.all([listener.exited(), connector.exited()])
-    expect({ codes, words: codes.every((code) => code === 0) || listener.words + connector.words }).toEqual({
-      codes: [0, 0],
-      words: true,
+describe.skipIf(real === undefined)(
+  'a pipe (skipped: dumbpipe is not installed, or this is no namespace with loopback alone)',
+  { timeout: 120_000 },
+  () => {
+    test.each(pairs)('carries a mebibyte each way, and then ends: %s', async (_, listening, connecting) => {
+      const there = randomBytes(MEBIBYTE)
+      const back = randomBytes(MEBIBYTE)
+      await using listener = listening.listen()
+      listener.child.stdin?.end(back)
+      await using connector = connecting.connect(await listener.ticket())
+      connector.child.stdin?.end(there)
+      const codes = await Promise.all([listener.exited(), connector.exited()])
+      expect({ codes, words: codes.every((code) => code === 0) || listener.words + connector.words }).toEqual({
+        codes: [0, 0],
+        words: true,
+      })
+      expect(digest(listener.output)).toBe(digest(there))
+      expect(digest(connector.output)).toBe(digest(back))
     })
-    expect(digest(listener.output)).toBe(digest(there))
-    expect(digest(connector.output)).toBe(digest(back))
-  })
 
-  test.each(pairs)('stays open one way when the other has ended: %s', async (_, listening, connecting) => {
-    await using listener = listening.listen()
-    await using connector = connecting.connect(await listener.ticket())
-    connector.child.stdin?.end('the question')
-    await expect.poll(() => listener.output.toString(), { timeout: 60_000 }).toBe('the question')
-    listener.child.stdin?.end('the answer')
-    expect(await Promise.all([listener.exited(), connector.exited()])).toEqual([0, 0])
-    expect(connector.output.toString()).toBe('the answer')
-  })
+    test.each(pairs)('stays open one way when the other has ended: %s', async (_, listening, connecting) => {
+      await using listener = listening.listen()
+      await using connector = connecting.connect(await listener.ticket())
+      connector.child.stdin?.end('the question')
+      await expect.poll(() => listener.output.toString(), { timeout: 60_000 }).toBe('the question')
+      listener.child.stdin?.end('the answer')
+      expect(await Promise.all([listener.exited(), connector.exited()])).toEqual([0, 0])
+      expect(connector.output.toString()).toBe('the answer')
+    })
 
-  test('may carry a protocol of its own', async () => {
-    const door = doors.at(-1) ?? ''
-    const alpn = ['--custom-alpn', 'utf8:our/own/1']
-    await using listener = theirs.listen(...alpn)
-    await using connector = ours(door).connect(await listener.ticket(), ...alpn)
-    connector.child.stdin?.end('without a hello')
-    listener.child.stdin?.end()
-    expect(await Promise.all([listener.exited(), connector.exited()])).toEqual([0, 0])
-    expect(listener.output.toString()).toBe('without a hello')
-  })
-})
+    test('may carry a protocol of its own', async () => {
+      const door = doors.at(-1) ?? ''
+      const alpn = ['--custom-alpn', 'utf8:our/own/1']
+      await using listener = theirs.listen(...alpn)
+      await using connector = ours(door).connect(await listener.ticket(), ...alpn)
+      connector.child.stdin?.end('without a hello')
+      listener.child.stdin?.end()
+      expect(await Promise.all([listener.exited(), connector.exited()])).toEqual([0, 0])
+      expect(listener.output.toString()).toBe('without a hello')
+    })
+  },
+)
 
 describe.each(doors)('our end (%s)', { timeout: 120_000 }, (door) => {
   const { listen, connect } = ours(door)
