@@ -185,6 +185,9 @@ const AIMS = [
   ['sequential p50, native raw / pure Rust', '<= 2', speed('request 100 B, one at a time', 'pure Rust', 'native raw')],
   ['connect p50, native raw / pure Rust', '<= 1.5', speed('connect', 'pure Rust', 'native raw')],
   ['bulk 64 KiB, library / native raw', '>= 0.95', speed('stream, writes of 64 KiB', 'library, native', 'native raw')],
+  ['bulk 1 MiB, library / native raw', '>= 0.95', speed('stream, writes of 1 MiB', 'library, native', 'native raw')],
+  ['messages 64 KiB, library / native raw', '>= 0.95', speed('messages of 64 KiB', 'library, native', 'native raw')],
+  ['requests/s, library / native raw', '', speed(SMALL, 'library, native', 'native raw')],
   ['router requests/s / native raw', '>= 0.70', speed(SMALL, 'router, native', 'native raw')],
 ]
 

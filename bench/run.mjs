@@ -13,6 +13,7 @@ const SUITES = [
   { name: 'relay', file: './relay.mjs', flags: ['--expose-gc'] },
   { name: 'flood', file: './flood.mjs', flags: ['--conditions=iroh'] },
   { name: 'doors', file: './doors.mjs', flags: ['--conditions=iroh', '--expose-gc'] },
+  { name: 'held', file: './held.mjs', flags: ['--conditions=iroh', '--expose-gc'] },
 ]
 const USAGE = new URL('./lib/usage.mjs', import.meta.url).href
 

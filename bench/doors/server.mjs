@@ -1,12 +1,12 @@
 // The other process: answers on every side, and tells its parent where.
 import { spawn } from 'node:child_process'
-import { createServer } from 'node:net'
-import { once } from 'node:events'
 import { createInterface } from 'node:readline'
 import * as iroh from '@number0/iroh'
 import { DefaultP2P, P2PResponse, P2PRouter } from '@moosicbox/p2p'
 import { RAW_ALPN, serveLibrary, serveRaw, toArray } from '../iroh/workloads.mjs'
-import { LOOPBACK, NATIVE_ALPN, nativeEndpoint, pairProgram, serveNative } from './sides.mjs'
+import { serveFramed } from './framed.mjs'
+import { NATIVE_ALPN, nativeEndpoint, serveNative } from './native.mjs'
+import { LOOPBACK, pairProgram } from './sides.mjs'
 
 const limits = { maxConnections: 20_000, acceptBacklog: 20_000 }
 
@@ -47,30 +47,6 @@ const native = await nativeEndpoint()
 native.onIncoming = (connection) => void serveNative(connection).catch(() => {})
 native.setAlpns([NATIVE_ALPN])
 
-const tcp = createServer((socket) => {
-  socket.setNoDelay(true)
-  socket.on('error', () => {})
-  let pending = Buffer.alloc(0)
-  socket.on('data', (data) => {
-    pending = pending.length === 0 ? data : Buffer.concat([pending, data])
-    let at = 0
-    socket.cork()
-    while (pending.length - at >= 4 && pending.length - at - 4 >= pending.readUInt32BE(at)) {
-      const end = at + 4 + pending.readUInt32BE(at)
-      if (pending[at + 4] === 1) {
-        const header = Buffer.alloc(4)
-        header.writeUInt32BE(end - at - 5)
-        socket.write(header)
-        socket.write(Buffer.from(pending.subarray(at + 5, end)))
-      }
-      at = end
-    }
-    socket.uncork()
-    pending = pending.subarray(at)
-  })
-}).listen(0, '127.0.0.1')
-await once(tcp, 'listening')
-
 let rust
 const program = pairProgram()
 if (program) {
@@ -89,5 +65,5 @@ process.send({
   official: await serveOfficial(),
   libraryNative: await serveNode('native'),
   libraryOfficial: await serveNode('official'),
-  tcp: tcp.address().port,
+  framed: await serveFramed(),
 })
