@@ -21,8 +21,8 @@ const USAGE = `usage: natlab [--only SUITE]… [--times N] [--seeds N] [--parall
 
 Real nodes behind real NATs, next to what the simulator predicts. Exits with 1 when they differ, or a byte is missing.
 
-  --only SUITE   just this one; repeatable: network, pairs, pairs-ours, pairs-official, life, outage-3, outage-12; and two
-                 that take part only when asked for, quiet-3 and quiet-12
+  --only SUITE   just this one; repeatable: network, pairs, pairs-ours, pairs-official, life,
+                 life-official, outage-3, outage-12; and two that take part only when asked for, quiet-3 and quiet-12
   --times N      how often each outage of the relay happens (1)
   --seeds N      how many seeds the simulator runs (3)
   --parallel N   suites at a time (2)
@@ -90,6 +90,9 @@ async function runSimulated(suite: Suite): Promise<Outcome[]> {
   return outcomes
 }
 
+/** Longest time for one suite, for each time that it does what it does; on a quiet machine it is a minute. */
+const LIMIT_MS = 480_000
+
 const running = new Set<ChildProcess>()
 process.on('exit', () => {
   for (const child of running) child.kill('SIGKILL')
@@ -106,14 +109,24 @@ function ask<T>(command: readonly string[]): Promise<T> {
     detached: true,
   })
   running.add(child)
+  const limitMs = LIMIT_MS * count('times')
+  let isLate = false
+  const limit = setTimeout(() => {
+    isLate = true
+    child.kill('SIGKILL')
+  }, limitMs)
   let text = ''
   child.stdout.on('data', (part: Buffer) => (text += part.toString()))
   return new Promise((resolve, reject) => {
     child.on('error', reject)
     child.on('close', (code, signal) => {
       running.delete(child)
+      clearTimeout(limit)
       if (code === 0) resolve(JSON.parse(text) as T)
-      else reject(new Error(`${args.slice(-2).join(' ')} has failed (${signal ?? code})`))
+      else {
+        const why = isLate ? `is not done after ${limitMs / 1000} s` : `has failed (${signal ?? code})`
+        reject(new Error(`${args.slice(-2).join(' ')} ${why}`))
+      }
     })
   })
 }
@@ -123,7 +136,7 @@ async function compare(suite: Suite, way: readonly string[]): Promise<SuiteResul
   const [real, simulated] = await Promise.all([
     ask<Outcome>([...way, ...self, '--real', suite.name]),
     // A simulation that is busy would not notice that nobody waits for it any more.
-    ask<Outcome[]>(['setpriv', '--pdeathsig', 'KILL', 'nice', ...self, '--simulated', suite.name]),
+    ask<Outcome[]>(['setpriv', '--pdeathsig', 'KILL', ...self, '--simulated', suite.name]),
   ])
   return { suite: { name: suite.name, title: suite.title }, real, simulated }
 }

@@ -92,8 +92,8 @@ describe.skipIf(why !== '')(`the NAT lab (skipped: ${why})`, () => {
     const { status, stderr } = spawnSync(process.execPath, [MAIN, '--only', 'pears'], { encoding: 'utf8' })
     expect(status).toBe(1)
     expect(stderr.trim()).toBe(
-      'natlab: there is no suite pears; known are network, pairs, pairs-ours, pairs-official, life, outage-3, outage-12, ' +
-        'quiet-3, quiet-12',
+      'natlab: there is no suite pears; known are network, pairs, pairs-ours, pairs-official, life, ' +
+        'life-official, outage-3, outage-12, quiet-3, quiet-12',
     )
   })
 })

@@ -140,6 +140,7 @@ export function suites({ times }: SuiteOptions): readonly Suite[] {
     pairs('pairs-ours', 'Every pair: p2p-relay, native door', 'ours', 'native'),
     pairs('pairs-official', 'The essential pairs: p2p-relay, official binding', 'ours', 'official', ESSENTIAL),
     life('life', 'Life: iroh-relay, native door', 'iroh', 'native'),
+    life('life-official', 'Life: p2p-relay, official binding', 'ours', 'official'),
     outage('outage-3', 'iroh-relay is killed for 3 s', { forMs: 3000, ...busy }),
     outage('outage-12', 'iroh-relay is killed for 12 s', { forMs: 12_000, ...busy }),
     outage('quiet-3', 'The same with requests alone and lines of 25 ms, 3 s', { forMs: 3000, ...quiet }, alone),

@@ -1,8 +1,8 @@
 /** https, a certificate that is renewed, and the command `p2p-relay`. Needs `npm run build`, and openssl for a certificate. */
-import { execFileSync, spawn } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { connect } from 'node:tls'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -14,21 +14,15 @@ import { NodeId } from '../../src/core/node-id.ts'
 import { IrohP2P } from '../../src/iroh/index.ts'
 import { RelayServer } from '../../src/relay/index.ts'
 import { LOOPBACK } from '../iroh/endpoints.ts'
+import { makeAuthority } from '../support/certificates.ts'
+import type { Certificate } from '../support/certificates.ts'
 import { TestClient } from './client.ts'
 
 const COMMAND = fileURLToPath(new URL('../../dist/cli/p2p-relay.js', import.meta.url))
 const folder = mkdtempSync(join(tmpdir(), 'p2p-relay-'))
 const file = (name: string): string => join(folder, name)
+const LOCALHOST = ['DNS:localhost', 'IP:127.0.0.1']
 const children: ChildProcess[] = []
-
-/** A certificate of its own for localhost, and its key, in `NAME.crt` and `NAME.key`. */
-function makeCertificate(name: string): { readonly cert: string; readonly key: string } {
-  const subject = ['-subj', `/CN=${name}`, '-addext', 'subjectAltName=DNS:localhost,IP:127.0.0.1']
-  const curve = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2']
-  const out = ['-keyout', file(`${name}.key`), '-out', file(`${name}.crt`)]
-  execFileSync('openssl', ['req', '-x509', ...curve, ...subject, ...out], { stdio: 'ignore' })
-  return { cert: readFileSync(file(`${name}.crt`), 'utf8'), key: readFileSync(file(`${name}.key`), 'utf8') }
-}
 
 async function subjectAt(port: number): Promise<unknown> {
   const socket = connect({ port, host: '127.0.0.1', rejectUnauthorized: false })
@@ -48,12 +42,12 @@ function run(...args: string[]): { readonly child: ChildProcess; readonly line: 
   return { child, line }
 }
 
-let first: ReturnType<typeof makeCertificate>
-let second: ReturnType<typeof makeCertificate>
+let first: Certificate
+let second: Certificate
 
 beforeAll(() => {
-  first = makeCertificate('first')
-  second = makeCertificate('second')
+  first = makeAuthority(folder, 'first', LOCALHOST)
+  second = makeAuthority(folder, 'second', LOCALHOST)
 })
 afterEach(() => {
   for (const child of children.splice(0)) child.kill('SIGKILL')

@@ -24,9 +24,12 @@ function make(folder: string, name: string, args: readonly string[]): Certificat
   return { cert: readFileSync(certFile, 'utf8'), key: readFileSync(keyFile, 'utf8'), certFile, keyFile }
 }
 
-/** An authority, in files of `folder`. */
-export function makeAuthority(folder: string, name = 'authority'): Certificate {
-  return make(folder, name, [])
+const extension = (text: string): string[] => ['-addext', text]
+const alternatives = (names: readonly string[]): string[] => extension(`subjectAltName=${names.join(',')}`)
+
+/** An authority, in files of `folder`; with `names` a server can use it too, as a certificate that signs itself. */
+export function makeAuthority(folder: string, name = 'authority', names: readonly string[] = []): Certificate {
+  return make(folder, name, names.length > 0 ? alternatives(names) : [])
 }
 
 /** A certificate that `authority` vouches for; `names` such as `DNS:localhost` and `IP:127.0.0.1`. */
@@ -37,6 +40,5 @@ export function makeCertificate(
   authority: Certificate,
 ): Certificate {
   const issuer = ['-CA', authority.certFile, '-CAkey', authority.keyFile]
-  const extensions = [`subjectAltName=${names.join(',')}`, 'basicConstraints=critical,CA:FALSE']
-  return make(folder, name, [...issuer, ...extensions.flatMap((extension) => ['-addext', extension])])
+  return make(folder, name, [...issuer, ...alternatives(names), ...extension('basicConstraints=critical,CA:FALSE')])
 }
