@@ -3,9 +3,10 @@
  *
  * @module
  */
-import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { invalidConfiguration, parseSeed } from '../core/config.ts'
+import { writeWhole } from './whole-file.ts'
 
 interface CorpusFile {
   readonly format: 'moosicbox-p2p-seeds'
@@ -60,5 +61,5 @@ export function addToCorpus(corpus: string | URL, test: string, seeds: readonly 
   const added = seeds.map(String).filter((seed) => !known.includes(seed))
   if (added.length === 0) return
   const tests = { ...file.tests, [test]: [...known, ...new Set(added)] }
-  writeFileSync(pathOf(corpus), `${JSON.stringify({ ...file, tests }, undefined, 2)}\n`)
+  writeWhole(pathOf(corpus), `${JSON.stringify({ ...file, tests }, undefined, 2)}\n`)
 }

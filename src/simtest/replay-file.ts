@@ -3,11 +3,12 @@
  *
  * @module
  */
-import { readFileSync, writeFileSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import { invalidConfiguration, parseSeed } from '../core/config.ts'
 import { checkPlan } from './plan.ts'
 import type { Plan } from './plan.ts'
 import type { TrailData } from './trail.ts'
+import { writeWhole } from './whole-file.ts'
 
 /** What a replay file holds. */
 export interface ReplayFile {
@@ -35,7 +36,7 @@ const VERSION = 1
  * @throws whatever the file system says
  */
 export function writeReplay(path: string, replay: ReplayFile): void {
-  writeFileSync(path, `${JSON.stringify(replay, undefined, 2)}\n`)
+  writeWhole(path, `${JSON.stringify(replay, undefined, 2)}\n`)
 }
 
 /**

@@ -3,8 +3,9 @@
  *
  * @module
  */
-import { readFileSync, writeFileSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import { invalidConfiguration } from '../core/config.ts'
+import { writeWhole } from './whole-file.ts'
 
 /** The result of one sweep, or of one shard of it. */
 export interface SweepFile {
@@ -27,7 +28,7 @@ export interface SweepFile {
 }
 
 export function writeSweeps(path: string, sweeps: readonly SweepFile[]): void {
-  writeFileSync(path, `${JSON.stringify(sweeps, undefined, 2)}\n`)
+  writeWhole(path, `${JSON.stringify(sweeps, undefined, 2)}\n`)
 }
 
 /** @throws P2PError `invalid-configuration` when it cannot be read or is none */

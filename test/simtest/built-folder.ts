@@ -29,7 +29,7 @@ export class BuiltFolder {
   /** Runs Node in it. */
   run(args: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<Ended> {
     return new Promise((resolve) => {
-      const options = { cwd: this.path, env: { ...cleanEnvironment(), ...env }, timeout: 120_000 }
+      const options = { cwd: this.path, env: { ...cleanEnvironment(), ...env }, timeout: 230_000 }
       execFile(process.execPath, args, options, (error, stdout, stderr) => {
         resolve({ code: typeof error?.code === 'number' ? error.code : error ? -1 : 0, text: `${stdout}\n${stderr}` })
       })

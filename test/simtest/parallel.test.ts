@@ -1,7 +1,10 @@
 /** Seeds on worker threads, under every runner: the same result as in one thread, and a plain line where it cannot be. */
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { BuiltFolder, VITEST } from './built-folder.ts'
 import type { Ended } from './built-folder.ts'
+
+// Programs that are started take their time where others keep the machine busy.
+vi.setConfig({ testTimeout: 240_000 })
 
 const BODY = `
 import { isMainThread, threadId } from 'node:worker_threads'
@@ -141,7 +144,7 @@ describe.each(RUNNERS)('%s', (_name, args) => {
     for (const { text } of [there, alone]) {
       expect(text.match(/another test runs|the end of the script/g)).toHaveLength(1)
     }
-  }, 240_000)
+  })
 
   test('reports the first seed that fails, whoever finds another one sooner', async () => {
     const BAD = '41 42 43 44 45 38'
@@ -155,7 +158,7 @@ describe.each(RUNNERS)('%s', (_name, args) => {
       expect(text).toMatch(/failure of 1: seed 38/)
     }
     expect(sums(there)).toBe(sums(alone))
-  }, 240_000)
+  })
 })
 
 test('a worker that dies costs its seed, and the others are run', async () => {
@@ -163,13 +166,13 @@ test('a worker that dies costs its seed, and the others are run', async () => {
   expect(code).toBe(1)
   expect(text).toContain('"many (of them)" fails with seed 33\n\n  its worker ended with code 3')
   expect(sums({ code, text })).toMatch(/^33 \| /)
-}, 120_000)
+})
 
 test('without being asked, workers are started where that is worth it alone', async () => {
   const { text } = await folder.run(['few.mjs'])
   expect(text).toMatch(/runs +8\n/)
   expect(text).not.toMatch(/took .*on \d+ workers/)
-}, 120_000)
+})
 
 describe('where workers cannot be had, the seeds run in one thread, and a line says why', () => {
   test.each<[readonly string[], string]>([
@@ -193,5 +196,5 @@ describe('where workers cannot be had, the seeds run in one thread, and a line s
     const { code, text } = await folder.run(['many.mjs'], { ...onWorkers, DIFFERENT: 'yes' })
     expect(text).toContain('runs its seeds in one thread: seed 1 has another history in a worker than here')
     expect(code).toBe(0)
-  }, 120_000)
+  })
 })

@@ -1,8 +1,11 @@
 /** The same test under vitest, node:test and as a plain script, on the built package, with its environment variables. */
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { BuiltFolder, VITEST } from './built-folder.ts'
+
+// Programs that are started take their time where others keep the machine busy.
+vi.setConfig({ testTimeout: 240_000 })
 
 let folder: BuiltFolder
 
@@ -108,6 +111,19 @@ describe('a plain script', () => {
   })
 })
 
+test("twice at once they do not get in each other's way", async () => {
+  const both = await Promise.all([1, 2].map(() => folder.run(['numbers.mjs'], { MOST: '50' })))
+  const paths = both.map(({ code, text }) => {
+    expect(code).toBe(1)
+    return /SIMULATOR_REPLAY=(\S+)/.exec(text)?.[1] ?? ''
+  })
+  const again = await Promise.all(
+    paths.map((path) => folder.run(['numbers.mjs'], { MOST: '50', SIMULATOR_REPLAY: path })),
+  )
+  for (const { text } of again) expect(text).toContain('51 is too much, at 0 ms of virtual time')
+  expect(readdirSync(join(folder.path, '.simtest')).filter((name) => !/\.(?:json|p2ptrace)$/.test(name))).toEqual([])
+})
+
 test('node:test', async () => {
   const good = await folder.run(['--test', 'numbers.test.mjs'])
   expect(good.text).toMatch(/pass 1\b/)
@@ -125,4 +141,4 @@ test('vitest', async () => {
   expect(bad.code).toBe(1)
   expect(bad.text).toContain('51 is too much')
   expect(bad.text).toContain(String.raw`npx vitest run numbers.test.mjs -t 'numbers stay \(small\)'`)
-}, 60_000)
+})
