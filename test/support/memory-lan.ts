@@ -22,7 +22,7 @@ export class MemoryLan {
 
   /** A packet that somebody else sends. */
   inject(bytes: Uint8Array, loopback = false): void {
-    for (const { events, up } of Array.from(this.#links)) if (up()) events.onPacket(bytes, 'lan0', loopback)
+    for (const { events, up } of Array.from(this.#links)) if (up()) events.onPacket(bytes, 'lan0 IPv4', loopback)
   }
 
   /** A host with these addresses. */

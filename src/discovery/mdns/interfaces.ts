@@ -53,7 +53,8 @@ export function localInterfaces(names: readonly string[] | undefined): LocalInte
 function describe(name: string, family: 'IPv4' | 'IPv6', infos: readonly NetworkInterfaceInfo[]): LocalInterface {
   const subnets = new BlockList()
   const type = family === 'IPv4' ? 'ipv4' : 'ipv6'
-  for (const { address, cidr } of infos) subnets.addSubnet(address, Number(cidr?.split('/')[1] ?? 0) || 1, type)
+  for (const { address, cidr } of infos)
+    subnets.addSubnet(address, Number(cidr?.split('/')[1] ?? (family === 'IPv4' ? 32 : 128)), type)
   const scope = infos.map((info) => ('scopeid' in info ? (info.scopeid ?? 0) : 0)).find((id) => id > 0) ?? 0
   return {
     key: [name, family, ...infos.map(({ cidr }) => cidr)].join(' '),

@@ -22,6 +22,14 @@ export interface LinkState {
   readonly error: Error | undefined
 }
 
+/**
+ * One family on one interface, as a text. Answers go where the question came from and not to both families, as who
+ * hears both would count two.
+ */
+export function portOf(state: Pick<LinkState, 'interface' | 'family'>): string {
+  return `${state.interface} ${state.family}`
+}
+
 /** Why nothing can be sent; undefined where an interface is in use. */
 export function whyUnusable(states: readonly LinkState[]): string | undefined {
   if (states.length === 0) return 'this machine has no network interface for it'
@@ -31,7 +39,7 @@ export function whyUnusable(states: readonly LinkState[]): string | undefined {
 
 /** What happens on a link. */
 export interface LinkEvents {
-  /** A packet came from a neighbour. `from` is what to give to `send` for an answer. */
+  /** A packet came from a neighbour. `from` is what to give to `send` for an answer (see {@link portOf}). */
   readonly onPacket: (bytes: Uint8Array, from: string, loopback: boolean) => void
   /** An interface can be used from now on. */
   readonly onUp: (name: string) => void
@@ -39,7 +47,7 @@ export interface LinkEvents {
 
 /** Carries packets to everybody on the local network. */
 export interface Link {
-  /** Sends on one interface, or on all; tells how many took it. */
+  /** Sends by one family on one interface, or on all; tells how many took it. */
   send(bytes: Uint8Array, on?: string): Promise<number>
   /** The addresses that this machine has on the interfaces in use. */
   addresses(): ReadonlySet<string>
@@ -71,6 +79,11 @@ class Port {
 
   get error(): Error | undefined {
     return this.#error
+  }
+
+  /** See {@link portOf}. */
+  get name(): string {
+    return portOf({ interface: this.local.name, family: this.local.family })
   }
 
   /** Whether it can be sent on. */
@@ -173,7 +186,7 @@ class MulticastLink implements Link {
   }
 
   async send(bytes: Uint8Array, on?: string): Promise<number> {
-    const ports = [...this.#ports.values()].filter(({ local }) => on === undefined || local.name === on)
+    const ports = [...this.#ports.values()].filter((port) => on === undefined || port.name === on)
     const taken = await Promise.all(ports.map((port) => port.send(bytes)))
     return taken.filter(Boolean).length
   }
@@ -209,9 +222,9 @@ class MulticastLink implements Link {
     }
     for (const [key, local] of now) {
       if (this.#ports.has(key)) continue
-      const { name, internal } = local
-      const onPacket = (bytes: Uint8Array): void => this.#events.onPacket(bytes, name, internal)
-      this.#ports.set(key, new Port(local, onPacket, () => this.#events.onUp(name)))
+      const from = portOf({ interface: local.name, family: local.family })
+      const onPacket = (bytes: Uint8Array): void => this.#events.onPacket(bytes, from, local.internal)
+      this.#ports.set(key, new Port(local, onPacket, () => this.#events.onUp(local.name)))
     }
   }
 }

@@ -8,7 +8,7 @@ import { P2PError } from '../../core/errors.ts'
 import type { NodeId } from '../../core/node-id.ts'
 import type { RuntimeTimer } from '../../core/runtime.ts'
 import type { AnnouncedNode } from '../../core/system.ts'
-import { whyUnusable } from './link.ts'
+import { portOf, whyUnusable } from './link.ts'
 import type { Answerer, MdnsService } from './service.ts'
 import { encodeGoodbye, encodeRecord, encodeTypes, labelOf, RECORD_TTL_SECONDS } from './wire.ts'
 import type { Asked, LocalRecord } from './wire.ts'
@@ -30,12 +30,27 @@ const REPEAT_MS = 1_000
 /** RFC 6762, 6: answers of several nodes must not come at once. */
 const ANSWER_DELAY_MS = { from: 20, to: 120 } as const
 /**
- * A node does not repeat itself sooner. RFC 6762 wants a second; iroh's nodes ask every 0.7 s, and forget who has been
- * silent three times, so that is too long for two. Where there are many, each speaks less often.
+ * A node does not repeat itself sooner, whoever asks how often; where there are many, each answers this library's nodes
+ * less often.
  */
 const MIN_GAP_MS = 500
 const GAP_A_PEER_MS = 20
 const MAX_GAP_MS = 2_000
+
+/**
+ * iroh's nodes answer in turns, two to each question, so that many do not speak at once: each waits for a while, the
+ * longer the more there are and when it has just had its turn, and leaves it at that when two others were quicker. Nodes
+ * that do not take turns would keep those of iroh from being heard, and iroh forgets who has missed three turns.
+ */
+const TURN_MS = 100
+const ANSWERS_A_QUESTION = 2
+const MAX_STEP_BACK = 10
+
+/** A turn that is due, and how many others were quicker. */
+interface Turn {
+  readonly timer: RuntimeTimer
+  answers: number
+}
 
 /** An answer that is due, and what is in it. */
 interface Due {
@@ -51,10 +66,14 @@ export class Responder implements Answerer, AsyncDisposable {
   readonly #label: string
   readonly #changes: Disposable
   readonly #use: AsyncDisposable
-  /** Answers that are due, by interface. */
+  /** Answers that are due, by port of the link. */
   readonly #answers = new Map<string, Due>()
-  /** When it has last spoken, by interface. */
+  /** When it has last spoken, by port of the link. */
   readonly #spokenMs = new Map<string, number>()
+  /** Turns that are due, by port of the link. */
+  readonly #turns = new Map<string, Turn>()
+  /** How long it steps back for others to have their turn, in milliseconds. */
+  #stepBackMs = 0
   #news: RuntimeTimer | undefined
   #closed = false
   #spoken = false
@@ -83,19 +102,43 @@ export class Responder implements Answerer, AsyncDisposable {
     this.refresh()
   }
 
-  asked({ everyone, types, labels, known }: Asked, from: string): void {
+  asked({ turn, everyone, types, labels, known }: Asked, from: string): void {
     if (this.#closed) return
     const record = labels.has(this.#label) || (everyone && !known.has(this.#label))
     if (record || types) this.#answerSoon(from, record, types)
+    if (turn && !record && !known.has(this.#label)) this.#awaitTurn(from)
+  }
+
+  answered(from: string): void {
+    const turn = this.#turns.get(from)
+    if (!turn || ++turn.answers < ANSWERS_A_QUESTION) return
+    turn.timer.cancel()
+    this.#turns.delete(from)
+    this.#stepBackMs = Math.max(0, this.#stepBackMs - TURN_MS)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#closed = true
     this.#changes[Symbol.dispose]()
     this.#news?.cancel()
-    for (const { timer } of this.#answers.values()) timer.cancel()
+    for (const { timer } of [...this.#turns.values(), ...this.#answers.values()]) timer.cancel()
     if (this.#spoken) await this.#options.service.send(encodeGoodbye(this.id))
     await this.#use[Symbol.asyncDispose]()
+  }
+
+  #awaitTurn(from: string): void {
+    if (this.#turns.has(from)) return
+    const { node, service } = this.#options
+    const rounds = service.peers.size / ANSWERS_A_QUESTION
+    const quietMs = (this.#spokenMs.get(from) ?? Number.NEGATIVE_INFINITY) + MIN_GAP_MS - node.runtime.now()
+    const delayMs = node.runtime.random() * TURN_MS * Math.max(1, rounds) + this.#stepBackMs
+    const timer = node.runtime.setTimer(Math.max(quietMs, delayMs), () => {
+      this.#turns.delete(from)
+      this.#spokenMs.set(from, node.runtime.now())
+      this.#stepBackMs = TURN_MS * Math.min(Math.floor(rounds), MAX_STEP_BACK)
+      void this.#speak(from)
+    })
+    this.#turns.set(from, { timer, answers: 0 })
   }
 
   #answerSoon(from: string, record: boolean, types: boolean): void {
@@ -133,7 +176,7 @@ export class Responder implements Answerer, AsyncDisposable {
     if (on === undefined) {
       const nowMs = node.runtime.now()
       this.#spokenMs.clear()
-      for (const state of service.link?.states() ?? []) this.#spokenMs.set(state.interface, nowMs)
+      for (const state of service.link?.states() ?? []) this.#spokenMs.set(portOf(state), nowMs)
     }
     this.#spoken = true
     const seconds = Math.ceil((ttlMs() ?? RECORD_TTL_SECONDS * 1000) / 1000)

@@ -9,7 +9,7 @@ import type { Runtime, RuntimeTimer } from '../../core/runtime.ts'
 import type { Link, OpenLink } from './link.ts'
 import { PeerTable } from './peer-table.ts'
 import type { MdnsEvent } from './peer-table.ts'
-import { encodeQuery, readPacket } from './wire.ts'
+import { encodeQuery, labelOf, readPacket } from './wire.ts'
 import type { Asked } from './wire.ts'
 
 /** A node of this process, which answers when the network asks. */
@@ -17,6 +17,8 @@ export interface Answerer {
   readonly id: NodeId
   /** Somebody on interface `from` asks. */
   asked(asked: Asked, from: string): void
+  /** Another node has said where it is, on interface `from`. */
+  answered(from: string): void
   /** An interface can be used from now on. */
   interfaceUp(name: string): void
 }
@@ -31,6 +33,8 @@ export interface MdnsServiceOptions {
 
 /** When to ask again after somebody has begun to look, in milliseconds; then three times in the time of silence. */
 const BURST_MS: readonly number[] = [250, 500, 1_000]
+/** When to ask again for somebody: of iroh's nodes two answer each question. */
+const TURN_MS = 250
 /** Questions are no closer together than this, whoever wants to know. */
 const MIN_QUESTION_GAP_MS = 100
 /** Packets that are looked at in a second, and at once: a flood must not keep the process busy. */
@@ -43,7 +47,8 @@ export class MdnsService {
   readonly #table: PeerTable
   readonly #answerers = new Set<Answerer>()
   readonly #listeners = new Set<(event: MdnsEvent) => void>()
-  readonly #wanted = new Map<string, number>()
+  /** Who is looked for, by id; under no id everybody is. */
+  readonly #wanted = new Map<string, { readonly label: string | undefined; count: number }>()
   #link: Link | undefined
   #users = 0
   #seekers = 0
@@ -115,7 +120,9 @@ export class MdnsService {
   seek(listener: (event: MdnsEvent) => void, wanted?: NodeId): AsyncDisposable {
     const key = wanted?.toString() ?? ''
     this.#listeners.add(listener)
-    this.#wanted.set(key, (this.#wanted.get(key) ?? 0) + 1)
+    const want = this.#wanted.get(key) ?? { label: wanted && labelOf(wanted), count: 0 }
+    want.count++
+    this.#wanted.set(key, want)
     this.#seekers++
     this.#enter()
     this.#asked = 0
@@ -123,9 +130,7 @@ export class MdnsService {
     return {
       [Symbol.asyncDispose]: () => {
         this.#listeners.delete(listener)
-        const left = (this.#wanted.get(key) ?? 1) - 1
-        if (left > 0) this.#wanted.set(key, left)
-        else this.#wanted.delete(key)
+        if (--want.count === 0) this.#wanted.delete(key)
         this.#seekers--
         return this.#leave()
       },
@@ -176,8 +181,9 @@ export class MdnsService {
       return
     }
     this.#askedMs = runtime.now()
-    void this.#link.send(encodeQuery())
-    const nextMs = BURST_MS[this.#asked++] ?? lostAfterMs / 3
+    const labels = [...this.#wanted.values()].flatMap(({ label }) => label ?? [])
+    void this.#link.send(encodeQuery(this.#wanted.has(''), labels))
+    const nextMs = labels.length > 0 ? TURN_MS : (BURST_MS[this.#asked++] ?? lostAfterMs / 3)
     this.#question = runtime.setTimer(nextMs, () => this.#ask())
   }
 
@@ -198,6 +204,9 @@ export class MdnsService {
     for (const sighting of heard.sightings) {
       const untilMs = this.#table.see(sighting, nowMs, this.#wanted.has(sighting.id.toString()))
       if (untilMs !== undefined) this.#sweepAt(untilMs)
+      if (sighting.record) {
+        for (const answerer of this.#answerers) if (!answerer.id.equals(sighting.id)) answerer.answered(from)
+      }
       // Anybody can say goodbye for another: who is still there may say so.
       if (!sighting.record && untilMs !== undefined) this.#ask()
     }

@@ -10,7 +10,7 @@
  * @module
  */
 import { AUTHORITATIVE_ANSWER, decode, encode } from 'dns-packet'
-import type { Answer, DecodedPacket, Packet } from 'dns-packet'
+import type { Answer, DecodedPacket, Packet, Question } from 'dns-packet'
 import { parseSocketAddress } from '../../core/address.ts'
 import { BASE32, copyBytes, decodeBase32, encodeBase32 } from '../../core/encoding.ts'
 import { NodeId } from '../../core/node-id.ts'
@@ -37,7 +37,9 @@ export interface Sighting {
 
 /** What a packet asks for. */
 export interface Asked {
-  /** All nodes. */
+  /** Somebody: iroh's nodes take turns in answering, two to each question. */
+  readonly turn: boolean
+  /** All nodes of this library. */
   readonly everyone: boolean
   /** The service types that are on this network. */
   readonly types: boolean
@@ -55,6 +57,8 @@ export interface Heard {
 
 const SERVICE = '_irohv1._udp.local'
 const TYPES = '_services._dns-sd._udp.local'
+/** RFC 6763, 7.1: nodes of this library, all of whom answer when they are asked for. Nodes of iroh pass it over. */
+const SUBTYPE = `_p2p._sub.${SERVICE}`
 const LABEL_LENGTH = 52
 /** RFC 6762, 17: what a packet may have at all. */
 const MAX_PACKET_BYTES = 9_000
@@ -67,6 +71,7 @@ const MAX_TTL_SECONDS = 3_600
 const MAX_RELAY_BYTES = 249
 const MAX_SIGHTINGS = 16
 const MAX_ADDRESSES = 16
+const MAX_LABELS = 8
 const NOTHING: Heard = { asked: undefined, sightings: [] }
 
 /** The first label of a node's instance. */
@@ -74,9 +79,21 @@ export function labelOf(id: P2PNodeId): string {
   return encodeBase32(id.asBytes(), BASE32)
 }
 
-/** Asks who is there. */
-export function encodeQuery(): Uint8Array {
-  return copyBytes(encode({ type: 'query', id: 0, questions: [{ type: 'PTR', name: SERVICE, class: 'IN' }] }))
+/**
+ * Asks who is there.
+ *
+ * @param everyone whether all nodes of this library are to answer
+ * @param labels nodes that are to answer in any case, if they are of this library; eight at most
+ */
+export function encodeQuery(everyone: boolean = true, labels: readonly string[] = []): Uint8Array {
+  const questions: Question[] = [
+    { type: 'PTR', name: SERVICE, class: 'IN' },
+    ...(everyone ? [{ type: 'PTR', name: SUBTYPE, class: 'IN' } as const] : []),
+    ...labels
+      .slice(0, MAX_LABELS)
+      .map((label): Question => ({ type: 'SRV', name: `${label}.${SERVICE}`, class: 'IN' })),
+  ]
+  return copyBytes(encode({ type: 'query', id: 0, questions }))
 }
 
 /** Says which service types there are here. */
@@ -160,18 +177,20 @@ function instanceLabel(name: string): string | undefined {
 
 function readQuestions({ questions = [], answers = [] }: DecodedPacket): Asked | undefined {
   const labels = new Set<string>()
+  let turn = false
   let everyone = false
   let types = false
   for (const { name, type, class: kind } of questions) {
     if (kind !== undefined && kind !== 'IN' && kind !== 'ANY') continue
     const text = lower(name)
     const pointer = ['PTR', 'ANY'].includes(type)
-    if (text === SERVICE) everyone ||= pointer
+    if (text === SERVICE) turn ||= pointer
+    else if (text === SUBTYPE) everyone ||= pointer
     else if (text === TYPES) types ||= pointer
     // A host of a node is its label, the port, and `local`.
     else if (instanceLabel(text) ?? /^[a-z2-7]{52}-\d{1,5}\.local$/.test(text)) labels.add(text.slice(0, LABEL_LENGTH))
   }
-  if (!everyone && !types && labels.size === 0) return undefined
+  if (!turn && !everyone && !types && labels.size === 0) return undefined
   const known = new Set<string>()
   for (const answer of answers) {
     // RFC 6762, 7.1: what the asker will soon forget is told again.
@@ -179,7 +198,7 @@ function readQuestions({ questions = [], answers = [] }: DecodedPacket): Asked |
     const label = instanceLabel(answer.data)
     if (label !== undefined) known.add(label)
   }
-  return { everyone, types, labels, known }
+  return { turn, everyone, types, labels, known }
 }
 
 /** What the records of one packet say of one node. */

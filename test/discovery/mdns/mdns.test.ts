@@ -115,7 +115,7 @@ describe('a node on the local network', () => {
     expect(found.now).toBe('pending')
     await world.runtime.advance(1)
     expect(found.now).toEqual({ value: undefined })
-    expect(world.traffic()).toEqual(Array.from({ length: 4 }, () => '10.0.0.1 asks'))
+    expect(world.traffic()).toEqual(Array.from({ length: 12 }, () => '10.0.0.1 asks'))
     expect([a.host.links(), world.runtime.pendingTimers]).toEqual([0, 0])
     await world.end()
   })
@@ -151,6 +151,13 @@ describe('a node on the local network', () => {
     expect(world.traffic().length).toBe(4)
     await world.runtime.advance(5_000)
     world.traffic()
+    for (let i = 0; i < 100; i++) {
+      world.lan.inject(encodeQuery(false))
+      await world.runtime.advance(20)
+    }
+    expect(world.traffic().length).toBeLessThanOrEqual(4)
+    await world.runtime.advance(5_000)
+    world.traffic()
     const data = `${labelOf(testNodeId('a'))}._irohv1._udp.local`
     const questions = [{ name: '_irohv1._udp.local', type: 'PTR' as const }]
     const ask = (ttl: number): Uint8Array =>
@@ -161,6 +168,48 @@ describe('a node on the local network', () => {
     world.lan.inject(ask(10))
     await world.runtime.advance(1_000)
     expect(world.traffic()).toEqual(['10.0.0.1 is here'])
+    await world.end()
+  })
+
+  test('takes turns with the others in answering nodes of iroh, so that each is heard', async () => {
+    const world = new World()
+    const members = ['a', 'b', 'c', 'd'].map((name) => world.join(name))
+    for (const { node } of members) await node.listen()
+    await world.runtime.advance(5_000)
+    world.traffic()
+    const silentFor = new Map(members.map(({ host }) => [host, 0]))
+    const address = (i: number): string => `10.0.0.${i + 1}`
+    let answers = 0
+    let longest = 0
+    for (let round = 0; round < 200; round++) {
+      world.lan.inject(encodeQuery(false))
+      await world.runtime.advance(700)
+      const spoke = world.traffic()
+      answers += spoke.length
+      for (const [i, { host }] of members.entries()) {
+        const silent = spoke.includes(`${address(i)} is here`) ? 0 : (silentFor.get(host) ?? 0) + 1
+        silentFor.set(host, silent)
+        longest = Math.max(longest, silent)
+      }
+    }
+    expect(answers).toBeGreaterThan(300)
+    expect(answers).toBeLessThanOrEqual(400)
+    // Two answer each question, and iroh forgets who has missed three turns.
+    expect(longest).toBeLessThan(6)
+    // Two of iroh's that are quicker take the turn.
+    world.lan.inject(encodeQuery(false))
+    for (let i = 0; i < 2; i++) world.lan.inject(packetOf(`iroh's ${i}`, '10.0.0.9:9'))
+    await world.runtime.advance(5_000)
+    expect(world.traffic()).toEqual([])
+    // Who is asked for by id answers in any case, and so does everybody who is asked for as a node of this library.
+    for (const query of [encodeQuery(false, [labelOf(testNodeId('c'))]), encodeQuery()]) {
+      world.lan.inject(query)
+      for (let i = 0; i < 2; i++) world.lan.inject(packetOf(`iroh's ${i}`, '10.0.0.9:9'))
+      await world.runtime.advance(5_000)
+    }
+    expect(world.traffic().sort()).toEqual(
+      ['10.0.0.1', '10.0.0.2', '10.0.0.3', '10.0.0.3', '10.0.0.4'].map((from) => `${from} is here`),
+    )
     await world.end()
   })
 

@@ -102,15 +102,29 @@ describe('questions', () => {
       false,
     )
 
-  test('ours is for PTR of the service, as iroh asks', () => {
-    const packet = decode(Buffer.from(encodeQuery()))
+  test('begin with PTR of the service, as iroh asks; who else is to answer comes behind it', () => {
+    const packet = decode(
+      Buffer.from(
+        encodeQuery(
+          true,
+          Array.from({ length: 9 }, () => label),
+        ),
+      ),
+    )
     expect(packet.id).toBe(0)
-    expect(packet.questions).toEqual([{ type: 'PTR', name: SERVICE, class: 'IN' }])
-    expect(readPacket(encodeQuery(), false)?.asked).toMatchObject({ everyone: true, types: false })
+    expect(packet.questions).toEqual([
+      { type: 'PTR', name: SERVICE, class: 'IN' },
+      { type: 'PTR', name: `_p2p._sub.${SERVICE}`, class: 'IN' },
+      ...Array.from({ length: 8 }, () => ({ type: 'SRV', name: instance, class: 'IN' })),
+    ])
+    const asked = { turn: true, everyone: false, types: false, labels: new Set(), known: new Set() }
+    expect(readPacket(encodeQuery(false), false)?.asked).toEqual(asked)
+    expect(readPacket(encodeQuery(), false)?.asked).toEqual({ ...asked, everyone: true })
+    expect(readPacket(encodeQuery(false, [label]), false)?.asked).toEqual({ ...asked, labels: new Set([label]) })
   })
 
   test('may be for all, for one node, for a host, for the types, or for nothing of ours', () => {
-    expect(ask('_IROHv1._UDP.Local')?.asked?.everyone).toBe(true)
+    expect(ask('_IROHv1._UDP.Local')?.asked?.turn).toBe(true)
     expect(ask(instance, 'SRV')?.asked?.labels).toEqual(new Set([label]))
     expect(ask(`${label}-4433.local`, 'A')?.asked?.labels).toEqual(new Set([label]))
     expect(ask('_services._dns-sd._udp.local')?.asked?.types).toBe(true)
