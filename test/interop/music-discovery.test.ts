@@ -8,7 +8,8 @@ import type { LanHosts } from '../support/lan-hosts.ts'
 import { run } from './counterparts.ts'
 import type { Running } from './counterparts.ts'
 
-const START = fileURLToPath(new URL('../../scripts/start.mjs', import.meta.url))
+/** Itself, and not the launcher: what is killed at the end of a test must be all there is. */
+const MUSIC = ['--conditions=iroh', fileURLToPath(new URL('../../build/examples/music/main.js', import.meta.url))]
 /** Time enough on a machine that does much else. */
 const LIMIT_MS = 120_000
 
@@ -32,10 +33,10 @@ describe.skipIf(!namespacesWork)('on a local network (skipped: no network namesp
 
   test('a player knows nothing but the name of the room', { timeout: LIMIT_MS }, async () => {
     const serving = ['serve', '--discovery', 'mdns', '--name', 'living-room']
-    await using server = hosts.left.start(process.execPath, [START, ...serving])
+    await using server = hosts.left.start(process.execPath, [...MUSIC, ...serving])
     await says(server, /npm start -- play living-room --discovery mdns/)
     const playing = ['play', 'living-room', '--discovery', 'mdns', '--list']
-    await using player = hosts.right.start(process.execPath, [START, ...playing])
+    await using player = hosts.right.start(process.execPath, [...MUSIC, ...playing])
     await says(player, /album \d+ .*Hole Punching/)
     expect(player.output()).toMatch(/Found +"living-room" is node/)
   })
@@ -49,9 +50,9 @@ test('in a DHT a player knows nothing but the id', { timeout: LIMIT_MS }, async 
     P2P_DHT_BIND: '127.0.0.1:0',
     P2P_DHT_PUBLISH: 'all',
   }
-  await using server = run(process.execPath, [START, 'serve', '--loopback'], env)
+  await using server = run(process.execPath, [...MUSIC, 'serve', '--loopback'], env)
   const id = (await says(server, /Node id +(\w{52})/))[1] ?? ''
   await expect.poll(() => dht.items().length, { timeout: LIMIT_MS }).toBeGreaterThan(0)
-  await using player = run(process.execPath, [START, 'play', id, '--loopback', '--list'], env)
+  await using player = run(process.execPath, [...MUSIC, 'play', id, '--loopback', '--list'], env)
   await says(player, /album \d+ .*Hole Punching/)
 })
