@@ -19,6 +19,7 @@ export type {
 } from './core/connection.ts'
 export { P2PError } from './core/errors.ts'
 export type { P2PErrorCode, P2PErrorFields, P2PErrorOf } from './core/errors.ts'
+export { followRotations, KeyRotation } from './core/key-rotation.ts'
 export { SigningKey, testNodeId, testSigningKey, verifySignature } from './core/keys.ts'
 export { NodeId } from './core/node-id.ts'
 export type { P2PNodeId } from './core/node-id.ts'

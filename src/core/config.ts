@@ -95,10 +95,9 @@ export function resolveLimits(overrides: Partial<P2PLimits> = {}): P2PLimits {
 export function checkOptions(what: string, options: object, known: readonly string[]): void {
   for (const name of Object.keys(options)) {
     if (known.includes(name)) continue
-    const value = (options as Readonly<Record<string, unknown>>)[name]
-    // Its value stays out of the message: it may be a secret.
+    // Without its value: it may be a secret, and errors are logged.
     const message = `${what} has no option ${JSON.stringify(name)}; known are ${known.join(', ')}`
-    throw P2PError.of('invalid-configuration', message, { setting: name, value })
+    throw P2PError.of('invalid-configuration', message, { setting: name, value: undefined })
   }
 }
 

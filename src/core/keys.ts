@@ -16,7 +16,7 @@ const PKCS8_HEAD = Buffer.from('302e020100300506032b657004220420', 'hex')
 /** A node's secret: 32 bytes from which its public key, and so its id, follows. Never printed, never serialised. */
 export class SigningKey {
   readonly #secret: Uint8Array
-  readonly #key: KeyObject
+  #key: KeyObject | undefined
   /** The public half. */
   readonly nodeId: NodeId
 
@@ -29,23 +29,45 @@ export class SigningKey {
       })
     }
     this.#secret = copyBytes(secret)
-    this.#key = privateKey(secret)
-    this.nodeId = NodeId.fromPublicKey(Buffer.from(this.#key.export({ format: 'jwk' }).x ?? '', 'base64url'))
+    const key = privateKey(secret)
+    this.#key = key
+    this.nodeId = NodeId.fromPublicKey(Buffer.from(key.export({ format: 'jwk' }).x ?? '', 'base64url'))
   }
 
-  /** The 64-byte signature of `message`. */
+  /**
+   * The 64-byte signature of `message`.
+   *
+   * @throws P2PError `invalid-configuration` when the key was destroyed
+   */
   sign(message: Uint8Array): Uint8Array {
-    return new Uint8Array(sign(null, message, this.#key))
+    return new Uint8Array(sign(null, message, this.#alive()))
   }
 
-  /** The 32 secret bytes, a copy. Keep them where nobody else can read them. */
+  /**
+   * The 32 secret bytes, a copy. Keep them where nobody else can read them, and fill it with zeros when it is done with.
+   *
+   * @throws P2PError `invalid-configuration` when the key was destroyed
+   */
   secretBytes(): Uint8Array {
+    this.#alive()
     return copyBytes(this.#secret)
   }
 
   /** The public id: a secret key that is logged by accident gives nothing away. */
   toString(): string {
     return `SecretKey(of ${this.nodeId.toString()})`
+  }
+
+  /** Overwrites the secret with zeros: nothing can be signed with this key any more. */
+  protected wipe(): void {
+    this.#secret.fill(0)
+    this.#key = undefined
+  }
+
+  #alive(): KeyObject {
+    if (this.#key) return this.#key
+    const message = `the key of ${this.nodeId.fmtShort()} was destroyed: load it again`
+    throw P2PError.of('invalid-configuration', message, { setting: 'secretKey', value: this.toString() })
   }
 
   /** As `toString`. */
@@ -59,6 +81,18 @@ Object.defineProperty(SigningKey.prototype, Symbol.for('nodejs.util.inspect.cust
     return this.toString()
   },
 })
+
+/**
+ * Checks that `key` is a secret key, of this copy of the package or another.
+ *
+ * @throws P2PError `invalid-configuration`, which does not have the value: it may well be a secret in another form
+ */
+export function checkSigningKey(key: unknown): void {
+  const { sign: signs, secretBytes, nodeId } = (key ?? {}) as Partial<Record<keyof SigningKey, unknown>>
+  if (typeof signs === 'function' && typeof secretBytes === 'function' && nodeId !== undefined) return
+  const message = 'secretKey must be a SecretKey: SecretKey.loadOrCreate(path), or SecretKey.fromBytes(bytes)'
+  throw P2PError.of('invalid-configuration', message, { setting: 'secretKey', value: typeof key })
+}
 
 /** Whether `signature` is `signer`'s over `message`. */
 export function verifySignature(signer: NodeId, message: Uint8Array, signature: Uint8Array): boolean {

@@ -5,6 +5,7 @@
  */
 import { checkOptions, CREATE_OPTIONS, invalidConfiguration, resolveLimits } from '../core/config.ts'
 import type { StreamKind } from '../core/connection.ts'
+import { checkSigningKey } from '../core/keys.ts'
 import { EngineConnection } from '../core/engine/connection.ts'
 import type { EngineListener } from '../core/engine/listener.ts'
 import { EngineNode } from '../core/engine/node.ts'
@@ -114,6 +115,7 @@ export class IrohP2P extends EngineNode<IrohConnection> {
     checkOptions('IrohP2P.create', options, OPTIONS)
     const limits = resolveLimits(options.limits)
     const settings = resolveIrohSettings(options, process.env)
+    if (options.secretKey !== undefined) checkSigningKey(options.secretKey)
     const secretKey = options.secretKey ?? SecretKey.generate()
     const runtime = realRuntime()
     const { name, endpoint } = await openBinding(checkBinding(options.binding) ?? settings.binding, {

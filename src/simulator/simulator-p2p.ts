@@ -12,7 +12,7 @@ import { EngineConnection } from '../core/engine/connection.ts'
 import { EngineNode, toAddress } from '../core/engine/node.ts'
 import type { Session } from '../core/engine/session.ts'
 import { P2PError } from '../core/errors.ts'
-import { SigningKey } from '../core/keys.ts'
+import { checkSigningKey, SigningKey } from '../core/keys.ts'
 import type { NodeId } from '../core/node-id.ts'
 import type { ConnectOptions, CreateOptions, P2PDiscovery } from '../core/system.ts'
 import { ambient } from './ambient.ts'
@@ -244,6 +244,7 @@ function prepare(options: SimulatorCreateOptions): SimulatorInit {
   const found = options.host ?? hostOfCaller()
   const world = found ? undefined : DefaultWorld.join()
   const host = found ?? (world as DefaultWorld).addHost()
+  if (options.secretKey !== undefined) checkSigningKey(options.secretKey)
   const key = options.secretKey ?? (world ? drawKey(host) : host.secretKey)
   return {
     host,

@@ -34,7 +34,7 @@ describe('options', () => {
       expect.objectContaining({
         code: 'invalid-configuration',
         setting: 'relays',
-        value: 'secret',
+        value: undefined,
         message: 'create has no option "relays"; known are bind, relay',
       }),
     )

@@ -1,12 +1,18 @@
 import { execFile } from 'node:child_process'
+import { generateKeyPairSync } from 'node:crypto'
+import { once } from 'node:events'
 import { chmod, mkdir, readdir, readFile, stat, symlink, writeFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
-import { promisify } from 'node:util'
+import { inspect, promisify } from 'node:util'
+import { MessageChannel } from 'node:worker_threads'
 import { build } from 'vite'
 import { describe, expect, test } from 'vitest'
 import { toHex } from '../../src/core/encoding.ts'
+import { followRotations } from '../../src/core/key-rotation.ts'
 import { SigningKey, verifySignature } from '../../src/core/keys.ts'
+import { IrohP2P } from '../../src/iroh/index.ts'
 import { SecretKey } from '../../src/runtime/index.ts'
+import { SimulatorP2P } from '../../src/simulator/index.ts'
 import { temporaryDirectory } from './temporary-directory.ts'
 
 const mode = async (path: string): Promise<string> => ((await stat(path)).mode & 0o777).toString(8)
@@ -24,6 +30,110 @@ describe('a secret key', () => {
     expect(() => SecretKey.fromBytes(new Uint8Array(31))).toThrow(
       expect.objectContaining({ code: 'invalid-configuration' }),
     )
+  })
+})
+
+describe('a key for other programs', () => {
+  test('is written and read as PEM, also that of others', async () => {
+    const key = SecretKey.generate()
+    expect(secretOf(SecretKey.fromPem(key.toPem()))).toBe(secretOf(key))
+    const { privateKey } = generateKeyPairSync('ed25519', {
+      privateKeyEncoding: { format: 'pem', type: 'pkcs8' },
+      publicKeyEncoding: { format: 'der', type: 'spki' },
+    })
+    expect(SecretKey.fromPem(privateKey).toPem()).toBe(privateKey)
+  })
+
+  test('of another kind, or garbage, is an error that does not repeat it', () => {
+    const { privateKey: x25519 } = generateKeyPairSync('x25519', {
+      privateKeyEncoding: { format: 'pem', type: 'pkcs8' },
+      publicKeyEncoding: { format: 'der', type: 'spki' },
+    })
+    for (const pem of [x25519, 'ab'.repeat(32), '', 7 as unknown as string]) {
+      let error: unknown
+      try {
+        SecretKey.fromPem(pem)
+      } catch (thrown) {
+        error = thrown
+      }
+      expect(error).toMatchObject({ code: 'invalid-configuration', setting: 'pem' })
+      expect(inspect(error)).not.toContain('abababab')
+      expect(inspect(error)).not.toContain(x25519.split('\n')[1])
+    }
+  })
+
+  test('is stored in a new file, never over another', async () => {
+    await using directory = await temporaryDirectory()
+    const [path, key] = [directory.path('exported'), SecretKey.generate()]
+    await key.store(path)
+    expect(secretOf(await SecretKey.loadOrCreate(path))).toBe(secretOf(key))
+    await expect(SecretKey.generate().store(path)).rejects.toMatchObject({ code: 'io', path })
+    expect(secretOf(await SecretKey.loadOrCreate(path))).toBe(secretOf(key))
+    expect(await readdir(directory.path())).toEqual(['exported'])
+  })
+})
+
+describe('rotating a key', () => {
+  test('puts a new one in its place, keeps the old one, and says so with both', async () => {
+    await using directory = await temporaryDirectory()
+    const path = directory.path('key')
+    const first = await SecretKey.loadOrCreate(path)
+    const { key, old, rotation } = await SecretKey.rotate(path)
+    expect(secretOf(old)).toBe(secretOf(first))
+    expect(secretOf(await SecretKey.loadOrCreate(path))).toBe(secretOf(key))
+    expect(secretOf(await SecretKey.loadOrCreate(`${path}.${first.nodeId.fmtShort()}`))).toBe(secretOf(first))
+    expect(followRotations(first.nodeId, [rotation.toString()]).equals(key.nodeId)).toBe(true)
+    const again = await SecretKey.rotate(path)
+    const statements = [again.rotation, rotation]
+    expect(followRotations(first.nodeId, statements).equals(again.key.nodeId)).toBe(true)
+    const files = (await readdir(directory.path())).sort()
+    expect(files).toEqual(['key', `key.${first.nodeId.fmtShort()}`, `key.${key.nodeId.fmtShort()}`].sort())
+    for (const file of process.platform === 'win32' ? [] : files) expect(await mode(directory.path(file))).toBe('600')
+  })
+
+  test('of a file that is not there, or damaged, changes nothing', async () => {
+    await using directory = await temporaryDirectory()
+    await expect(SecretKey.rotate(directory.path('none'))).rejects.toMatchObject({ code: 'io' })
+    await writeFile(directory.path('bad'), 'x', { mode: 0o600 })
+    await expect(SecretKey.rotate(directory.path('bad'))).rejects.toMatchObject({ code: 'io' })
+    expect(await readdir(directory.path())).toEqual(['bad'])
+  })
+})
+
+describe('a key that is destroyed', () => {
+  test('signs nothing and gives nothing any more, but still says whose it was', () => {
+    const key = SecretKey.generate()
+    const { nodeId } = key
+    {
+      using gone = key
+      gone.sign(new Uint8Array())
+    }
+    for (const use of [() => key.sign(new Uint8Array()), () => key.secretBytes(), () => key.toPem()]) {
+      expect(use).toThrow(expect.objectContaining({ code: 'invalid-configuration', setting: 'secretKey' }))
+    }
+    expect(key.nodeId).toBe(nodeId)
+    key.destroy()
+  })
+})
+
+describe('a key that goes where it should not', () => {
+  test('gives nothing away: to another thread, in an error, as an option', async () => {
+    const key = SecretKey.generate()
+    const { port1, port2 } = new MessageChannel()
+    port1.postMessage({ ...key, key })
+    const [received] = (await once(port2, 'message')) as [unknown]
+    port1.close()
+    expect(inspect(received, { depth: 10, showHidden: true })).not.toContain(secretOf(key).slice(0, 8))
+    expect((received as { readonly key: object }).key).not.toHaveProperty('sign')
+    const wrong = { secretKey: secretOf(key) } as never
+    for (const create of [() => SimulatorP2P.create(wrong), () => IrohP2P.create(wrong)]) {
+      const error: unknown = await create().catch((thrown: unknown) => thrown)
+      expect(error).toMatchObject({ code: 'invalid-configuration', setting: 'secretKey' })
+      expect(inspect(error)).not.toContain(secretOf(key).slice(0, 8))
+    }
+    const misspelt: unknown = await IrohP2P.create({ secretkey: secretOf(key) } as never).catch((e: unknown) => e)
+    expect(misspelt).toMatchObject({ code: 'invalid-configuration', setting: 'secretkey' })
+    expect(inspect(misspelt)).not.toContain(secretOf(key).slice(0, 8))
   })
 })
 

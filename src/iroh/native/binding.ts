@@ -71,11 +71,15 @@ async function open(settings: DoorSettings, addon: NativeAddon): Promise<IrohEnd
 function bindTo(door: NativeDoor, settings: DoorSettings, addresses: readonly string[]): Promise<number | Failed> {
   return new Promise((resolve, reject) => {
     const token = door.token({ done: resolve, failed: resolve })
+    const secret = settings.secretKey.secretBytes()
     try {
-      door.addon.bind(door.context, token, settings.secretKey.secretBytes(), settingsText(settings, addresses))
+      // The addon has copied it when this returns, and zeroes its copy when the endpoint is closed.
+      door.addon.bind(door.context, token, secret, settingsText(settings, addresses))
     } catch (error) {
       door.revoke(token)
       reject(P2PError.from(error, 'network', 'the endpoint cannot be opened', {}))
+    } finally {
+      secret.fill(0)
     }
   })
 }

@@ -50,7 +50,11 @@ async function open(settings: DoorSettings, official: Official): Promise<IrohEnd
   const bindTo = async (addresses: readonly string[]): Promise<iroh.Endpoint> => {
     const builder = official.Endpoint.builder()
     setRelays(official, builder, relay)
-    builder.secretKey(codec.encode(secretKey.secretBytes()))
+    const secret = secretKey.secretBytes()
+    const encoded = codec.encode(secret)
+    builder.secretKey(encoded)
+    secret.fill(0)
+    encoded.fill(0)
     for (const address of addresses) builder.bindAddr(address)
     return builder.bind()
   }
