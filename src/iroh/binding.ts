@@ -3,12 +3,12 @@
  * stands between it and the engine, and says there what it can do (`capabilities`).
  *
  * It is drawn for what a door of Buffers can do: bytes are `Uint8Array`s both ways, codes are numbers, inbound
- * connections come as calls (so that one wake-up may bring a batch of them), and a request may be one crossing. What a
+ * connections come as calls (so that one wake-up may bring a batch of them), and what can be done at once is done at once. What a
  * door lacks it makes up for on its own side, and it alone knows its binding's traps.
  *
  * @module
  */
-import type { CarrierConnection, CarrierEndpoint, CarrierReceiveStream, CarrierTarget } from '../core/carrier.ts'
+import type { CarrierConnection, CarrierEndpoint, CarrierTarget } from '../core/carrier.ts'
 import type { P2PNodeId } from '../core/node-id.ts'
 import type { SigningKey } from '../core/keys.ts'
 import type { Runtime } from '../core/runtime.ts'
@@ -89,17 +89,6 @@ export interface IrohEndpoint extends CarrierEndpoint {
 
 /** A connection, with what only some doors can do. */
 export interface IrohCarrierConnection extends CarrierConnection {
-  /**
-   * Opens a stream, writes `head` and `body`, finishes, and reads the answer up to `maxInlineBytes`, in one crossing.
-   * Doors that cannot leave it out, and requests are then streams like any other.
-   */
-  request?(head: Uint8Array, body: Uint8Array | undefined, maxInlineBytes: number): Promise<IrohAnswer>
   /** From now on the process may end although this connection is open; where it could not anyway, left out. */
   background?(): void
-}
-
-/** The first bytes of an answer, and the rest of its stream where there is one. */
-export interface IrohAnswer {
-  readonly bytes: Uint8Array
-  readonly rest: CarrierReceiveStream | undefined
 }

@@ -8,7 +8,6 @@ export type {
   DoorSettings,
   IrohAccess,
   IrohAdmission,
-  IrohAnswer,
   IrohBinding,
   IrohCarrierConnection,
   IrohEndpoint,
