@@ -52,6 +52,7 @@ export {
   REQUEST_CODE,
   RequestPool,
   fetch,
+  health,
   request,
   serve,
 } from './router/index.ts'
@@ -65,6 +66,7 @@ export type {
   P2PFetchEnvironment,
   P2PFetchInit,
   P2PHandler,
+  P2PHealth,
   P2PHeadersInit,
   P2PMiddleware,
   P2PParams,

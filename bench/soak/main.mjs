@@ -35,7 +35,7 @@ if (!(minutes >= 0.5 && minutes <= 1440) || !Number.isSafeInteger(seed) || !(pau
 const PEERS = 3
 const LOOK_EVERY_MS = 2_000
 /** Nobody has got anything done for so long: that is no fault's doing. */
-const STALL_MS = 90_000
+const STALL_MS = 120_000
 const random = randomFrom(seed)
 const endMs = performance.now() + minutes * 60_000
 const soon = (ms) => new Promise((resolve) => setTimeout(resolve, ms).unref())
@@ -141,8 +141,11 @@ const mischief = {
   async 'a peer ends and another takes its place'() {
     const [i, { peer }] = random.pick([...peers])
     peer.send('end')
-    await Promise.race([once(peer, 'exit'), soon(20_000)])
-    if (!peers.has(i)) startPeer(i)
+    if (!(await Promise.race([once(peer, 'exit'), soon(60_000)]))) {
+      problems.push('a peer did not end within 60 s')
+      return
+    }
+    startPeer(i)
   },
   async 'a peer stands still'() {
     const [, { peer }] = random.pick([...peers])

@@ -134,22 +134,28 @@ const work = {
   async datagrams(signal) {
     const number = flow++
     const connection = await connect(signal)
-    for (let i = 0; i < 20; i++) connection.sendDatagram(withNumber(number, 50))
-    const datagram = await connection.recvDatagram({ signal: AbortSignal.any([signal, AbortSignal.timeout(2000)]) })
-    if (!isContent(datagram.subarray(4), number, 50)) lost(`a datagram of ${number} came back changed`)
-    connection.close()
+    try {
+      for (let i = 0; i < 20; i++) connection.sendDatagram(withNumber(number, 50))
+      const datagram = await connection.recvDatagram({ signal: AbortSignal.any([signal, AbortSignal.timeout(2000)]) })
+      if (!isContent(datagram.subarray(4), number, 50)) lost(`a datagram of ${number} came back changed`)
+    } finally {
+      connection.close()
+    }
   },
   async garbage(signal) {
     // On our own protocol, so that it reaches the parsers.
     const connection = await node.connect(home, { signal, alpn: 'moosicbox/p2p/1', timeoutMs: 15_000 })
-    for (let i = 0; i < 5; i++) {
-      const stream = await connection.openStream({ signal, kind: 'request' })
-      const bytes = Uint8Array.from({ length: random.between(1, 3000) }, () => random.between(0, 256))
-      await stream.write(bytes, { signal })
-      if (random.next() < 0.5) await stream.finish()
-      else stream.reset(random.between(0, 100))
+    try {
+      for (let i = 0; i < 5; i++) {
+        const stream = await connection.openStream({ signal, kind: 'request' })
+        const bytes = Uint8Array.from({ length: random.between(1, 3000) }, () => random.between(0, 256))
+        await stream.write(bytes, { signal })
+        if (random.next() < 0.5) await stream.finish()
+        else stream.reset(random.between(0, 100))
+      }
+    } finally {
+      connection.close(random.between(0, 1000), 'garbage')
     }
-    connection.close(random.between(0, 1000), 'garbage')
   },
 }
 

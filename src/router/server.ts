@@ -24,6 +24,10 @@ export type P2PApp = P2PRouter | P2PService | P2PHandler | P2PFetchApp
 /** Counters of a server since it began. */
 export interface ServerStats {
   readonly connections: number
+  /** Of these, the ones whose selected path leads through a relay. */
+  readonly relayedConnections: number
+  /** Since the server began, in milliseconds. */
+  readonly uptimeMs: number
   readonly requestsInFlight: number
   readonly requestsAnswered: number
   /** Given up by the peer, by a limit on the way, or as the server closed. */
@@ -92,6 +96,7 @@ class Server implements P2PServer {
   readonly #services: readonly P2PService[]
   readonly #peers = new Map<string, Peer>()
   readonly #connected = new Set<Connected>()
+  readonly #startedMs: number
   #inFlight = 0
   #answered = 0
   #cancelled = 0
@@ -111,6 +116,7 @@ class Server implements P2PServer {
   ) {
     const limits = resolveBounds(DEFAULT_SERVER_LIMITS, options, 'serve', SERVE_OPTIONS)
     this.#system = system
+    this.#startedMs = system.runtime.now()
     this.#listener = listener
     this.#services = services
     this.#maxInFlight = limits.maxRequestsInFlight
@@ -137,6 +143,8 @@ class Server implements P2PServer {
   stats(): ServerStats {
     return {
       connections: this.#connected.size,
+      relayedConnections: [...this.#connected].filter(({ connection }) => connection.stats().path === 'relay').length,
+      uptimeMs: this.#system.runtime.now() - this.#startedMs,
       requestsInFlight: this.#inFlight,
       requestsAnswered: this.#answered,
       requestsCancelled: this.#cancelled,
