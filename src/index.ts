@@ -14,6 +14,7 @@ export type {
   ConnectionStats,
   P2PConnection,
   P2PPath,
+  P2PPathChange,
   StreamKind,
   StreamOptions,
 } from './core/connection.ts'
@@ -33,8 +34,10 @@ export type {
   ListenOptions,
   P2PDiscovery,
   P2PListener,
+  P2PRelay,
   P2PSystem,
   RegisterOptions,
+  RelaySetting,
 } from './core/system.ts'
 export { DefaultP2P } from './default-p2p.ts'
 export {

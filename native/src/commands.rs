@@ -4,12 +4,13 @@
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use bytes::Bytes;
-use iroh::{EndpointAddr, RelayUrl, SecretKey, endpoint::VarInt};
+use iroh::{EndpointAddr, SecretKey, endpoint::VarInt};
 use tokio::sync::Notify;
 
 use crate::{
     context::{Context, lock},
     handles::Handles,
+    relays::Relay,
     settings::Settings,
 };
 
@@ -47,7 +48,7 @@ pub enum Command {
     Stop { stream: u32, code: VarInt },
     ReadMore { stream: u32, bytes: u32 },
     ExternalAddress { endpoint: u32, address: std::net::SocketAddr, add: bool },
-    Relay { endpoint: u32, with: Box<(RelayUrl, Option<String>)>, add: bool },
+    Relay { endpoint: u32, with: Box<Relay>, add: bool },
     NetworkChange { endpoint: u32 },
     Ring { context: Arc<Context> },
     CloseContext { context: u32 },

@@ -10,7 +10,7 @@ use std::{
 
 use bytes::Bytes;
 use iroh::{
-    Endpoint, EndpointAddr, RelayConfig, RelayMap, RelayMode, RelayUrl, SecretKey, Watcher,
+    Endpoint, EndpointAddr, RelayMap, RelayMode, SecretKey, Watcher,
     endpoint::{
         IdleTimeout, Incoming, PortmapperConfig, QuicTransportConfig, VarInt, presets,
     },
@@ -25,6 +25,7 @@ use crate::{
     handles::Kind,
     knocking::Caller,
     records::RecordKind,
+    relays::Relay,
     runtime::{free, post, with},
     settings::{Relays, Settings},
     shares::Share,
@@ -160,13 +161,13 @@ impl World {
     }
 
     /// A relay more, or one fewer.
-    pub(crate) fn relay(&mut self, endpoint: u32, url: RelayUrl, token: Option<String>, add: bool) {
+    pub(crate) fn relay(&mut self, endpoint: u32, relay: Relay, add: bool) {
         let Some(endpoint) = self.endpoint(endpoint) else { return };
         tokio::spawn(async move {
             if add {
-                endpoint.insert_relay(url.clone(), Arc::new(relay_config(url, token))).await;
+                endpoint.insert_relay(relay.url.clone(), Arc::new(relay.config())).await;
             } else {
-                endpoint.remove_relay(&url).await;
+                endpoint.remove_relay(&relay.url).await;
             }
         });
     }
@@ -188,8 +189,8 @@ async fn bind(key: SecretKey, settings: &Settings) -> Result<Bound, Failed> {
         Relays::Disabled => Endpoint::builder(presets::Minimal).relay_mode(RelayMode::Disabled),
         Relays::Custom(relays) => {
             let map = RelayMap::empty();
-            for (url, token) in relays {
-                map.insert(url.clone(), Arc::new(relay_config(url.clone(), token.clone())));
+            for relay in relays {
+                map.insert(relay.url.clone(), Arc::new(relay.config()));
             }
             Endpoint::builder(presets::Minimal).relay_mode(RelayMode::Custom(map))
         }
@@ -219,15 +220,6 @@ async fn bind(key: SecretKey, settings: &Settings) -> Result<Bound, Failed> {
         handshake_timeout: settings.handshake_timeout,
         refuse_code: settings.refuse_code,
     })
-}
-
-/// Address discovery over QUIC, on its standard port, comes with TLS; asking a plain relay for it costs three seconds.
-fn relay_config(url: RelayUrl, token: Option<String>) -> RelayConfig {
-    let config = if url.scheme() == "https" { RelayConfig::from(url) } else { RelayConfig::new(url, None) };
-    match token {
-        Some(token) => config.with_auth_token(token),
-        None => config,
-    }
 }
 
 fn transport(settings: &Settings) -> QuicTransportConfig {
@@ -323,7 +315,7 @@ pub fn look<R>(context: &Context, endpoint: u32, look: impl FnOnce(&SharedEndpoi
     endpoints.get(&endpoint).map(look)
 }
 
-/// Where the endpoint can be reached, and its relays: a line each.
+/// Where the endpoint can be reached: a line each.
 #[must_use]
 pub fn describe(endpoint: &Endpoint) -> String {
     let mut lines = String::new();
@@ -336,11 +328,6 @@ pub fn describe(endpoint: &Endpoint) -> String {
     }
     for bound in endpoint.bound_sockets() {
         let _ = writeln!(lines, "bound {bound}");
-    }
-    for status in endpoint.home_relay_status().get() {
-        let state = if status.is_connected() { "connected" } else { "disconnected" };
-        let denied = status.auth_denied_reason().unwrap_or_default().replace('\n', " ");
-        let _ = writeln!(lines, "home {state} {} {denied}", status.url());
     }
     lines
 }

@@ -18,6 +18,7 @@ pub mod failure;
 pub mod handles;
 pub mod knocking;
 pub mod records;
+pub mod relays;
 pub mod runtime;
 pub mod settings;
 pub mod shares;
@@ -35,7 +36,7 @@ use std::{
 
 use bytes::Bytes;
 use iroh::{
-    EndpointAddr, EndpointId, RelayUrl, SecretKey, TransportAddr,
+    EndpointAddr, EndpointId, SecretKey, TransportAddr,
     endpoint::{Connection, SendDatagramError, VarInt},
 };
 use napi::{Env, Error, Result, Status, bindgen_prelude::{Function, Uint8ArraySlice}};
@@ -250,8 +251,7 @@ pub fn close_endpoint(context: u32, token: u32, endpoint: u32) -> Result<()> {
     Ok(())
 }
 
-/// Where an endpoint can be reached: lines `direct ip:port`, `relay url`, `bound ip:port`, `home state url why`; empty
-/// when it is closed.
+/// Where an endpoint can be reached: lines `direct ip:port`, `relay url`, `bound ip:port`; empty when it is closed.
 ///
 /// # Errors
 ///
@@ -260,6 +260,28 @@ pub fn close_endpoint(context: u32, token: u32, endpoint: u32) -> Result<()> {
 pub fn endpoint_info(context: u32, endpoint: u32) -> Result<String> {
     let context = find(context)?;
     Ok(endpoint::look(&context, endpoint, |shared| endpoint::describe(&shared.endpoint)).unwrap_or_default())
+}
+
+/// The home relays of an endpoint: lines `state url why`, where the state is `attached`, `detached` or `denied`.
+///
+/// # Errors
+///
+/// When there is no such context.
+#[napi(catch_unwind)]
+pub fn home_relays(context: u32, endpoint: u32) -> Result<String> {
+    let context = find(context)?;
+    Ok(endpoint::look(&context, endpoint, |shared| relays::home_relays(&shared.endpoint)).unwrap_or_default())
+}
+
+/// What iroh has last found out about the network: lines of a name and a value; empty before the first time.
+///
+/// # Errors
+///
+/// When there is no such context.
+#[napi(catch_unwind)]
+pub fn network_report(context: u32, endpoint: u32) -> Result<String> {
+    let context = find(context)?;
+    Ok(endpoint::look(&context, endpoint, |shared| relays::network_report(&shared.endpoint)).unwrap_or_default())
 }
 
 /// Inbound connections that an endpoint has turned away so far.
@@ -336,16 +358,15 @@ pub fn set_external_address(context: u32, endpoint: u32, address: String, add: b
     send_to(context, endpoint, Kind::Endpoint, Command::ExternalAddress { endpoint, address, add })
 }
 
-/// Adds a relay, with a token if it is not empty, or removes it.
+/// Adds a relay, as a setting names it, or removes the one at this URL.
 ///
 /// # Errors
 ///
-/// When it is no URL, or there is no such context.
+/// When it is none, or there is no such context.
 #[napi(catch_unwind)]
-pub fn set_relay(context: u32, endpoint: u32, url: String, token: String, add: bool) -> Result<bool> {
-    let url: RelayUrl = url.parse().map_err(|_| invalid("a relay is a URL"))?;
-    let token = Some(token).filter(|token| !token.is_empty());
-    send_to(context, endpoint, Kind::Endpoint, Command::Relay { endpoint, with: Box::new((url, token)), add })
+pub fn set_relay(context: u32, endpoint: u32, relay: String, add: bool) -> Result<bool> {
+    let relay = Box::new(relay.parse().map_err(|why: String| invalid(why))?);
+    send_to(context, endpoint, Kind::Endpoint, Command::Relay { endpoint, with: relay, add })
 }
 
 /// Says that the network may have changed.

@@ -4,7 +4,9 @@
 
 use std::{net::SocketAddr, num::NonZeroU32, str::FromStr, time::Duration};
 
-use iroh::{RelayUrl, endpoint::VarInt};
+use iroh::endpoint::VarInt;
+
+use crate::relays::Relay;
 
 /// Which relays to be reachable through.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,8 +15,8 @@ pub enum Relays {
     Disabled,
     /// iroh's own, with its look-up of ids.
     Default,
-    /// These, each with a token for those that ask for one.
-    Custom(Vec<(RelayUrl, Option<String>)>),
+    /// These.
+    Custom(Vec<Relay>),
 }
 
 /// The settings of one endpoint.
@@ -140,11 +142,10 @@ impl Settings {
     }
 
     fn add_relay(&mut self, value: &str) -> Result<(), String> {
-        let (url, token) = value.split_once(' ').map_or((value, None), |(url, token)| (url, Some(token.to_owned())));
-        let url: RelayUrl = url.parse().map_err(|_| format!("relay {url}: not a URL"))?;
+        let relay = value.parse()?;
         match &mut self.relays {
-            Relays::Custom(list) => list.push((url, token)),
-            relays => *relays = Relays::Custom(vec![(url, token)]),
+            Relays::Custom(list) => list.push(relay),
+            relays => *relays = Relays::Custom(vec![relay]),
         }
         Ok(())
     }
@@ -189,11 +190,11 @@ mod tests {
     }
 
     #[test]
-    fn relays_have_tokens_or_none() {
-        let settings = Settings::parse("relay http://127.0.0.1:1/\nrelay https://r.example/ secret\n").unwrap();
+    fn relays_are_a_list() {
+        let settings = Settings::parse("relay http://127.0.0.1:1/\nrelay https://r.example/ token=secret\n").unwrap();
         let Relays::Custom(relays) = settings.relays else { panic!() };
-        let tokens: Vec<_> = relays.iter().map(|(_, token)| token.as_deref()).collect();
-        assert_eq!(tokens, [None, Some("secret")]);
+        let tokens: Vec<_> = relays.iter().map(|relay| relay.config().auth_token).collect();
+        assert_eq!(tokens, [None, Some("secret".to_owned())]);
     }
 
     #[test]

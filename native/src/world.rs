@@ -55,10 +55,7 @@ impl World {
             Command::Stop { stream, code } => self.stop(stream, code),
             Command::ReadMore { stream, bytes } => self.read_more(stream, bytes),
             Command::ExternalAddress { endpoint, address, add } => self.external_address(endpoint, address, add),
-            Command::Relay { endpoint, with, add } => {
-                let (url, token) = *with;
-                self.relay(endpoint, url, token, add);
-            }
+            Command::Relay { endpoint, with, add } => self.relay(endpoint, *with, add),
             Command::NetworkChange { endpoint } => self.network_change(endpoint),
             Command::Ring { context } => context.ring(),
             Command::CloseContext { context } => self.close_context(context),

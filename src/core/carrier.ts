@@ -68,6 +68,12 @@ export interface CarrierStream {
   readonly receive: CarrierReceiveStream
 }
 
+/** Packets of a connection. */
+export interface CarrierPackets {
+  readonly sent: number
+  readonly lost: number
+}
+
 /** One connection of a carrier. */
 export interface CarrierConnection {
   readonly remoteId: NodeId
@@ -111,6 +117,8 @@ export interface CarrierConnection {
   readonly closed: Promise<CarrierClose>
   paths(): readonly P2PPath[]
   onPathChange(listener: () => void): Disposable
+  /** Packets so far; undefined when the connection is over. Left out by carriers that do not count. */
+  packets?(): CarrierPackets | undefined
 }
 
 /** What an endpoint may connect to. */

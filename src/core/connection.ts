@@ -29,6 +29,24 @@ export interface P2PPath {
   readonly rttMs: number | undefined
 }
 
+/** What has changed about the paths of a connection. */
+export interface P2PPathChange {
+  /**
+   * What it comes to: packets went over a relay and now go directly (`upgraded`), the other way round (`fell-back`),
+   * over another path of the same kind, or over a first one (`switched`); or nothing of that, as paths that are not in
+   * use came or went (`candidates`).
+   */
+  readonly kind: 'upgraded' | 'fell-back' | 'switched' | 'candidates'
+  /** When it was noticed, in milliseconds since the connection was made. */
+  readonly atMs: number
+  /** The path in use before; undefined when there was none. */
+  readonly from: P2PPath | undefined
+  /** The path in use now; undefined when there is none. */
+  readonly to: P2PPath | undefined
+  readonly opened: readonly P2PPath[]
+  readonly closed: readonly P2PPath[]
+}
+
 /** Counters of a connection since it began. */
 export interface ConnectionStats {
   readonly messagesSent: number
@@ -41,6 +59,9 @@ export interface ConnectionStats {
   readonly bytesReceived: number
   readonly streamsOpened: number
   readonly streamsAccepted: number
+  /** Packets of the transport that were sent, and those of them that were found to be lost; undefined once it is over. */
+  readonly packetsSent: number | undefined
+  readonly packetsLost: number | undefined
   /** Smoothed round-trip time of the selected path. */
   readonly rttMs: number | undefined
   readonly durationMs: number
@@ -130,8 +151,12 @@ export interface P2PConnection<NodeId extends P2PNodeId = P2PNodeId> extends Asy
   stats(): ConnectionStats
   /** Every open path. */
   paths(): readonly P2PPath[]
-  /** Calls `listener` whenever a path opens, closes or is selected; dispose of the result to stop. */
-  onPathChange(listener: (paths: readonly P2PPath[]) => void): Disposable
+  /**
+   * Calls `listener` whenever a path opens, closes or is selected, with the paths as they are now and with what has
+   * changed; dispose of the result to stop. Changes that come at one moment may come as one. Through the official door
+   * to iroh they are noticed up to 500 ms late.
+   */
+  onPathChange(listener: (paths: readonly P2PPath[], change: P2PPathChange) => void): Disposable
 
   /** Another handle to this connection, which ends with its last handle. */
   clone(): P2PConnection<NodeId>

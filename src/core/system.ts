@@ -125,6 +125,19 @@ export interface RegisterOptions extends WaitOptions {
   readonly ttlMs?: number | undefined
 }
 
+/** A relay, with what it asks of its clients. */
+export interface P2PRelay {
+  /** Its `http(s)` URL. A `?token=` in it is taken for the token, so that no address of this node shows it. */
+  readonly url: string
+  /** The token that it asks for, which is sent as `Authorization: Bearer`. The simulator uses none. @default none */
+  readonly token?: string | undefined
+  /** The UDP port of its QUIC address discovery; 0 for none. @default 7842 with https, none with http */
+  readonly quicPort?: number | undefined
+}
+
+/** Which relays to be reachable through: the backend's own, none, or these. */
+export type RelaySetting = 'default' | 'disabled' | readonly (string | P2PRelay)[]
+
 /** Options of every backend's `create`. */
 export interface CreateOptions {
   /** The node's identity. @default a new one, or the simulated host's own */
@@ -134,11 +147,11 @@ export interface CreateOptions {
   /** Sources of names and addresses, asked in this order, before the backend's own. @default none */
   readonly discovery?: readonly P2PDiscovery[] | undefined
   /**
-   * Relays to be reachable through: the backend's `default` ones, none (`disabled`), or these URLs. On iroh `disabled`
-   * together with loopback addresses in `bind` keeps iroh on this machine, but for one packet (`docs/security.md`).
+   * Relays to be reachable through: the backend's `default` ones, none (`disabled`), or these, by their URLs or with a
+   * token each; of several the nearest is used. On iroh `disabled` together with loopback addresses in `bind` keeps iroh on this machine, but for one packet (`docs/security.md`).
    * @default 'default'
    */
-  readonly relay?: 'default' | 'disabled' | readonly string[] | undefined
+  readonly relay?: RelaySetting | undefined
   /**
    * Local `ip:port` addresses to bind, port 0 for any. On iroh addresses of one family alone bind the loopback address
    * of the other as well, rather than all its interfaces (`IrohOptions`). The simulator checks them and uses none: a

@@ -12,7 +12,7 @@ import type { CarrierConnection, CarrierEndpoint, CarrierTarget } from '../core/
 import type { P2PNodeId } from '../core/node-id.ts'
 import type { SigningKey } from '../core/keys.ts'
 import type { Runtime } from '../core/runtime.ts'
-import type { RelaySetting } from './config.ts'
+import type { P2PRelay, RelaySetting } from '../core/system.ts'
 
 /** What a door needs to open an endpoint. */
 export interface DoorSettings {
@@ -63,6 +63,15 @@ export interface IrohAccess {
   readonly deny?: readonly P2PNodeId[] | undefined
 }
 
+/** The relay that a node is to be reached through, as far as its door knows. */
+export interface HomeRelay {
+  readonly url: string
+  /** `unknown` where the door does not say. */
+  readonly state: 'attached' | 'detached' | 'denied' | 'unknown'
+  /** Why it is not attached. */
+  readonly reason: string | undefined
+}
+
 /** One way to iroh. */
 export interface IrohBinding {
   /** For `P2PSystem.backend`: `iroh (official)` or `iroh (native)`. */
@@ -83,6 +92,10 @@ export interface IrohEndpoint extends CarrierEndpoint {
   online(timeoutMs: number): Promise<boolean>
   /** Who may connect from now on; those who are connected stay. */
   setAccess(access: IrohAccess): void
+  /** The home relays; none before the nearest is known. `watchAddress` tells when they change. */
+  homeRelays(): readonly HomeRelay[]
+  /** Adds a relay, in place of one at the same URL, or removes it. */
+  setRelay(relay: P2PRelay, add: boolean): void
   /** Adds or removes an `ip:port` that this node is known under elsewhere; peers are told, also those connected. */
   setExternalAddress(address: string, add: boolean): void
 }

@@ -7,11 +7,10 @@ import { X509Certificate } from 'node:crypto'
 import { P2PAddress } from '../core/address.ts'
 import { checkBind, checkOptions, invalidConfiguration } from '../core/config.ts'
 import type { P2PNodeId } from '../core/node-id.ts'
-import type { CreateOptions } from '../core/system.ts'
+import type { CreateOptions, RelaySetting } from '../core/system.ts'
 import type { IrohAccess, IrohAdmission } from './binding.ts'
-
-/** Which relays to be reachable through: iroh's own, none, or these. */
-export type RelaySetting = 'default' | 'disabled' | readonly string[]
+import { checkRelays, parseRelays } from './relay-options.ts'
+import type { Relays } from './relay-options.ts'
 
 /** Which reflectors to ask besides those of relays: addresses or tickets of nodes that serve as such, or none at all. */
 export type ReflectorSetting = 'disabled' | readonly (P2PAddress | string)[]
@@ -24,8 +23,9 @@ export interface IrohOptions extends CreateOptions {
    */
   readonly bind?: readonly string[] | undefined
   /**
-   * Relays: iroh's own public ones with its look-up of ids (`default`), none (`disabled`), or those at these `http(s)`
-   * URLs, where nothing but the relays is contacted. `P2P_RELAY_MODE` sets it too. @default 'default'
+   * Relays: iroh's own public ones with its look-up of ids (`default`), none (`disabled`), or these, by their
+   * `http(s)` URLs or with a token each, where nothing but the relays is contacted; of several the nearest is used.
+   * `P2P_RELAY_MODE` sets it too. @default 'default'
    */
   readonly relay?: RelaySetting | undefined
   /**
@@ -52,7 +52,7 @@ export interface IrohOptions extends CreateOptions {
 export interface IrohSettings {
   /** `undefined` for all interfaces. */
   readonly bind: readonly string[] | undefined
-  readonly relay: RelaySetting
+  readonly relay: Relays
   /** In DER. */
   readonly relayRoots: readonly Uint8Array[]
   readonly relayTimeoutMs: number
@@ -90,10 +90,9 @@ const MAX_BOUND = 2 ** 32 - 1
 export function resolveIrohSettings(options: IrohOptions = {}, env: Environment = {}): IrohSettings {
   const fromEnvironment = parseIrohEnvironment(env)
   const bind = options.bind ?? fromEnvironment.bind
-  const relay = options.relay ?? fromEnvironment.relay ?? 'default'
+  const relay = checkRelays('relay', options.relay ?? fromEnvironment.relay ?? 'default')
   const relayTimeoutMs = options.relayTimeoutMs ?? DEFAULT_RELAY_TIMEOUT_MS
   if (bind !== undefined) checkBind(bind)
-  checkRelay('relay', relay)
   if (!(relayTimeoutMs >= 0 && relayTimeoutMs <= MAX_RELAY_TIMEOUT_MS)) {
     throw invalidConfiguration('relayTimeoutMs', relayTimeoutMs, `must be from 0 to ${MAX_RELAY_TIMEOUT_MS}`)
   }
@@ -102,7 +101,7 @@ export function resolveIrohSettings(options: IrohOptions = {}, env: Environment 
   checkAdmission(options.admission ?? {})
   return {
     bind: bind && [...bind],
-    relay: typeof relay === 'string' ? relay : [...relay],
+    relay,
     relayRoots: parseRoots(options.relayRoots ?? []),
     relayTimeoutMs,
     reflectors: resolveReflectors(options.reflectors),
@@ -127,7 +126,11 @@ export function parseIrohEnvironment(
   if (binding !== undefined && binding !== 'native' && binding !== 'official') {
     throw invalidConfiguration('P2P_IROH_BINDING', binding, "must be 'native' or 'official'")
   }
-  return { bind: port ? parsePort(port) : undefined, relay: relayMode ? parseRelayMode(relayMode) : undefined, binding }
+  return {
+    bind: port ? parsePort(port) : undefined,
+    relay: relayMode ? parseRelays('P2P_RELAY_MODE', relayMode) : undefined,
+    binding,
+  }
 }
 
 function resolveReflectors(setting: ReflectorSetting = []): readonly P2PAddress[] | undefined {
@@ -182,26 +185,4 @@ function parsePort(text: string): readonly string[] | undefined {
   const port = /^\d{1,5}$/.test(text) ? Number(text) : Number.NaN
   if (!(port <= 65_535)) throw invalidConfiguration('P2P_LISTEN_PORT', text, 'must be a port, from 0 (any) to 65535')
   return port === 0 ? undefined : [`0.0.0.0:${port}`, `[::]:${port}`]
-}
-
-function parseRelayMode(text: string): RelaySetting {
-  const mode = text.trim()
-  if (mode === 'default' || mode === 'disabled') return mode
-  const relays = mode
-    .split(',')
-    .map((url) => url.trim())
-    .filter((url) => url !== '')
-  checkRelay('P2P_RELAY_MODE', relays)
-  return relays
-}
-
-function checkRelay(name: string, relay: RelaySetting): void {
-  if (relay === 'default' || relay === 'disabled') return
-  const why = "must be 'default', 'disabled', or http(s) URLs of relays"
-  if (!Array.isArray(relay) || relay.length === 0) throw invalidConfiguration(name, relay, why)
-  for (const url of relay as readonly unknown[]) {
-    if (typeof url !== 'string' || !URL.canParse(url) || !/^https?:$/.test(new URL(url).protocol)) {
-      throw invalidConfiguration(name, url, why)
-    }
-  }
 }

@@ -11,12 +11,14 @@ import type { EngineListener } from '../core/engine/listener.ts'
 import { EngineNode } from '../core/engine/node.ts'
 import type { NodeOptions } from '../core/engine/node.ts'
 import type { Session } from '../core/engine/session.ts'
-import type { ListenOptions } from '../core/system.ts'
+import type { ListenOptions, P2PRelay } from '../core/system.ts'
 import { realRuntime, SecretKey } from '../runtime/index.ts'
 import { isLoopback } from './addresses.ts'
 import type { IrohAccess, IrohBinding, IrohEndpoint } from './binding.ts'
 import { resolveIrohSettings } from './config.ts'
 import type { IrohOptions } from './config.ts'
+import { NodeRelays } from './node-relays.ts'
+import type { RelayEvent, RelayState } from './node-relays.ts'
 import { ReflexiveAddresses } from './reflexive-addresses.ts'
 import type { ReflectorState } from './reflexive-addresses.ts'
 import { openBinding } from './select.ts'
@@ -54,7 +56,9 @@ export class IrohConnection extends EngineConnection {}
 /** What a node on iroh is made of. */
 interface IrohNodeOptions extends NodeOptions {
   readonly endpoint: IrohEndpoint
-  readonly reflexive: ReflexiveAddresses
+  /** Undefined when no reflectors are asked. */
+  readonly reflexive: ReflexiveAddresses | undefined
+  readonly relays: NodeRelays
   /** Whether strangers on other machines could connect, as far as this node decides. */
   readonly open: boolean
 }
@@ -93,7 +97,8 @@ export class IrohP2P extends EngineNode<IrohConnection> {
   /** What its nodes are on. */
   static readonly network = 'real'
   readonly #endpoint: IrohEndpoint
-  readonly #reflexive: ReflexiveAddresses
+  readonly #reflexive: ReflexiveAddresses | undefined
+  readonly #relays: NodeRelays
   #open: boolean
 
   /** Nodes come from {@link IrohP2P.create}. */
@@ -102,6 +107,7 @@ export class IrohP2P extends EngineNode<IrohConnection> {
     this.#endpoint = init.endpoint
     this.#reflexive = init.reflexive
     this.#open = init.open
+    this.#relays = init.relays
   }
 
   /**
@@ -124,22 +130,25 @@ export class IrohP2P extends EngineNode<IrohConnection> {
       idleTimeoutMs: limits.idleTimeoutMs,
       runtime,
     })
-    const { relay, relayTimeoutMs, reflectors, bind } = settings
-    const reflexive = new ReflexiveAddresses({ endpoint, runtime, loopbackOnly: bind?.every(isLoopback) ?? false })
-    if (reflectors) {
-      reflexive.addReflectors(reflectors)
-      // Not iroh's own, which are known to offer none.
-      if (typeof relay !== 'string') for (const url of relay) reflexive.addRelay(url)
-    }
-    await Promise.all([
-      relay === 'disabled' ? undefined : endpoint.online(relayTimeoutMs),
-      reflexive.settled(relayTimeoutMs),
+    const { relay, relayRoots: roots, relayTimeoutMs, reflectors, bind } = settings
+    const relays = new NodeRelays({ endpoint, runtime, relays: relay, roots })
+    const loopbackOnly = bind?.every(isLoopback) ?? false
+    const reflexive = reflectors && new ReflexiveAddresses({ endpoint, runtime, loopbackOnly, roots })
+    reflexive?.addReflectors(reflectors ?? [])
+    // Not iroh's own, which are known to offer none.
+    for (const url of relays.urls) reflexive?.addRelay(url)
+    const [isOnline] = await Promise.all([
+      relay === 'disabled' || endpoint.online(relayTimeoutMs),
+      reflexive?.settled(relayTimeoutMs),
     ])
+    // What iroh does not say of relays that it cannot use, a probe does.
+    if (!isOnline && relayTimeoutMs > 0 && relays.urls.length > 0) void relays.probe()
     const init: IrohNodeOptions = {
       backend: `iroh (${name})`,
       nodeId: secretKey.nodeId,
       endpoint,
       reflexive,
+      relays,
       runtime,
       limits,
       discovery: options.discovery ?? [],
@@ -163,13 +172,48 @@ export class IrohP2P extends EngineNode<IrohConnection> {
     return super.listen(addr, options)
   }
 
+  /**
+   * Every relay that this node knows, and whether it can be reached through it. Of iroh's own ones (`default`) only the
+   * home relay is listed.
+   */
+  relays(): readonly RelayState[] {
+    return this.#relays.states
+  }
+
+  /** Calls `listener` with what happens to relays from now on; dispose of the result to stop. */
+  onRelayChange(listener: (event: RelayEvent) => void): Disposable {
+    return this.#relays.onChange(listener)
+  }
+
+  /**
+   * Adds a relay to those that this node may use, or gives one another token.
+   *
+   * @throws P2PError `invalid-configuration` when it is none, or the node was created with `relay: 'disabled'`
+   */
+  addRelay(relay: string | P2PRelay): void {
+    const url = this.#relays.add(relay)
+    this.#reflexive?.addRelay(url)
+  }
+
+  /**
+   * Removes a relay, by its URL; false when it was not among those that were named.
+   *
+   * @throws P2PError `invalid-configuration` when it is no URL
+   */
+  removeRelay(url: string): boolean {
+    const removed = this.#relays.remove(url)
+    if (removed !== undefined) this.#reflexive?.removeRelay(removed)
+    return removed !== undefined
+  }
+
   /** Every reflector that this node knows, and the addresses that it is seen at from there. */
   reflectors(): readonly ReflectorState[] {
-    return this.#reflexive.states
+    return this.#reflexive?.states ?? []
   }
 
   override close(): Promise<void> {
-    this.#reflexive.close()
+    this.#reflexive?.close()
+    this.#relays.close()
     return super.close()
   }
 

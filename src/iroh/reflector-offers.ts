@@ -8,12 +8,13 @@ import { lookup } from 'node:dns/promises'
 import { P2PAddress, parseSocketAddress } from '../core/address.ts'
 import { P2PError } from '../core/errors.ts'
 import { NodeId } from '../core/node-id.ts'
+import { getFromRelay } from './relay-http.ts'
+import type { RelayHttp } from './relay-http.ts'
 
 /** Reflectors of one relay that are used; two tell all there is to know, more help when one fails. */
 const MAX_REFLECTORS = 4
 /** Addresses of one reflector that are tried. */
 const MAX_ADDRESSES = 8
-const MAX_BODY_BYTES = 16_384
 
 function unusable(url: string, why: string, cause?: unknown): P2PError {
   const message = `the relay at ${url} offers reflectors that cannot be used: ${why}`
@@ -23,19 +24,15 @@ function unusable(url: string, why: string, cause?: unknown): P2PError {
 /**
  * The reflectors that the relay at `url` offers; none when it has none.
  *
- * @throws P2PError `network` when it does not answer, `protocol` when the answer makes no sense
+ * @throws P2PError `network` or `timeout` when it does not answer, `protocol` when the answer makes no sense, `aborted`
  */
-export async function askForReflectors(url: string, signal: AbortSignal): Promise<readonly P2PAddress[]> {
-  let status: number
-  let body: string
-  try {
-    const answer = await fetch(new URL('/reflector', url), { signal, redirect: 'error' })
-    status = answer.status
-    body = await readBody(answer)
-  } catch (cause) {
-    if (P2PError.is(cause)) throw cause
-    throw P2PError.of('network', `the relay at ${url} does not say whether it offers a reflector`, {}, { cause })
-  }
+export async function askForReflectors(
+  http: RelayHttp,
+  url: string,
+  timeoutMs: number,
+  signal?: AbortSignal,
+): Promise<readonly P2PAddress[]> {
+  const { status, body } = await getFromRelay(http, url, '/reflector', timeoutMs, signal)
   if (status === 404) return []
   if (status !== 200) throw unusable(url, `its answer has status ${status}`)
   let offers: unknown
@@ -46,17 +43,6 @@ export async function askForReflectors(url: string, signal: AbortSignal): Promis
   }
   if (!Array.isArray(offers)) throw unusable(url, 'its answer has no list of them')
   return Promise.all(offers.slice(0, MAX_REFLECTORS).map((offer) => addressOf(url, offer)))
-}
-
-async function readBody(answer: Response): Promise<string> {
-  const chunks: Uint8Array[] = []
-  let bytes = 0
-  for await (const chunk of (answer.body ?? []) as AsyncIterable<Uint8Array>) {
-    bytes += chunk.length
-    if (bytes > MAX_BODY_BYTES) throw unusable(answer.url, `its answer is larger than ${MAX_BODY_BYTES} bytes`)
-    chunks.push(chunk)
-  }
-  return Buffer.concat(chunks).toString('utf8')
 }
 
 /** The address of one offer: those it names, else its port where the relay itself is. */

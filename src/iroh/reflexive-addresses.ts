@@ -49,6 +49,8 @@ export interface ReflexiveOptions {
   readonly runtime: Runtime
   /** Whether addresses of this machine alone count, which they do where nothing else is bound. */
   readonly loopbackOnly: boolean
+  /** Authorities that may vouch for relays, in DER. */
+  readonly roots: readonly Uint8Array[]
 }
 
 interface Link {
@@ -113,7 +115,7 @@ class Source {
     this.#asking = true
     let nextMs: number | undefined
     try {
-      const offers = this.relay === undefined ? this.#given : await this.#withTimeLimit(this.relay)
+      const offers = this.relay === undefined ? this.#given : await this.#offersOf(this.relay)
       this.error = undefined
       await this.#use(offers)
       if (offers.length === 0) nextMs = ASK_AGAIN_MS
@@ -134,17 +136,8 @@ class Source {
     return nextMs
   }
 
-  async #withTimeLimit(relay: string): Promise<readonly P2PAddress[]> {
-    const own = this.#owner.options.runtime.setTimer(ANSWER_MS, () => limit.abort())
-    const limit = new AbortController()
-    const stop = (): void => limit.abort()
-    this.#stop.signal.addEventListener('abort', stop, { once: true })
-    try {
-      return await askForReflectors(relay, limit.signal)
-    } finally {
-      own.cancel()
-      this.#stop.signal.removeEventListener('abort', stop)
-    }
+  #offersOf(relay: string): Promise<readonly P2PAddress[]> {
+    return askForReflectors(this.#owner.options, relay, ANSWER_MS, this.#stop.signal)
   }
 
   /** Lets go of reflectors that are not offered any more, and connects to those it is not connected to. */
@@ -227,6 +220,8 @@ export class ReflexiveAddresses {
   /** The addresses that were made known, and until when those are kept that nobody confirms. */
   readonly #known = new Map<string, number | undefined>()
   #timer: RuntimeTimer | undefined
+  #watching: Disposable | undefined
+  #addresses = ''
   #closed = false
 
   constructor(options: ReflexiveOptions) {
@@ -296,6 +291,7 @@ export class ReflexiveAddresses {
   close(): void {
     this.#closed = true
     this.#timer?.cancel()
+    this.#watching?.[Symbol.dispose]()
     for (const source of this.#sources) source.close()
     this.#sources.clear()
   }
@@ -335,6 +331,19 @@ export class ReflexiveAddresses {
   }
 
   #add(relay: string | undefined, given: readonly P2PAddress[]): void {
-    if (!this.#closed) this.#sources.add(new Source(this, relay, given))
+    if (this.#closed) return
+    this.#sources.add(new Source(this, relay, given))
+    this.#addresses = this.#ownAddresses()
+    this.#watching ??= this.options.endpoint.watchAddress(() => {
+      const addresses = this.#ownAddresses()
+      if (addresses !== this.#addresses) this.refresh()
+      this.#addresses = addresses
+    })
+  }
+
+  /** The addresses that this node has of itself. */
+  #ownAddresses(): string {
+    const { direct } = this.options.endpoint.address()
+    return direct.filter((address) => !this.#known.has(address)).join(' ')
   }
 }

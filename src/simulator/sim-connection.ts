@@ -7,6 +7,7 @@
 import type {
   CarrierClose,
   CarrierConnection,
+  CarrierPackets,
   CarrierReceiveStream,
   CarrierSendStream,
   CarrierStream,
@@ -245,6 +246,12 @@ export class SimConnection implements CarrierConnection, TransportSink, StreamHo
       const rttMs = smoothedRttUs === undefined ? undefined : smoothedRttUs / 1000
       return [{ kind: route.kind, remote: route.address, selected, rttMs, windowBytes, inFlightBytes, mtuBytes }]
     })
+  }
+
+  packets(): CarrierPackets | undefined {
+    if (this.#error) return undefined
+    const { packetsSent, packetsLost } = this.#transport.inspect()
+    return { sent: packetsSent, lost: packetsLost }
   }
 
   onPathChange(listener: () => void): Disposable {

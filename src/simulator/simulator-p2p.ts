@@ -260,12 +260,13 @@ function prepare(options: SimulatorCreateOptions): SimulatorInit {
 function relaysOf(relay: CreateOptions['relay'], host: SimHost): readonly string[] {
   if (relay === 'disabled') return []
   if (relay === undefined || relay === 'default') return [host.world.defaultRelay.url]
-  for (const url of relay) {
+  const urls = relay.map((one) => (typeof one === 'string' ? one : one.url))
+  for (const url of urls) {
     if (relayLocation(url)) continue
     const why = 'a relay of a simulation is given by its address, as `sim.relay(name).url` is: https://198.18.0.1/'
     throw P2PError.of('invalid-configuration', `relay ${url}: ${why}`, { setting: 'relay', value: url })
   }
-  return [...new Set(relay)]
+  return [...new Set(urls)]
 }
 
 /** The port that the node had when it was last up, if nobody else has it now; else any. */

@@ -14,6 +14,8 @@ function memoryDoor(): IrohBinding {
       online: async () => false,
       setAccess: () => {},
       setExternalAddress: () => {},
+      homeRelays: () => [],
+      setRelay: () => {},
     })
   return { name: 'native', open }
 }

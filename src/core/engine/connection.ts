@@ -4,11 +4,20 @@
  * @module
  */
 import { invalidConfiguration } from '../config.ts'
-import type { CloseInfo, ConnectionStats, P2PConnection, P2PPath, StreamKind, StreamOptions } from '../connection.ts'
+import type {
+  CloseInfo,
+  ConnectionStats,
+  P2PConnection,
+  P2PPath,
+  P2PPathChange,
+  StreamKind,
+  StreamOptions,
+} from '../connection.ts'
 import { P2PError } from '../errors.ts'
 import type { NodeId } from '../node-id.ts'
 import type { P2PReceiveStream, P2PSendStream, P2PStream, WaitOptions } from '../stream.ts'
 import type { DuplexStream } from './duplex-stream.ts'
+import { PathChanges } from './path-changes.ts'
 import { checkStreamCode } from './receive-half.ts'
 import type { Session } from './session.ts'
 import { throwIfAborted } from './waiting.ts'
@@ -126,8 +135,13 @@ export class EngineConnection implements P2PConnection<NodeId> {
     return this.session.carrier.paths()
   }
 
-  onPathChange(listener: (paths: readonly P2PPath[]) => void): Disposable {
-    return this.session.carrier.onPathChange(() => listener(this.paths()))
+  onPathChange(listener: (paths: readonly P2PPath[], change: P2PPathChange) => void): Disposable {
+    const changes = new PathChanges(this.paths())
+    return this.session.carrier.onPathChange(() => {
+      const paths = this.paths()
+      const change = changes.next(paths, this.session.stats().durationMs)
+      if (change) listener(paths, change)
+    })
   }
 
   clone(): this {

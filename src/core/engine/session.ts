@@ -259,6 +259,7 @@ export class Session {
 
   stats(): ConnectionStats {
     const traffic = this.#traffic
+    const packets = this.#info ? undefined : this.carrier.packets?.()
     const path = this.#info ? undefined : this.carrier.paths().find((candidate) => candidate.selected)
     return {
       messagesSent: traffic.messagesSent,
@@ -269,6 +270,8 @@ export class Session {
       bytesReceived: traffic.bytesReceived,
       streamsOpened: this.#streams.opened,
       streamsAccepted: this.#streams.accepted,
+      packetsSent: packets?.sent,
+      packetsLost: packets?.lost,
       rttMs: path?.rttMs,
       durationMs: this.#options.runtime.now() - this.#startedMs,
       path: path?.kind ?? 'none',

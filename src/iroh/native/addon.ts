@@ -20,12 +20,14 @@ export interface NativeAddon {
   bind(context: number, token: number, key: Uint8Array, settings: string): void
   closeEndpoint(context: number, token: number, endpoint: number): void
   endpointInfo(context: number, endpoint: number): string
+  homeRelays(context: number, endpoint: number): string
+  networkReport(context: number, endpoint: number): string
   turnedAway(context: number, endpoint: number): number
   setAlpns(context: number, endpoint: number, alpns: Uint8Array): boolean
   setAccess(context: number, endpoint: number, onlyAllowed: boolean, allow: Uint8Array, deny: Uint8Array): boolean
   setBounds(context: number, endpoint: number, connections: number, connectionsPerPeer: number): boolean
   setExternalAddress(context: number, endpoint: number, address: string, add: boolean): boolean
-  setRelay(context: number, endpoint: number, url: string, token: string, add: boolean): boolean
+  setRelay(context: number, endpoint: number, relay: string, add: boolean): boolean
   networkChange(context: number, endpoint: number): boolean
   connect(context: number, token: number, endpoint: number, peer: Uint8Array, alpn: Uint8Array, addresses: string): void
   cancel(context: number, token: number): void

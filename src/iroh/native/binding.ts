@@ -8,10 +8,11 @@ import { LIBRARY_CODE } from '../../core/engine/wire.ts'
 import { P2PError } from '../../core/errors.ts'
 import { isIpv4, isLoopback } from '../addresses.ts'
 import type { DoorSettings, IrohAdmission, IrohBinding, IrohEndpoint } from '../binding.ts'
+import { asRelay } from '../relay-options.ts'
 import { loadAddon } from './addon.ts'
 import type { NativeAddon } from './addon.ts'
 import { NativeDoor } from './door.ts'
-import { NativeEndpoint } from './endpoint.ts'
+import { NativeEndpoint, relayText } from './endpoint.ts'
 import { bindError, FAILURE } from './errors.ts'
 import type { Failed } from './errors.ts'
 
@@ -89,7 +90,7 @@ function settingsText(settings: DoorSettings, addresses: readonly string[]): str
   const keepAliveMs = Math.max(1, Math.min(KEEP_ALIVE_MS, Math.floor(idleTimeoutMs / 3)))
   return [
     ...addresses.map((address) => `bind ${address}`),
-    ...(typeof relay === 'string' ? [`relays ${relay}`] : relay.map((url) => `relay ${url}`)),
+    ...(typeof relay === 'string' ? [`relays ${relay}`] : relay.map((one) => `relay ${relayText(asRelay(one))}`)),
     ...relayRoots.map((der) => `relay-root ${Buffer.from(der).toString('hex')}`),
     `idle-timeout-ms ${idleTimeoutMs}`,
     `keep-alive-ms ${keepAliveMs}`,

@@ -3,7 +3,13 @@
  *
  * @module
  */
-import type { CarrierClose, CarrierReceiveStream, CarrierSendStream, CarrierStream } from '../../core/carrier.ts'
+import type {
+  CarrierClose,
+  CarrierPackets,
+  CarrierReceiveStream,
+  CarrierSendStream,
+  CarrierStream,
+} from '../../core/carrier.ts'
 import type { P2PPath } from '../../core/connection.ts'
 import type { NodeId } from '../../core/node-id.ts'
 import { P2P_ALPN } from '../../core/system.ts'
@@ -169,6 +175,11 @@ export class NativeConnection implements IrohCarrierConnection {
           rttMs: Number(rttUs) / 1000,
         }
       })
+  }
+
+  packets(): CarrierPackets | undefined {
+    const [sent, , lost] = this.#close ? [] : this.door.addon.stats(this.door.context, this.#handle)
+    return sent === undefined || lost === undefined ? undefined : { sent, lost }
   }
 
   onPathChange(listener: () => void): Disposable {

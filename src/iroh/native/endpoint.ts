@@ -9,7 +9,8 @@ import { P2PError } from '../../core/errors.ts'
 import { NodeId } from '../../core/node-id.ts'
 import type { Runtime } from '../../core/runtime.ts'
 import { isLoopback } from '../addresses.ts'
-import type { IrohAccess, IrohEndpoint } from '../binding.ts'
+import type { P2PRelay } from '../../core/system.ts'
+import type { HomeRelay, IrohAccess, IrohEndpoint } from '../binding.ts'
 import { closeError, connectErrors, NODE_CLOSED } from '../errors.ts'
 import { NativeConnection } from './connection.ts'
 import type { NativeDoor } from './door.ts'
@@ -118,6 +119,25 @@ export class NativeEndpoint implements IrohEndpoint {
     door.addon.setAccess(door.context, handle, access.allow !== undefined, pack(access.allow), pack(access.deny))
   }
 
+  homeRelays(): readonly HomeRelay[] {
+    if (this.#closing) return []
+    const { door, handle } = this.#options
+    return door.addon
+      .homeRelays(door.context, handle)
+      .split('\n')
+      .slice(0, -1)
+      .map((line) => {
+        const [state, url = '', ...words] = line.split(' ')
+        return { url, state: state as HomeRelay['state'], reason: words.join(' ') || undefined }
+      })
+  }
+
+  setRelay(relay: P2PRelay, add: boolean): void {
+    if (this.#closing) return
+    const { door, handle } = this.#options
+    door.addon.setRelay(door.context, handle, relayText(relay), add)
+  }
+
   setExternalAddress(address: string, add: boolean): void {
     if (this.#closing) return
     const { door, handle } = this.#options
@@ -205,4 +225,10 @@ export class NativeEndpoint implements IrohEndpoint {
       bound: of('bound'),
     }
   }
+}
+
+/** A relay as the addon reads it. */
+export function relayText({ url, token, quicPort }: P2PRelay): string {
+  const port = quicPort === undefined ? '' : ` quic=${quicPort}`
+  return `${url}${port}${token === undefined ? '' : ` token=${token}`}`
 }

@@ -8,11 +8,13 @@ import { invalidConfiguration } from '../../core/config.ts'
 import { P2PError } from '../../core/errors.ts'
 import { isIpv4, isLoopback } from '../addresses.ts'
 import type { DoorSettings, IrohBinding, IrohEndpoint } from '../binding.ts'
-import type { RelaySetting } from '../config.ts'
+import type { RelaySetting } from '../../core/system.ts'
+import { asRelay } from '../relay-options.ts'
 import { ByteCodec } from './bytes.ts'
 import { OfficialEndpoint } from './endpoint.ts'
 import { bindError, lacksIpv6 } from './errors.ts'
 import { loadOfficial } from './load.ts'
+import { relayConfig } from './relay-config.ts'
 import type { Official } from './load.ts'
 
 const LOOPBACK_IPV4 = '127.0.0.1:0'
@@ -122,9 +124,6 @@ function setRelays(official: Official, builder: iroh.EndpointBuilder, relay: Rel
     return
   }
   const relays = official.RelayMap.empty()
-  for (const url of relay) {
-    // Address discovery over QUIC, on its standard port, comes with TLS; asking a plain relay for it costs 3 s.
-    relays.insert(url.startsWith('https:') ? { url, quicPort: 7842 } : { url })
-  }
+  for (const one of relay) relays.insert(relayConfig(asRelay(one)))
   builder.relayMode(official.RelayMode.custom(relays))
 }

@@ -5,7 +5,13 @@
  * @module
  */
 import type * as iroh from '@number0/iroh'
-import type { CarrierClose, CarrierReceiveStream, CarrierSendStream, CarrierStream } from '../../core/carrier.ts'
+import type {
+  CarrierClose,
+  CarrierPackets,
+  CarrierReceiveStream,
+  CarrierSendStream,
+  CarrierStream,
+} from '../../core/carrier.ts'
 import type { P2PPath } from '../../core/connection.ts'
 import { P2PError } from '../../core/errors.ts'
 import { NodeId } from '../../core/node-id.ts'
@@ -120,6 +126,13 @@ export class OfficialConnection implements IrohCarrierConnection, StreamHost {
       selected: isSelected,
       rttMs,
     }))
+  }
+
+  packets(): CarrierPackets | undefined {
+    if (this.#over) return undefined
+    // UDP datagrams, which are packets but for those of the handshake, of which several may share one.
+    const { udpTxDatagrams: sent, lostPackets: lost } = this.#raw.stats()
+    return { sent, lost }
   }
 
   onPathChange(listener: () => void): Disposable {

@@ -11,12 +11,14 @@ import { P2PError } from '../../core/errors.ts'
 import type { NodeId } from '../../core/node-id.ts'
 import type { Runtime, RuntimeTimer } from '../../core/runtime.ts'
 import { isLoopback } from '../addresses.ts'
-import type { IrohAccess, IrohEndpoint } from '../binding.ts'
+import type { P2PRelay } from '../../core/system.ts'
+import type { HomeRelay, IrohAccess, IrohEndpoint } from '../binding.ts'
 import { closeError, connectErrors, NODE_CLOSED } from '../errors.ts'
 import type { ByteCodec } from './bytes.ts'
 import { OfficialConnection } from './connection.ts'
 import type { ConnectionHost } from './connection.ts'
 import { connectError } from './errors.ts'
+import { relayConfig } from './relay-config.ts'
 import type { Official } from './load.ts'
 
 /** The binding needs up to 3 s to close while an attempt to connect is under way. */
@@ -119,6 +121,19 @@ export class OfficialEndpoint implements IrohEndpoint {
 
   setAccess(access: IrohAccess): void {
     this.#access = access
+  }
+
+  homeRelays(): readonly HomeRelay[] {
+    // The binding says which relay was chosen, and neither whether it is attached nor why not.
+    return this.address().relays.map((url) => ({ url, state: 'unknown', reason: undefined }))
+  }
+
+  setRelay(relay: P2PRelay, add: boolean): void {
+    const raw = this.#raw
+    if (!raw || this.#closing) return
+    const done = add ? raw.insertRelay(relayConfig(relay)) : raw.removeRelay(relay.url)
+    // It fails when the endpoint is closed meanwhile.
+    Promise.resolve<unknown>(done).catch(() => undefined)
   }
 
   setExternalAddress(address: string, add: boolean): void {
