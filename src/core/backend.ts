@@ -6,6 +6,7 @@
  */
 import type { P2PAddress } from './address.ts'
 import type { P2PConnection } from './connection.ts'
+import type { NetworkReport } from './network-report.ts'
 import type { NodeId } from './node-id.ts'
 import type { Runtime } from './runtime.ts'
 import type { WaitOptions } from './stream.ts'
@@ -40,6 +41,7 @@ export declare class BackendP2P implements P2PSystem<
   register(name: string, options?: RegisterOptions): Promise<void>
   discover(name: string, options?: WaitOptions): Promise<NodeId>
   lookUp(query: string | NodeId, options?: WaitOptions): Promise<LookUpReport>
+  networkReport(options?: WaitOptions): Promise<NetworkReport>
   close(): Promise<void>
   [Symbol.asyncDispose](): Promise<void>
 }

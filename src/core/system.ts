@@ -8,6 +8,7 @@ import type { P2PLimits } from './config.ts'
 import type { P2PConnection, StreamKind } from './connection.ts'
 import type { P2PError } from './errors.ts'
 import type { SigningKey } from './keys.ts'
+import type { NetworkReport } from './network-report.ts'
 import type { P2PNodeId } from './node-id.ts'
 import type { Runtime } from './runtime.ts'
 import type { WaitOptions } from './stream.ts'
@@ -209,6 +210,13 @@ export interface P2PSystem<
    * @throws P2PError `aborted`
    */
   lookUp(query: string | NodeId, options?: WaitOptions): Promise<LookUpReport>
+  /**
+   * What this node knows about its network, after asking relays and reflectors where the backend has them: its addresses,
+   * the kind of its NAT, whether UDP gets through, relays and how far they are. It takes up to 6 s when some do not answer.
+   *
+   * @throws P2PError `aborted`
+   */
+  networkReport(options?: WaitOptions): Promise<NetworkReport>
   /** Ends every connection gracefully, within bounds, and frees the node's sockets. */
   close(): Promise<void>
 }

@@ -72,6 +72,18 @@ export interface HomeRelay {
   readonly reason: string | undefined
 }
 
+/** What a door knows about the network; `undefined` for what it does not. */
+export interface DoorReport {
+  readonly udp: { readonly ipv4: boolean | undefined; readonly ipv6: boolean | undefined }
+  /** Whether relays see this node at different addresses. */
+  readonly mappingVaries: boolean | undefined
+  /** Where relays see it. */
+  readonly publicAddresses: readonly string[]
+  readonly captivePortal: boolean | undefined
+  readonly portMapping: 'off' | 'unknown'
+  readonly latencies: readonly { readonly url: string; readonly latencyMs: number }[]
+}
+
 /** One way to iroh. */
 export interface IrohBinding {
   /** For `P2PSystem.backend`: `iroh (official)` or `iroh (native)`. */
@@ -94,6 +106,8 @@ export interface IrohEndpoint extends CarrierEndpoint {
   setAccess(access: IrohAccess): void
   /** The home relays; none before the nearest is known. `watchAddress` tells when they change. */
   homeRelays(): readonly HomeRelay[]
+  /** What is known about the network now. */
+  networkReport(): DoorReport
   /** Adds a relay, in place of one at the same URL, or removes it. */
   setRelay(relay: P2PRelay, add: boolean): void
   /** Adds or removes an `ip:port` that this node is known under elsewhere; peers are told, also those connected. */

@@ -11,12 +11,14 @@ import type { EngineListener } from '../core/engine/listener.ts'
 import { EngineNode } from '../core/engine/node.ts'
 import type { NodeOptions } from '../core/engine/node.ts'
 import type { Session } from '../core/engine/session.ts'
+import type { NetworkReport } from '../core/network-report.ts'
 import type { ListenOptions, P2PRelay } from '../core/system.ts'
 import { realRuntime, SecretKey } from '../runtime/index.ts'
 import { isLoopback } from './addresses.ts'
 import type { IrohAccess, IrohBinding, IrohEndpoint } from './binding.ts'
 import { resolveIrohSettings } from './config.ts'
 import type { IrohOptions } from './config.ts'
+import { reportNetwork } from './network.ts'
 import { NodeRelays } from './node-relays.ts'
 import type { RelayEvent, RelayState } from './node-relays.ts'
 import { ReflexiveAddresses } from './reflexive-addresses.ts'
@@ -209,6 +211,12 @@ export class IrohP2P extends EngineNode<IrohConnection> {
   /** Every reflector that this node knows, and the addresses that it is seen at from there. */
   reflectors(): readonly ReflectorState[] {
     return this.#reflexive?.states ?? []
+  }
+
+  protected override reportNetwork(signal: AbortSignal | undefined): Promise<NetworkReport> {
+    const { backend, runtime } = this
+    const parts = { backend, runtime, endpoint: this.#endpoint, relays: this.#relays, reflexive: this.#reflexive }
+    return reportNetwork(parts, signal)
   }
 
   override close(): Promise<void> {

@@ -80,7 +80,7 @@ const PACKAGES: Readonly<Record<string, readonly string[]>> = {
     'node:util',
     'node:os',
   ],
-  iroh: ['@number0/iroh', 'node:dns/promises', 'node:http', 'node:https', 'node:module', 'node:tls'],
+  iroh: ['@number0/iroh', 'node:dns/promises', 'node:http', 'node:https', 'node:module', 'node:os', 'node:tls'],
 }
 
 /** The machine's clock, timers and randomness. Only `src/runtime` may name them. */

@@ -15,6 +15,9 @@ function memoryDoor(): IrohBinding {
       setAccess: () => {},
       setExternalAddress: () => {},
       homeRelays: () => [],
+      networkReport: () => {
+        throw new Error('nobody asks')
+      },
       setRelay: () => {},
     })
   return { name: 'native', open }

@@ -9,6 +9,7 @@ import { invalidConfiguration } from '../config.ts'
 import type { P2PLimits } from '../config.ts'
 import type { StreamKind } from '../connection.ts'
 import { P2PError } from '../errors.ts'
+import type { NetworkReport } from '../network-report.ts'
 import { NodeId } from '../node-id.ts'
 import type { Runtime } from '../runtime.ts'
 import type { WaitOptions } from '../stream.ts'
@@ -227,6 +228,44 @@ export abstract class EngineNode<Connection extends EngineConnection> implements
     return allAnswers(this.#lookUp(text, options?.signal), (source, signal) =>
       id ? source.resolveId(id, { signal }) : source.resolveName(text, { signal }),
     )
+  }
+
+  networkReport(options?: WaitOptions): Promise<NetworkReport> {
+    try {
+      this.#checkOpen()
+      throwIfAborted(options?.signal, 'networkReport')
+      return this.reportNetwork(options?.signal)
+    } catch (error) {
+      return Promise.reject(error)
+    }
+  }
+
+  /** What is known without asking anybody; backends that know more override it. */
+  protected reportNetwork(_signal: AbortSignal | undefined): Promise<NetworkReport> {
+    const address = this.address()
+    const boundAddresses = this.#options.endpoint.boundAddresses()
+    const publicAddresses = address.direct.filter((direct) => !boundAddresses.includes(direct))
+    const [homeRelay] = address.relays
+    return Promise.resolve({
+      backend: this.backend,
+      tookMs: 0,
+      address,
+      boundAddresses,
+      publicAddresses,
+      nat: 'unknown',
+      udp: { ipv4: undefined, ipv6: undefined },
+      homeRelay,
+      relays: address.relays.map((url, i) => ({
+        url,
+        home: i === 0,
+        state: 'unknown',
+        latencyMs: undefined,
+        reason: undefined,
+      })),
+      reflectors: [],
+      portMapping: 'off',
+      captivePortal: undefined,
+    })
   }
 
   close(): Promise<void> {

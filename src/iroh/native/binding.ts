@@ -12,7 +12,8 @@ import { asRelay } from '../relay-options.ts'
 import { loadAddon } from './addon.ts'
 import type { NativeAddon } from './addon.ts'
 import { NativeDoor } from './door.ts'
-import { NativeEndpoint, relayText } from './endpoint.ts'
+import { NativeEndpoint } from './endpoint.ts'
+import { discoversAddresses, relayText } from './relays.ts'
 import { bindError, FAILURE } from './errors.ts'
 import type { Failed } from './errors.ts'
 
@@ -59,6 +60,8 @@ async function open(settings: DoorSettings, addon: NativeAddon): Promise<IrohEnd
       loopbackOnly: bind?.every(isLoopback) ?? false,
       relays: relay !== 'disabled',
       looksUp: relay === 'default',
+      discoversAddresses:
+        relay === 'default' || (relay !== 'disabled' && relay.some((one) => discoversAddresses(asRelay(one)))),
     })
     if (settings.access) endpoint.setAccess(settings.access)
     return endpoint

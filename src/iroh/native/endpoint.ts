@@ -10,11 +10,13 @@ import { NodeId } from '../../core/node-id.ts'
 import type { Runtime } from '../../core/runtime.ts'
 import { isLoopback } from '../addresses.ts'
 import type { P2PRelay } from '../../core/system.ts'
-import type { HomeRelay, IrohAccess, IrohEndpoint } from '../binding.ts'
+import type { DoorReport, HomeRelay, IrohAccess, IrohEndpoint } from '../binding.ts'
 import { closeError, connectErrors, NODE_CLOSED } from '../errors.ts'
 import { NativeConnection } from './connection.ts'
 import type { NativeDoor } from './door.ts'
 import { connectError } from './errors.ts'
+import { parseReport } from './network-report.ts'
+import { relayText } from './relays.ts'
 
 /** The largest number of connections that the addon counts to. */
 const MAX_COUNT = 2 ** 32 - 1
@@ -29,6 +31,8 @@ export interface NativeEndpointOptions {
   /** Whether relays can be used, and whether ids without addresses can be looked up. */
   readonly relays: boolean
   readonly looksUp: boolean
+  /** Whether a relay may be asked for this node's address over QUIC. */
+  readonly discoversAddresses: boolean
 }
 
 /** Where an endpoint can be reached, as the addon tells it. */
@@ -132,6 +136,12 @@ export class NativeEndpoint implements IrohEndpoint {
       })
   }
 
+  networkReport(): DoorReport {
+    const { door, handle, loopbackOnly, relays, discoversAddresses } = this.#options
+    const text = this.#closing ? '' : door.addon.networkReport(door.context, handle)
+    return parseReport(text, { portMapping: relays && !loopbackOnly, discoversAddresses })
+  }
+
   setRelay(relay: P2PRelay, add: boolean): void {
     if (this.#closing) return
     const { door, handle } = this.#options
@@ -225,10 +235,4 @@ export class NativeEndpoint implements IrohEndpoint {
       bound: of('bound'),
     }
   }
-}
-
-/** A relay as the addon reads it. */
-export function relayText({ url, token, quicPort }: P2PRelay): string {
-  const port = quicPort === undefined ? '' : ` quic=${quicPort}`
-  return `${url}${port}${token === undefined ? '' : ` token=${token}`}`
 }

@@ -12,7 +12,7 @@ import type { NodeId } from '../../core/node-id.ts'
 import type { Runtime, RuntimeTimer } from '../../core/runtime.ts'
 import { isLoopback } from '../addresses.ts'
 import type { P2PRelay } from '../../core/system.ts'
-import type { HomeRelay, IrohAccess, IrohEndpoint } from '../binding.ts'
+import type { DoorReport, HomeRelay, IrohAccess, IrohEndpoint } from '../binding.ts'
 import { closeError, connectErrors, NODE_CLOSED } from '../errors.ts'
 import type { ByteCodec } from './bytes.ts'
 import { OfficialConnection } from './connection.ts'
@@ -126,6 +126,18 @@ export class OfficialEndpoint implements IrohEndpoint {
   homeRelays(): readonly HomeRelay[] {
     // The binding says which relay was chosen, and neither whether it is attached nor why not.
     return this.address().relays.map((url) => ({ url, state: 'unknown', reason: undefined }))
+  }
+
+  networkReport(): DoorReport {
+    // The binding tells nothing of what iroh has found out.
+    return {
+      udp: { ipv4: undefined, ipv6: undefined },
+      mappingVaries: undefined,
+      publicAddresses: [],
+      captivePortal: undefined,
+      portMapping: 'unknown',
+      latencies: [],
+    }
   }
 
   setRelay(relay: P2PRelay, add: boolean): void {
