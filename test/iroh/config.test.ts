@@ -30,6 +30,7 @@ describe('settings', () => {
     const options = { bind: ['[::1]:0'], relay: ['https://relay.example/'], relayTimeoutMs: 0 }
     expect(resolveIrohSettings(options, env)).toEqual({
       ...options,
+      relay: [{ url: 'https://relay.example/' }],
       relayRoots: [],
       reflectors: [],
       access: {},
@@ -88,7 +89,7 @@ describe('the environment', () => {
     [{ P2P_RELAY_MODE: 'default' }, { bind: undefined, relay: 'default' }],
     [
       { P2P_RELAY_MODE: ' http://a.example/ , https://b.example/x,' },
-      { bind: undefined, relay: ['http://a.example/', 'https://b.example/x'] },
+      { bind: undefined, relay: [{ url: 'http://a.example/' }, { url: 'https://b.example/x' }] },
     ],
   ])('%j is %j', (env, expected) => {
     expect(parseIrohEnvironment(env)).toEqual(expected)
