@@ -41,7 +41,13 @@ async function readPem(path: string): Promise<string> {
 /** Errors by their words, and the address as its ticket. */
 function toJson(report: NetworkReport): string {
   const { address, reflectors, ...rest } = report
-  const shown = reflectors.map(({ error, ...reflector }) => ({ ...reflector, error: error?.message }))
+  const shown = reflectors.map(({ relay, id, observed, rttMs, error }) => ({
+    relay,
+    id,
+    observed,
+    rttMs,
+    error: error?.message,
+  }))
   const { direct, relays } = address
   return JSON.stringify({ ...rest, ticket: address.toTicket(), direct, relayUrls: relays, reflectors: shown }, null, 2)
 }

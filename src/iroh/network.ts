@@ -56,7 +56,7 @@ export async function reportNetwork(parts: NetworkParts, signal: AbortSignal | u
     udp: { ipv4: udp(reflectors, door, true), ipv6: udp(reflectors, door, false) },
     homeRelay: states.find(({ home }) => home)?.url,
     relays: [
-      ...states.map((relay) => ({ ...relay, latencyMs: latencies.get(relay.url) })),
+      ...states.map(({ url, home, state, reason }) => ({ url, home, state, reason, latencyMs: latencies.get(url) })),
       // iroh's own, which it has measured.
       ...others.map((url) => ({
         url,
