@@ -23,7 +23,7 @@ const PADDING = 18
 const BAR = 34
 const escape = (text) => text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;')
 const lines = stdout.trimEnd().split('\n')
-const width = Math.ceil(Math.max(60, ...lines.map((line) => [...line].length)) * CHARACTER + 2 * PADDING)
+const width = Math.ceil(Math.max(60, ...lines.map((line) => Array.from(line).length)) * CHARACTER + 2 * PADDING)
 const height = lines.length * LINE + BAR + 2 * PADDING
 
 const text = lines

@@ -11,7 +11,7 @@ const SCENARIOS = {
   relayOutage: (setting, seed) => relayOutage({ ...setting, seed }),
 }
 
-parentPort.on('message', async ({ id, scenario, setting, seeds }) => {
+async function run({ id, scenario, setting, seeds }) {
   const results = []
   try {
     for (const seed of seeds) results.push(await SCENARIOS[scenario](setting, seed))
@@ -19,4 +19,6 @@ parentPort.on('message', async ({ id, scenario, setting, seeds }) => {
   } catch (error) {
     parentPort.postMessage({ id, error: error instanceof Error ? error.stack : String(error) })
   }
-})
+}
+
+parentPort.on('message', (task) => void run(task))

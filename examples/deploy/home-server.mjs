@@ -41,10 +41,9 @@ http.listen(Number(process.env.HEALTH_PORT ?? 8080), '127.0.0.1', () => {
   console.log(p2p.address().toTicket())
 })
 
-for (const signal of ['SIGINT', 'SIGTERM']) {
-  process.once(signal, async () => {
-    http.close()
-    await server.close()
-    await p2p.close()
-  })
+async function stop() {
+  http.close()
+  await server.close()
+  await p2p.close()
 }
+for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => void stop())
