@@ -3,16 +3,10 @@
  *
  * @module
  */
-import type { P2PAddress, P2PConnection, P2PListener, P2PStream, P2PSystem } from '@moosicbox/p2p'
+import type { P2PAddress, P2PConnection, P2PListener, P2PSystem } from '@moosicbox/p2p'
 import { forward } from './forward.ts'
-import type { Ends } from './forward.ts'
+import type { Ends, Pipe } from './forward.ts'
 import { hearHello, sayHello } from './protocol.ts'
-
-/** A pipe that is open. */
-interface Pipe {
-  readonly connection: P2PConnection
-  readonly stream: P2PStream
-}
 
 /** Waits for somebody who speaks `alpn`, and is a pipe to them; `onReady` is told when it can be reached. */
 export async function listenAndPipe(
@@ -63,13 +57,13 @@ async function nextPipe(
   }
 }
 
-async function usePipe({ connection, stream }: Pipe, ends: Ends, signal: AbortSignal): Promise<void> {
+async function usePipe(pipe: Pipe, ends: Ends, signal: AbortSignal): Promise<void> {
   try {
-    await forward(stream, ends, signal)
+    await forward(pipe, ends, signal)
     // What was sent last is still on its way: who closes now may lose it.
-    await connection.end({ signal })
+    await pipe.connection.end({ signal })
   } catch (error) {
-    connection.close(1, 'the pipe is broken')
+    pipe.connection.close(1, 'the pipe is broken')
     throw error
   }
 }

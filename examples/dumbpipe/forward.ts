@@ -6,7 +6,13 @@
  */
 import { once } from 'node:events'
 import type { Readable, Writable } from 'node:stream'
-import type { P2PStream } from '@moosicbox/p2p'
+import type { CloseInfo, P2PConnection, P2PStream } from '@moosicbox/p2p'
+
+/** A pipe that is open. */
+export interface Pipe {
+  readonly connection: P2PConnection
+  readonly stream: P2PStream
+}
 
 /** The two ends of a program's own pipe. */
 export interface Ends {
@@ -21,14 +27,15 @@ export class ReaderGone extends Error {}
  * Forwards both ways until both have ended. The end of the input is the end of what the other side reads, and nothing
  * else: its answer may come long after. A failure of one direction, or `signal`, ends both.
  */
-export async function forward(stream: P2PStream, { input, output }: Ends, signal: AbortSignal): Promise<void> {
+export async function forward(pipe: Pipe, { input, output }: Ends, signal: AbortSignal): Promise<void> {
+  const { stream } = pipe
   const failed = new AbortController()
   const either = AbortSignal.any([signal, failed.signal])
   const fail = (error: unknown): never => {
     failed.abort(error)
     throw error
   }
-  await Promise.all([send(stream, input, either).catch(fail), receive(stream, output, either).catch(fail)]).catch(
+  await Promise.all([send(pipe, input, either).catch(fail), receive(stream, output, either).catch(fail)]).catch(
     (error: unknown) => {
       stream.reset(0)
       stream.stop(0)
@@ -38,10 +45,12 @@ export async function forward(stream: P2PStream, { input, output }: Ends, signal
   )
 }
 
-async function send(stream: P2PStream, input: Readable, signal: AbortSignal): Promise<void> {
+async function send({ connection, stream }: Pipe, input: Readable, signal: AbortSignal): Promise<void> {
   const given = new AbortController()
   const either = AbortSignal.any([signal, given.signal])
-  // The other side may want no more while there is nothing to write.
+  // The other side may want no more, or be gone, while there is nothing to write.
+  const isGone = ({ reason }: CloseInfo): void => given.abort(new Error(`the connection is over: ${reason}`))
+  void connection.closed.then(isGone)
   using _ = stream.onStopped(() => given.abort(new Error('the other side takes no more')))
   const abort = (): void => void input.destroy()
   either.addEventListener('abort', abort, { once: true })

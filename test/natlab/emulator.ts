@@ -5,8 +5,8 @@
  */
 import { spawn, spawnSync } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
-import { mkdirSync, renameSync, statSync } from 'node:fs'
-import { dirname } from 'node:path'
+import { mkdirSync, mkdtempSync, renameSync, rmSync, statSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import { createInterface } from 'node:readline'
 
 /** Builds the program into `path` unless it is there and newer than its source. Throws when rustc fails. */
@@ -14,13 +14,19 @@ export function buildEmulator(source: string, path: string): void {
   const newest = statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0
   if (newest > statSync(source).mtimeMs) return
   mkdirSync(dirname(path), { recursive: true })
-  // Renamed into place, as another lab may be starting it.
-  const fresh = `${path}.${process.pid}`
-  const args = ['-O', '--edition', '2024', '--deny', 'warnings', source, '-o', fresh]
-  const { status, error, stderr } = spawnSync('rustc', args, { encoding: 'utf8' })
-  if (error) throw new Error(`rustc cannot be started: ${error.message}`)
-  if (status !== 0) throw new Error(`rustc failed:\n${stderr}`)
-  renameSync(fresh, path)
+  // Renamed into place from a folder of its own: another lab may be starting it, or building it too, and labs in process
+  // namespaces have the same process numbers.
+  const folder = mkdtempSync(`${path}.`)
+  try {
+    const fresh = join(folder, 'emulator')
+    const args = ['-O', '--edition', '2024', '--deny', 'warnings', source, '-o', fresh]
+    const { status, error, stderr } = spawnSync('rustc', args, { encoding: 'utf8' })
+    if (error) throw new Error(`rustc cannot be started: ${error.message}`)
+    if (status !== 0) throw new Error(`rustc failed:\n${stderr}`)
+    renameSync(fresh, path)
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
+  }
 }
 
 /** A line of the emulator. */
