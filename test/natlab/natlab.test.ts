@@ -51,7 +51,7 @@ async function output(child: ChildProcess): Promise<string> {
   return text
 }
 
-describe.skipIf(why !== '')(why === '' ? 'the NAT lab' : `the NAT lab (skipped: ${why})`, () => {
+describe.skipIf(why !== '')(`the NAT lab${why === '' ? '' : ` (skipped: ${why})`}`, () => {
   beforeAll(() => {
     const { status, stdout } = spawnSync('npx', ['tsc', '-p', root('tsconfig.natlab.json')], { encoding: 'utf8' })
     if (status !== 0) throw new Error(stdout)
