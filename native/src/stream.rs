@@ -2,10 +2,12 @@
 //! on. None of them costs a task.
 #![forbid(unsafe_code)]
 
+mod receiving;
+mod sending;
+
 use std::{
     collections::VecDeque,
     mem,
-    pin::Pin,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -14,21 +16,18 @@ use std::{
 };
 
 use bytes::Bytes;
-use iroh::endpoint::{ConnectionError, ReadError, RecvStream, SendStream, StoppedError, VarInt, WriteError};
+use iroh::endpoint::{ConnectionError, RecvStream, SendStream};
 
+use self::{
+    receiving::{FIRST_READ_AHEAD, Receive},
+    sending::Send,
+};
 use crate::{
-    commands::SendOp,
     context::Context,
     records::RecordKind,
-    runtime::{free, poll_once, poll_with, post, with},
+    runtime::{free, poll_once, post, with},
     world::World,
 };
-
-/// Bytes of a stream that may wait for JavaScript; it asks for more as it takes them.
-const READ_AHEAD: i64 = 262_144;
-
-/// The same until it has taken some: streams that nobody reads hold little.
-const FIRST_READ_AHEAD: i64 = 65_536;
 
 /// Chunks that are read at a time; each is what one packet carried, or a few.
 pub const CHUNKS: usize = 32;
@@ -50,23 +49,6 @@ pub struct StreamEntry {
     is_read: bool,
     /// What the transport wakes, once there was something to wait for.
     rouse: Option<Arc<Rouse>>,
-}
-
-enum Send {
-    /// Not opened yet; what to do then.
-    Opening(VecDeque<SendOp>),
-    /// What waits for the transport; empty while it takes everything.
-    Open(SendStream, VecDeque<SendOp>),
-    /// Finished, and JavaScript is to be told when everything has arrived.
-    Finished(Pin<Box<dyn Future<Output = Result<Option<VarInt>, StoppedError>>>>),
-    Done,
-}
-
-enum Receive {
-    /// Not opened yet; a code if nothing is wanted.
-    Opening(Option<VarInt>),
-    Open(RecvStream),
-    Done,
 }
 
 /// How a half ended, as a number in its record.
@@ -256,112 +238,6 @@ impl World {
         self.receive_on(stream);
     }
 
-    /// Writes, finishes or resets.
-    pub(crate) fn send(&mut self, stream: u32, op: SendOp) {
-        let Some(entry) = self.streams.get_mut(&stream) else { return };
-        match &mut entry.send {
-            Send::Opening(ops) => ops.push_back(op),
-            Send::Open(_, ops) => {
-                if matches!(op, SendOp::Reset(_)) {
-                    ops.clear();
-                }
-                ops.push_back(op);
-                if ops.len() == 1 {
-                    self.send_on(stream);
-                }
-            }
-            Send::Finished(_) | Send::Done => {}
-        }
-    }
-
-    /// Does what waits, as far as the transport takes it.
-    fn send_on(&mut self, stream: u32) {
-        loop {
-            let Some(StreamEntry { context, send: half, rouse, .. }) = self.streams.get_mut(&stream) else { return };
-            let (send, ops) = match half {
-                Send::Open(send, ops) => (send, ops),
-                Send::Finished(stopped) => {
-                    let Poll::Ready(how) = poll_with(stopped.as_mut(), &waker(rouse, stream)) else { return };
-                    match how {
-                        Ok(None) => context.push_end(RecordKind::Acknowledged, stream, End::Clean),
-                        Ok(Some(code)) => {
-                            context.push_code(RecordKind::Acknowledged, stream, End::ByPeer as u32, code, b"");
-                        }
-                        Err(_) => context.push_end(RecordKind::Acknowledged, stream, End::Lost),
-                    }
-                    self.send_done(stream);
-                    return;
-                }
-                Send::Opening(_) | Send::Done => return,
-            };
-            match ops.front_mut() {
-                None => return,
-                Some(SendOp::Write { chunk, tell }) => {
-                    let mut rest = std::slice::from_mut(chunk);
-                    while !rest.is_empty() {
-                        let mut written = poll_once(send.write_many_chunks(&mut rest));
-                        if written.is_pending() {
-                            written = poll_with(send.write_many_chunks(&mut rest), &waker(rouse, stream));
-                        }
-                        match written {
-                            Poll::Ready(Ok(_)) => {}
-                            Poll::Ready(Err(error)) => {
-                                self.write_failed(stream, &error);
-                                return;
-                            }
-                            Poll::Pending => return,
-                        }
-                    }
-                    if *tell {
-                        context.push(RecordKind::Drained, stream, 0, Bytes::new());
-                    }
-                    ops.pop_front();
-                }
-                Some(SendOp::Finish { tell }) => {
-                    // It fails when the peer has stopped it, which `stopped` tells again.
-                    let _ = send.finish();
-                    if *tell {
-                        *half = Send::Finished(Box::pin(send.stopped()));
-                    } else {
-                        self.send_done(stream);
-                        return;
-                    }
-                }
-                Some(SendOp::Reset(code)) => {
-                    let _ = send.reset(*code);
-                    self.send_done(stream);
-                    return;
-                }
-            }
-        }
-    }
-
-    fn write_failed(&mut self, stream: u32, error: &WriteError) {
-        if let Some(entry) = self.streams.get(&stream) {
-            match error {
-                WriteError::Stopped(code) => {
-                    entry.context.push_code(RecordKind::WriteEnd, stream, End::ByPeer as u32, *code, b"");
-                }
-                _ => entry.context.push_end(RecordKind::WriteEnd, stream, End::Lost),
-            }
-        }
-        self.send_done(stream);
-    }
-
-    fn send_done(&mut self, stream: u32) {
-        if let Some(entry) = self.streams.get_mut(&stream) {
-            entry.send = Send::Done;
-            self.retire(stream);
-        }
-    }
-
-    fn receive_done(&mut self, stream: u32) {
-        if let Some(entry) = self.streams.get_mut(&stream) {
-            entry.receive = Receive::Done;
-            self.retire(stream);
-        }
-    }
-
     /// Forgets a stream whose halves are both over.
     fn retire(&mut self, stream: u32) {
         let Some(entry) = self.streams.get(&stream) else { return };
@@ -402,86 +278,5 @@ impl World {
         }
         self.receive_on(stream);
         self.retire(stream);
-    }
-
-    /// Begins to read.
-    fn receive(&mut self, stream: u32, mut receive: RecvStream) {
-        let Some(entry) = self.streams.get_mut(&stream) else { return };
-        if let Receive::Opening(Some(code)) = entry.receive {
-            let _ = receive.stop(code);
-            self.receive_done(stream);
-            return;
-        }
-        entry.receive = Receive::Open(receive);
-        self.receive_on(stream);
-    }
-
-    /// Reads what has come, as far as JavaScript has room.
-    fn receive_on(&mut self, stream: u32) {
-        loop {
-            let Some(connection) = self.streams.get(&stream).map(|entry| entry.connection) else { return };
-            let may_hold = self.may_hold(connection);
-            let Self { streams, chunks, .. } = self;
-            let Some(StreamEntry { context, receive, room, held, rouse, .. }) = streams.get_mut(&stream) else { return };
-            let Receive::Open(half) = receive else { return };
-            if *room <= 0 || !may_hold {
-                return;
-            }
-            match poll_with(half.read_many_chunks(&mut chunks[..]), &waker(rouse, stream)) {
-                Poll::Pending => return,
-                Poll::Ready(Ok(Some(count))) => {
-                    let bytes: usize = chunks[..count].iter().map(Bytes::len).sum();
-                    *room -= i64::try_from(bytes).unwrap_or(i64::MAX / 4);
-                    *held += bytes as u64;
-                    context.push_data(stream, chunks[..count].iter_mut().map(mem::take));
-                    self.hold(connection, bytes as u64);
-                    continue;
-                }
-                Poll::Ready(Ok(None)) => context.push_end(RecordKind::ReadEnd, stream, End::Clean),
-                Poll::Ready(Err(ReadError::Reset(code))) => {
-                    context.push_code(RecordKind::ReadEnd, stream, End::ByPeer as u32, code, b"");
-                }
-                Poll::Ready(Err(_)) => context.push_end(RecordKind::ReadEnd, stream, End::Lost),
-            }
-            self.receive_done(stream);
-            return;
-        }
-    }
-
-    /// JavaScript has taken bytes.
-    pub(crate) fn read_more(&mut self, stream: u32, bytes: u32) {
-        let Some(entry) = self.streams.get_mut(&stream) else { return };
-        let empty = entry.room <= 0;
-        let more = if entry.is_read { 0 } else { READ_AHEAD - FIRST_READ_AHEAD };
-        entry.is_read = true;
-        entry.room = entry.room.saturating_add(i64::from(bytes) + more);
-        let taken = entry.held.min(bytes.into());
-        entry.held -= taken;
-        let connection = entry.connection;
-        self.let_go(connection, taken);
-        if empty {
-            self.receive_on(stream);
-        }
-        self.let_go(connection, taken);
-    }
-
-    /// These may have room again; they are read when what is under way is done.
-    pub(crate) fn read_on(streams: &[u32]) {
-        for stream in streams {
-            post().rouse(*stream);
-        }
-    }
-
-    /// JavaScript wants no more.
-    pub(crate) fn stop(&mut self, stream: u32, code: VarInt) {
-        let Some(entry) = self.streams.get_mut(&stream) else { return };
-        match &mut entry.receive {
-            Receive::Opening(stop) => *stop = Some(code),
-            Receive::Open(receive) => {
-                let _ = receive.stop(code);
-                self.receive_done(stream);
-            }
-            Receive::Done => {}
-        }
     }
 }
