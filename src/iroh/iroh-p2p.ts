@@ -80,7 +80,8 @@ export type IrohListener = EngineListener<IrohConnection>
  * it listens, is connected, or something is in flight.
  *
  * With `relay: 'disabled'` and loopback addresses in `bind`, not one packet leaves the machine. Through the official
- * door one does: once for each node it asks the local network, by multicast, for a router that forwards ports.
+ * door one does: once for each node it asks the local network, by multicast, for a router that forwards ports, and
+ * speaks to one that answers.
  *
  * @example
  * ```ts

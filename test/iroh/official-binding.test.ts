@@ -20,20 +20,22 @@ import {
 } from './raw-binding.ts'
 import type { RawPair } from './raw-binding.ts'
 
-/** A network of its own, with a default route that leads nowhere; `$1` is run by Node in it. */
+/** A network of its own, with a default route that leads nowhere; after `$2`, `$1` is run by Node in it. */
 const NETWORK = `
   set -e
   ip link set lo up
   ip link add out type veth peer name nowhere
+  for each in out nowhere; do echo 1 > /proc/sys/net/ipv6/conf/$each/disable_ipv6; done
   ip addr add 10.9.0.1/24 dev out
   ip link set out up && ip link set nowhere up
   ip route add default via 10.9.0.2
+  eval "$2"
   exec "$0" --input-type=module -e "$1"
 `
 
 /** What Node prints in such a network, undefined where this machine does not let us have one. */
-function runInNetwork(script: string): string | undefined {
-  const { status, stdout } = spawnSync('unshare', ['-Urn', 'sh', '-c', NETWORK, process.execPath, script], {
+function runInNetwork(script: string, before = ''): string | undefined {
+  const { status, stdout } = spawnSync('unshare', ['-Urn', 'sh', '-c', NETWORK, process.execPath, script, before], {
     cwd: import.meta.dirname,
     encoding: 'utf8',
     timeout: 20_000,
@@ -389,27 +391,61 @@ describe('a closed endpoint', () => {
   })
 })
 
-describe('keeping to loopback', () => {
-  test.skipIf(!HAS_NETWORKS)('fails by one packet: each endpoint looks for the router by multicast', () => {
-    const output = runInNetwork(`
+/**
+ * How many packets leave on the network's interface while an endpoint is bound to `addresses`, and what a router that
+ * answers to them is asked. `before` is run in the network first.
+ */
+function bindInNetwork(addresses: readonly string[], before = ''): { sent: number; asked: string[] } {
+  const output = runInNetwork(
+    `
       import * as iroh from '@number0/iroh'
       import { createSocket } from 'node:dgram'
-      const heard = []
-      const ear = createSocket({ type: 'udp4', reuseAddr: true })
-      ear.on('message', (message) => heard.push(String(message).split(' ')[0]))
-      await new Promise((resolve) => ear.bind(1900, resolve))
-      ear.addMembership('239.255.255.250', '10.9.0.1')
+      import { readFileSync } from 'node:fs'
+      import { createServer } from 'node:http'
+      const sent = () => Number(/out:(?:\\s+\\d+){8}\\s+\\d+\\s+(\\d+)/.exec(readFileSync('/proc/net/dev', 'utf8'))[1])
+      const asked = []
+      // It answers as a router would that forwards ports (UPnP).
+      const router = createSocket({ type: 'udp4', reuseAddr: true })
+      router.on('message', (message, { port, address }) => {
+        asked.push(String(message).split(' ')[0])
+        const lines = ['HTTP/1.1 200 OK', 'LOCATION: http://10.9.0.1:5000/description.xml', '', '']
+        router.send(lines.join('\\r\\n'), port, address)
+      })
+      await new Promise((resolve) => router.bind(1900, resolve))
+      router.addMembership('239.255.255.250', '10.9.0.1')
+      const pages = createServer((request, response) => {
+        asked.push(request.method + ' ' + request.url)
+        response.end()
+      })
+      await new Promise((resolve) => pages.listen(5000, '10.9.0.1', resolve))
+      // Joining the group is told to the network too.
+      await new Promise((resolve) => setTimeout(resolve, 1500))
+      const before = sent()
       const builder = iroh.Endpoint.builder()
       iroh.presetMinimal(builder)
       builder.relayMode(iroh.RelayMode.disabled())
-      builder.bindAddr('127.0.0.1:0')
-      builder.bindAddr('[::1]:0')
-      const endpoint = await builder.bind()
+      for (const address of ${JSON.stringify(addresses)}) builder.bindAddr(address)
+      await builder.bind()
       await new Promise((resolve) => setTimeout(resolve, 1500))
-      console.log(JSON.stringify(heard))
-      await endpoint.close()
+      console.log(JSON.stringify({ sent: sent() - before, asked }))
       process.exit()
-    `)
-    expect(JSON.parse(output ?? '')).toEqual(['M-SEARCH'])
+    `,
+    before,
+  )
+  return JSON.parse(output ?? '') as { sent: number; asked: string[] }
+}
+
+describe.skipIf(!HAS_NETWORKS)('keeping to loopback', () => {
+  test('fails by one packet: each endpoint looks for the router by multicast, and speaks to one that answers', () => {
+    expect(bindInNetwork(['127.0.0.1:0', '[::1]:0'])).toEqual({ sent: 1, asked: ['M-SEARCH', 'GET /description.xml'] })
+  })
+
+  test('fails with IPv6 alone too: a socket of IPv4 is bound all the same, and its port is what a router is asked for', () => {
+    expect(bindInNetwork(['[::1]:0'])).toMatchObject({ sent: 1 })
+  })
+
+  test('succeeds where the machine has no way to that multicast address', () => {
+    const blackhole = 'ip route add blackhole 239.255.255.250/32'
+    expect(bindInNetwork(['127.0.0.1:0', '[::1]:0'], blackhole)).toEqual({ sent: 0, asked: [] })
   })
 })
