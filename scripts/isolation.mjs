@@ -17,7 +17,8 @@ function wayIn() {
 /** `command` in a namespace of its own, as the same process; where there is none, as it is, and one line says so. */
 export function isolated(command) {
   const flags = wayIn()
-  if (flags) return ['unshare', ...flags, 'sh', '-c', `${LOOPBACK_UP} && exec "$@"`, 'sh', ...command]
+  // What is in there may change the network: it is its own.
+  if (flags) return ['unshare', ...flags, 'sh', '-c', `${LOOPBACK_UP} && P2P_ISOLATED=1 exec "$@"`, 'sh', ...command]
   console.error('isolated: no network namespace can be had here, so iroh endpoints may send one SSDP packet each')
   return command
 }
