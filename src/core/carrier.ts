@@ -58,6 +58,11 @@ export interface CarrierReceiveStream {
   read(maxBytes: number): Promise<Uint8Array | undefined>
   /** What is there already: bytes as of `read`, null at the end; undefined when `read` has to be asked. */
   readNow?(maxBytes: number): Uint8Array | null | undefined
+  /**
+   * Calls `wake` once, as soon as `readNow` has more to say, and not from inside of this call; false when only `read`
+   * can tell what there is. Not while a `read` or another `wake` is under way. Only with `readNow`.
+   */
+  whenReadable?(wake: () => void): boolean
   /** Says that no more is wanted; never throws. A read under way rejects when the carrier `abortsBlockedStreams`. */
   stop(code: number): void
 }
@@ -93,6 +98,11 @@ export interface CarrierConnection {
   acceptBi(): Promise<CarrierStream>
   /** A stream that waits to be accepted; undefined when `acceptBi` has to be asked. */
   acceptBiNow?(): CarrierStream | undefined
+  /**
+   * Calls `wake` once, as soon as `acceptBiNow` has a stream or there will be none any more, and not from inside of this
+   * call; false when there will be none. Only with `acceptBiNow`, and never while an `acceptBi` is under way.
+   */
+  whenBi?(wake: () => void): boolean
   /** As `acceptBi`. */
   acceptUni(): Promise<CarrierReceiveStream>
   /**

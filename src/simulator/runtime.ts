@@ -175,10 +175,7 @@ export class SimRuntime implements Runtime {
 
   /** @throws P2PError `invalid-configuration` when `delayMs` is not a number */
   setTimer(delayMs: number, callback: () => void): SimTimer {
-    const { scheduler, host, lane, clock, hold, gate } = this.#options
-    // However short it is time passes, or code that waits for what is left of a deadline would never get there.
-    const roundedUs = Math.round(delayMs * 1000)
-    const delayUs = clock.trueDelayUs(roundedUs === 0 && delayMs > 0 ? 1 : roundedUs)
+    const { scheduler, host, lane, hold, gate } = this.#options
     const fire = (): void => {
       timer.over()
       if (!this.#on) return
@@ -190,14 +187,39 @@ export class SimRuntime implements Runtime {
       if (!gate || gate.isOpen) fire()
       else timer.start({ cancel: gate.hold(fire) })
     }
-    const event = scheduler.schedule(delayUs, due, lane)
+    const event = scheduler.schedule(this.#delayUs(delayMs), due, lane)
     const timer = new SimTimer(hold)
     timer.start(event)
     return timer
   }
 
   sleep(delayMs: number, options?: { readonly signal?: AbortSignal | undefined }): Promise<void> {
-    return sleepOn(this.#sleeper, delayMs, options?.signal)
+    const signal = options?.signal
+    return signal ? sleepOn(this.#sleeper, delayMs, signal) : this.#sleep(delayMs)
+  }
+
+  /** As `sleepOn`, for what most programs do most often. */
+  #sleep(delayMs: number): Promise<void> {
+    return new Promise((resolve) => {
+      const { scheduler, host, lane, gate, hold } = this.#options
+      const fire = (): void => {
+        release?.()
+        if (!this.#on) return
+        scheduler.woke(host)
+        scheduler.audit.record(EventKind.timer, host)
+        wait.end()
+        resolve()
+      }
+      scheduler.schedule(this.#delayUs(delayMs), fire, lane, gate)
+      const release = hold?.()
+      const wait = this.waits.begin('sleep')
+    })
+  }
+
+  /** However short it is time passes, or code that waits for what is left of a deadline would never get there. */
+  #delayUs(delayMs: number): number {
+    const roundedUs = Math.round(delayMs * 1000)
+    return this.#options.clock.trueDelayUs(roundedUs === 0 && delayMs > 0 ? 1 : roundedUs)
   }
 
   randomBytes(length: number): Uint8Array {

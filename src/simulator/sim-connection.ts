@@ -15,6 +15,7 @@ import type {
 import type { P2PPath } from '../core/connection.ts'
 import { P2PError } from '../core/errors.ts'
 import type { NodeId } from '../core/node-id.ts'
+import { SmallMap } from '../core/small-map.ts'
 import { digestBytes, digestText, EventKind } from './audit.ts'
 import type { Kernel, KernelTimer } from './kernel.ts'
 import { News, Told } from './sim-news.ts'
@@ -69,14 +70,29 @@ interface PendingOpen {
 class Arrivals {
   readonly #arrived: SimStream[] = []
   readonly #waiting: Deferred<SimStream>[] = []
+  #wake: (() => void) | undefined
   #end: P2PError | undefined
 
   /** True when somebody was waiting. */
   add(stream: SimStream): boolean {
     const waiting = this.#waiting.shift()
-    if (waiting) waiting.resolve(stream)
-    else this.#arrived.push(stream)
-    return waiting !== undefined
+    if (waiting) {
+      waiting.resolve(stream)
+      return true
+    }
+    this.#arrived.push(stream)
+    return this.#tell()
+  }
+
+  nextNow(): SimStream | undefined {
+    return this.#arrived.shift()
+  }
+
+  /** False when none will come any more. */
+  when(wake: () => void): boolean {
+    if (this.#end) return false
+    this.#wake = wake
+    return true
   }
 
   next(): Promise<SimStream> {
@@ -91,6 +107,14 @@ class Arrivals {
   end(error: P2PError): void {
     this.#end = error
     for (const waiting of this.#waiting.splice(0)) waiting.reject(error)
+    this.#tell()
+  }
+
+  #tell(): boolean {
+    const wake = this.#wake
+    this.#wake = undefined
+    wake?.()
+    return wake !== undefined
   }
 }
 
@@ -103,7 +127,7 @@ export class SimConnection implements CarrierConnection, TransportSink, StreamHo
   readonly #trace: ConnectionTrace | undefined
   readonly #transport: TransportConnection
   readonly #closing = deferred<CarrierClose>()
-  readonly #streams = new Map<number, SimStream>()
+  readonly #streams = new SmallMap<SimStream>()
   readonly #bi = new Arrivals()
   readonly #uni = new Arrivals()
   readonly #datagrams = new DatagramInbox()
@@ -204,6 +228,14 @@ export class SimConnection implements CarrierConnection, TransportSink, StreamHo
 
   acceptBi(): Promise<CarrierStream> {
     return this.#bi.next()
+  }
+
+  acceptBiNow(): CarrierStream | undefined {
+    return this.#bi.nextNow()
+  }
+
+  whenBi(wake: () => void): boolean {
+    return this.#bi.when(wake)
   }
 
   acceptUni(): Promise<CarrierReceiveStream> {

@@ -70,6 +70,8 @@ export class SimStream implements CarrierStream, CarrierSendStream, CarrierRecei
   /** Why nothing more can be read; undefined while something may come. */
   #receiveEnd: P2PError | 'finished' | undefined
   #reading: PendingRead | undefined
+  /** To be called when there is something to read. */
+  #wake: (() => void) | undefined
   #sendDone: boolean
   #receiveDone: boolean
 
@@ -153,6 +155,12 @@ export class SimStream implements CarrierStream, CarrierSendStream, CarrierRecei
     return this.#take(maxBytes)
   }
 
+  whenReadable(wake: () => void): boolean {
+    if (this.#receiveEnd !== undefined) return false
+    this.#wake = wake
+    return true
+  }
+
   stop(code: number): void {
     if (this.#receiveDone) return
     this.#host.traceStreamEnd(this.id, 'stopped', code)
@@ -174,6 +182,10 @@ export class SimStream implements CarrierStream, CarrierSendStream, CarrierRecei
 
   /** There is more to read, or the end. */
   onReadable(): void {
+    if (this.#wake) {
+      this.#tellReadable()
+      return
+    }
     const reading = this.#reading
     if (!reading) return
     const bytes = this.#take(reading.maxBytes)
@@ -261,7 +273,15 @@ export class SimStream implements CarrierStream, CarrierSendStream, CarrierRecei
       this.#woke()
       reading.read.reject(error)
     }
+    if (this.#wake) this.#tellReadable()
     this.#forgetIfDone()
+  }
+
+  #tellReadable(): void {
+    const wake = this.#wake
+    this.#wake = undefined
+    this.#woke()
+    wake?.()
   }
 
   #woke(): void {

@@ -85,16 +85,25 @@ export class EngineConnection implements P2PConnection<NodeId> {
     return untilClosed(() => this.recv())
   }
 
-  async openStream(options?: StreamOptions): Promise<P2PStream> {
-    this.#checkHandle()
-    throwIfAborted(options?.signal, 'openStream')
-    const opened = this.session.openBi(this.#kind(options), options?.signal)
-    return this.#watched(opened instanceof Promise ? await opened : opened)
+  openStream(options?: StreamOptions): Promise<P2PStream> {
+    try {
+      this.#checkHandle()
+      throwIfAborted(options?.signal, 'openStream')
+      const opened = this.session.openBi(this.#kind(options), options?.signal)
+      return this.session.leaks ? this.#watched(opened) : Promise.resolve(opened)
+    } catch (error) {
+      return Promise.reject(error)
+    }
   }
 
-  async acceptStream(options?: StreamOptions): Promise<P2PStream> {
-    this.#checkReadable()
-    return this.#watched(await this.session.acceptBi(this.#kind(options), options?.signal))
+  acceptStream(options?: StreamOptions): Promise<P2PStream> {
+    try {
+      this.#checkReadable()
+      const accepted = this.session.acceptBi(this.#kind(options), options?.signal)
+      return this.session.leaks ? this.#watched(accepted) : accepted
+    } catch (error) {
+      return Promise.reject(error)
+    }
   }
 
   async openSendStream(options?: WaitOptions): Promise<P2PSendStream> {
@@ -190,8 +199,9 @@ export class EngineConnection implements P2PConnection<NodeId> {
     if (!(this.#last && this.session.ended)) this.#checkHandle()
   }
 
-  #watched(stream: DuplexStream): DuplexStream {
+  async #watched(opened: DuplexStream | Promise<DuplexStream>): Promise<DuplexStream> {
     const { leaks, carrier } = this.session
+    const stream = await opened
     leaks?.watch(stream, `a stream with ${carrier.remoteId.fmtShort()}`, stream.openness)
     return stream
   }

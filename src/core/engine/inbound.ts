@@ -87,10 +87,12 @@ export class Inbound {
   async run(): Promise<void> {
     const { carrier } = this.#options
     await Promise.all([
-      this.#loop(
-        () => carrier.acceptBiNow?.() ?? carrier.acceptBi(),
-        (stream) => this.#sortTwoWay(stream),
-      ),
+      carrier.whenBi
+        ? this.#takeTwoWay(carrier)
+        : this.#loop(
+            () => carrier.acceptBiNow?.() ?? carrier.acceptBi(),
+            (stream) => this.#sortTwoWay(stream),
+          ),
       this.#loop(
         () => carrier.acceptUni(),
         (stream) => this.#sortOneWay(stream),
@@ -105,18 +107,34 @@ export class Inbound {
     for (const queue of [this.#twoWay.stream, this.#twoWay.request, this.#oneWay]) queue.close(error)
   }
 
+  /** As `#loop`, for a carrier that says when there is something. */
+  #takeTwoWay(carrier: CarrierConnection): Promise<void> {
+    return new Promise((resolve) => {
+      const take = (): void => {
+        for (let stream = carrier.acceptBiNow?.(); stream; stream = carrier.acceptBiNow?.()) {
+          this.#classify(this.#sortTwoWay(stream))
+        }
+        if (carrier.whenBi?.(take) !== true) resolve()
+      }
+      take()
+    })
+  }
+
   async #loop<T>(accept: () => T | Promise<T>, sort: (stream: T) => Promise<void> | undefined): Promise<void> {
     try {
       for (;;) {
         const accepted = accept()
-        const sorting = sort(accepted instanceof Promise ? await accepted : accepted)
-        if (!sorting) continue
-        this.#classifying.add(sorting)
-        void sorting.then(() => this.#classifying.delete(sorting))
+        this.#classify(sort(accepted instanceof Promise ? await accepted : accepted))
       }
     } catch {
       // The connection is over; `closed` says how.
     }
+  }
+
+  #classify(sorting: Promise<void> | undefined): void {
+    if (!sorting) return
+    this.#classifying.add(sorting)
+    void sorting.then(() => this.#classifying.delete(sorting))
   }
 
   /** Reads a stream's header; undefined when there will be none, or it took too long. */

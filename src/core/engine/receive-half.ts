@@ -81,29 +81,19 @@ export class ReceiveHalf implements P2PReceiveStream {
 
   async read(maxBytes: number = FETCH_BYTES, options?: WaitOptions): Promise<Uint8Array | undefined> {
     checkLength('maxBytes', maxBytes, 1)
-    if (this.#reader) {
-      throw P2PError.of('limit-exceeded', 'a read is under way on this stream: await it before the next', {
-        limit: 'readers',
-        max: 1,
-      })
-    }
     const signal = options?.signal
-    throwIfAborted(signal, 'read')
-    const ready = this.#readNow(maxBytes)
-    if (ready !== undefined) return ready ?? undefined
-    while (this.#bufferedBytes === 0 && this.#end === 'open') {
-      const reader = new Waiter<void>().noteIn(this.#host.waits, 'read')
-      this.#reader = reader
-      this.#fetch(maxBytes)
+    this.#checkReader(signal)
+    for (;;) {
+      const ready = this.#readNow(maxBytes)
+      if (ready !== undefined) return ready ?? undefined
+      if (typeof this.#end !== 'string') throw this.#end
+      const reader = this.#await(maxBytes, signal)
       try {
-        await reader.abortWith(signal, 'read').promise
+        await reader
       } finally {
         this.#reader = undefined
       }
     }
-    if (this.#bufferedBytes > 0) return this.#take(maxBytes)
-    if (this.#end === 'finished' || this.#end === 'open') return undefined
-    throw this.#end
   }
 
   async readExactly(length: number, options?: WaitOptions): Promise<Uint8Array> {
@@ -125,8 +115,18 @@ export class ReceiveHalf implements P2PReceiveStream {
     const chunks: Uint8Array[] = []
     let length = 0
     for (;;) {
-      const now = this.#reader || options?.signal?.aborted === true ? undefined : this.#readNow(FETCH_BYTES)
-      const chunk = now === undefined ? await this.read(FETCH_BYTES, options) : now
+      this.#checkReader(options?.signal)
+      const chunk = this.#readNow(FETCH_BYTES)
+      if (chunk === undefined) {
+        if (typeof this.#end !== 'string') throw this.#end
+        const reader = this.#await(FETCH_BYTES, options?.signal)
+        try {
+          await reader
+        } finally {
+          this.#reader = undefined
+        }
+        continue
+      }
       if (!chunk) break
       length += chunk.length
       if (length > limitBytes) {
@@ -207,6 +207,24 @@ export class ReceiveHalf implements P2PReceiveStream {
     }
   }
 
+  #checkReader(signal: AbortSignal | undefined): void {
+    if (this.#reader) {
+      throw P2PError.of('limit-exceeded', 'a read is under way on this stream: await it before the next', {
+        limit: 'readers',
+        max: 1,
+      })
+    }
+    throwIfAborted(signal, 'read')
+  }
+
+  /** Resolves when there may be something to read; then `#reader` is to be cleared. */
+  #await(maxBytes: number, signal: AbortSignal | undefined): Promise<void> {
+    const reader = new Waiter<void>().noteIn(this.#host.waits, 'read')
+    this.#reader = reader
+    this.#fetch(maxBytes)
+    return reader.abortWith(signal, 'read').promise
+  }
+
   /** What is there without waiting: bytes, null at the end, undefined when there is nothing yet. */
   #readNow(maxBytes: number): Uint8Array | null | undefined {
     if (this.#bufferedBytes > 0) return this.#take(maxBytes)
@@ -275,10 +293,20 @@ export class ReceiveHalf implements P2PReceiveStream {
     }
     const granted = this.#grantedBytes
     this.#fetching = true
+    // Where somebody reads, who will take it from the carrier without more ado.
+    if (this.#reader && !this.#draining && this.#end === 'open' && this.#carrier.whenReadable?.(() => this.#ready()))
+      return
     this.#carrier.read(bytes).then(
       (chunk) => this.#fetched(chunk, granted),
       (error: unknown) => this.#failed(error),
     )
+  }
+
+  /** The carrier has something, as it was asked to say. */
+  #ready(): void {
+    this.#fetching = false
+    if (this.#reader && !this.#draining && this.#end === 'open') this.#reader.resolve()
+    else this.#fetch(FETCH_BYTES)
   }
 
   #fetched(chunk: Uint8Array | undefined, granted: number): void {

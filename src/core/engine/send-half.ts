@@ -61,23 +61,31 @@ export class SendHalf implements P2PSendStream {
     return this.#end !== 'open'
   }
 
-  async write(bytes: Uint8Array, options?: WaitOptions): Promise<void> {
-    const signal = options?.signal
+  write(bytes: Uint8Array, options?: WaitOptions): Promise<void> {
+    try {
+      return this.#write(bytes, options?.signal) ?? DONE
+    } catch (error) {
+      return Promise.reject(error)
+    }
+  }
+
+  /** Undefined when the carrier has taken it at once. */
+  #write(bytes: Uint8Array, signal: AbortSignal | undefined): Promise<void> | undefined {
     throwIfAborted(signal, 'write')
     if (!(bytes instanceof Uint8Array)) throw invalidConfiguration('bytes', typeof bytes, 'write takes a Uint8Array')
     this.#checkOpen()
-    if (bytes.length === 0) return
+    if (bytes.length === 0) return undefined
     const plain = plainView(bytes)
     const pending = this.#writing ? undefined : this.#hand(plain)
     if (!this.#writing && !pending) {
       this.#host.countSent(plain.length)
-      return
+      return undefined
     }
     const write: PendingWrite = { bytes: plain, waiter: new Waiter<void>().noteIn(this.#host.waits, 'write') }
     if (pending) this.#await(write, pending)
     else this.#queue.push(write)
     // A write that is given up half-way leaves a stream with a hole, so the stream goes with it.
-    await write.waiter.abortWith(signal, 'write', () => this.#giveUp(0, undefined)).promise
+    return write.waiter.abortWith(signal, 'write', () => this.#giveUp(0, undefined)).promise
   }
 
   finish(): Promise<void> {

@@ -5,6 +5,7 @@
  */
 import type { CarrierReceiveStream, CarrierSendStream, CarrierStream } from '../carrier.ts'
 import { P2PError } from '../errors.ts'
+import { SmallMap } from '../small-map.ts'
 import type { WaitScope } from '../wait-log.ts'
 import { DuplexStream } from './duplex-stream.ts'
 import { ReceiveHalf } from './receive-half.ts'
@@ -111,11 +112,11 @@ const MAX_EARLY_ABORTS = 256
 export class StreamTable {
   readonly #options: StreamTableOptions
   /** By who opened them, then by number, in the order of opening. */
-  readonly #local = new Map<number, Entry>()
-  readonly #remote = new Map<number, Entry>()
+  readonly #local = new SmallMap<Entry>()
+  readonly #remote = new SmallMap<Entry>()
   #earlyAborts: Map<number, Abort[]> | undefined
   /** Streams opened here whose header has not left, by number. */
-  readonly #unannounced = new Map<number, SendHalf>()
+  readonly #unannounced = new SmallMap<SendHalf>()
   /** The carrier's streams whose delivery is to be tracked. */
   #carriers: Map<Entry, CarrierSendStream> | undefined
   readonly #undelivered = new Set<Promise<boolean>>()
@@ -251,7 +252,7 @@ export class StreamTable {
     return [...this.#local.values(), ...this.#remote.values()]
   }
 
-  #entry(table: Map<number, Entry>, number: number): Entry {
+  #entry(table: SmallMap<Entry>, number: number): Entry {
     const entry = new Entry(this, this.#options, number, table === this.#local)
     table.set(number, entry)
     return entry
@@ -317,9 +318,11 @@ export class StreamTable {
    */
   announceUpTo(number: number): void {
     this.#unannounced.delete(number)
-    for (const [earlier, half] of this.#unannounced) {
-      if (earlier > number) return
-      half.announce()
+    const silent = this.#unannounced
+    for (let earlier = silent.firstKey; earlier !== undefined && earlier < number; earlier = silent.firstKey) {
+      const half = silent.get(earlier)
+      silent.delete(earlier)
+      half?.announce()
     }
   }
 

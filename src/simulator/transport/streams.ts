@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { SmallMap } from '../../core/small-map.ts'
 import type { TransportConfig } from './config.ts'
 import { ReceiveWindow, SendCredit } from './flow-control.ts'
 import { TransportErrorCode } from './frames.ts'
@@ -48,8 +49,8 @@ export class Streams implements StreamCounts {
   /** The bit that client and server differ in, in the ids of streams they open. */
   readonly #ownBit: number
   readonly #sink: StreamSink
-  readonly #sends = new Map<number, SendHalf>()
-  readonly #receives = new Map<number, ReceiveHalf>()
+  readonly #sends = new SmallMap<SendHalf>()
+  readonly #receives = new SmallMap<ReceiveHalf>()
   /** How many streams of each kind this side has opened, and may open. */
   readonly #opened: [number, number] = [0, 0]
   readonly #mayOpen: [number, number] = [0, 0]
