@@ -14,6 +14,7 @@ import { resolveOptions } from './scenario.ts'
 import type { ResolvedOptions, Scenario } from './scenario.ts'
 import { neverReached } from './seed-queue.ts'
 import type { SweepProgress, SweepResult } from './seed-queue.ts'
+import { SharedStateWatch } from './shared-state.ts'
 import { sweep } from './sweep.ts'
 import type { SweepWorkers } from './sweep.ts'
 
@@ -27,6 +28,8 @@ export interface CheckResult extends SweepResult {
   readonly missing: readonly string[]
   /** Where the history of the first seed parted from its first when it was run a second time; undefined when nowhere. */
   readonly difference: string | undefined
+  /** Variables of modules that hosts share, in words; undefined when none were found, or not looked for. */
+  readonly shared: string | undefined
   /** Which seed was run first. */
   readonly firstSeed: bigint
 }
@@ -81,6 +84,7 @@ export async function checkWithWorkers(
   const resolved = options.resolved ?? resolveOptions(what.options, process.env)
   const seeds = seedsOf(what, resolved)
   const trailed = resolved.checkIsolation && resolved.isWhole ? new TrailedRun() : undefined
+  const watch = resolved.checkSharedState ? new SharedStateWatch() : undefined
   const result = await sweep(what, resolved, {
     seeds,
     of: seeds.length,
@@ -88,7 +92,7 @@ export async function checkWithWorkers(
     workers,
     signal,
     onProgress,
-    first: trailed && { onEvent: trailed.onEvent },
+    first: (trailed ?? watch) && { onEvent: trailed?.onEvent, sharedState: watch },
     onFirst: (outcome) => trailed && (trailed.outcome = outcome),
   })
   const examined: Examined[] = []
@@ -109,19 +113,21 @@ export async function checkWithWorkers(
     )
   }
   const difference = result.failures.length === 0 ? await trailed?.differs(what, resolved) : undefined
+  const shared = watch?.end()
   return {
     ...result,
     examined,
     reports,
     missing: isComplete ? neverReached(result.reached) : [],
     difference,
+    shared,
     firstSeed: seeds[0] ?? 0n,
   }
 }
 
 /** @throws P2PError when the seeds did not all pass */
 export function throwFailures(name: string, result: CheckResult): void {
-  const { examined, reports, missing, runs, failures, difference, firstSeed } = result
+  const { examined, reports, missing, runs, failures, difference, shared, firstSeed } = result
   const [worst] = failures
   if (worst) {
     const more = failures.length > 1 ? `\n\n${failures.length} of ${runs} seeds failed` : ''
@@ -137,6 +143,10 @@ export function throwFailures(name: string, result: CheckResult): void {
   if (difference !== undefined) {
     const message = `${JSON.stringify(name)}: seed ${firstSeed} does not have the same history a second time: ${difference}. ${SHARED_STATE}`
     throw P2PError.of('program-failed', message, { host: undefined, seed: firstSeed, virtualMs: 0 })
+  }
+  if (shared !== undefined) {
+    const fields = { host: undefined, seed: firstSeed, virtualMs: 0 }
+    throw P2PError.of('program-failed', `${JSON.stringify(name)}: ${shared}`, fields)
   }
   if (missing.length > 0) {
     const what = missing.map((condition) => JSON.stringify(condition)).join(', ')

@@ -7,7 +7,7 @@ import { P2PError } from '../core/errors.ts'
 import { Alarm } from '../runtime/alarm.ts'
 import { realNowMs } from '../runtime/settle.ts'
 import { EventKind } from '../simulator/index.ts'
-import type { AuditObserver } from '../simulator/index.ts'
+import type { AuditObserver, HostProgram } from '../simulator/index.ts'
 import { digestText } from '../simulator/audit.ts'
 import { failureOf } from './failure.ts'
 import type { Failure } from './failure.ts'
@@ -37,6 +37,14 @@ export interface Outcome {
   readonly story: readonly StoryLine[]
 }
 
+/** What is told of hosts, see `shared-state.ts`. */
+export interface SharedStateObserver {
+  program(program: HostProgram): void
+  started(host: string, start: number): void
+  ran(host: string): void
+  settled(): void
+}
+
 /** Options of {@link runScenario}. */
 export interface RunScenarioOptions {
   readonly plan?: Plan | undefined
@@ -50,6 +58,8 @@ export interface RunScenarioOptions {
   readonly trace?: string | undefined
   /** The real time at which it must be over. @default `runLimitMs` from now */
   readonly deadlineMs?: number | undefined
+  /** Follows what hosts do to variables of modules. */
+  readonly sharedState?: SharedStateObserver | undefined
   /** Whether to find uses of real timers, sockets and their like by functions that were captured before. @default false */
   readonly traceLeaks?: boolean | undefined
 }
@@ -108,17 +118,21 @@ export async function runScenario(
   options: RunScenarioOptions = {},
 ): Promise<Outcome> {
   const { plan, onEvent, onHost, isDetailed = false, deadlineMs = realNowMs() + runLimitMs(resolved) } = options
+  const { sharedState } = options
   let sim: SimTest | undefined
   const observer: AuditObserver | undefined =
-    onEvent || isDetailed
+    onEvent || isDetailed || sharedState
       ? (timeUs, kind, host, a, b): void => {
           if (!sim) return
           if (kind === EventKind.event) {
             onEvent?.(Number.parseInt(sim.hash.slice(-8), 16))
             return
           }
-          const name = sim.hosts[host]?.name
+          // The number of a draw is that of its stream.
+          const name = kind === EventKind.draw ? undefined : sim.hosts[host]?.name
           if (name !== undefined) onHost?.(timeUs / 1000, name)
+          if (name !== undefined && kind === EventKind.programStarted) sharedState?.started(name, a ?? 1)
+          if (name !== undefined && kind === EventKind.wake) sharedState?.ran(name)
           if (isDetailed) tell(sim, kind, host, a, b)
         }
       : undefined
@@ -140,7 +154,9 @@ export async function runScenario(
       hangLimitMs,
       runLimitMs: Math.max(1, Math.round(deadlineMs - realNowMs())),
       traceLeaks: options.traceLeaks,
+      onProgram: sharedState && ((program): void => sharedState.program(program)),
     })
+    if (sharedState) sim.onSettled(() => sharedState.settled())
     await watch(sim, runBody(scenario, sim), hangLimitMs, deadlineMs)
   } catch (error) {
     failed = { error }

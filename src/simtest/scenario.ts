@@ -50,6 +50,11 @@ export interface ScenarioOptions {
    * are several seeds
    */
   readonly checkIsolation?: boolean | undefined
+  /**
+   * Whether it is looked at in the first seed which hosts change variables of modules that others of them change too,
+   * which each would have for itself outside of a simulation. That seed takes several times as long. @default false
+   */
+  readonly checkSharedState?: boolean | undefined
   /** A file of seeds that once failed, which are tried first; see `docs/testing.md`. */
   readonly corpus?: string | URL | undefined
   /** Settings of the simulator, in place of what `SIMULATOR_*` say. */
@@ -77,6 +82,7 @@ export interface ResolvedOptions {
   readonly shrinkMs: number
   readonly stopAt: 'first' | 'all'
   readonly checkIsolation: boolean
+  readonly checkSharedState: boolean
   readonly corpus: string | URL | undefined
   readonly config: SimulatorConfig
   /** Whether all seeds that the test asks for are run, so that what none of them reached is a failure. */
@@ -96,6 +102,7 @@ const OPTIONS: readonly string[] = [
   'shrinkMs',
   'stopAt',
   'checkIsolation',
+  'checkSharedState',
   'corpus',
   'config',
 ]
@@ -187,6 +194,7 @@ export function resolveOptions(
     shrinkMs: milliseconds('shrinkMs', options.shrinkMs ?? 30_000, 0),
     stopAt: options.stopAt ?? 'first',
     checkIsolation: options.checkIsolation ?? runSeeds.length > 1,
+    checkSharedState: options.checkSharedState ?? false,
     corpus: options.corpus,
     config: { ...merged, seed: undefined, durationMs },
     isWhole: seed === undefined && !hasRuns,

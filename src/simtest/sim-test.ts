@@ -15,6 +15,7 @@ import type {
   FaultProfile,
   FaultProfileName,
   HostOptions,
+  HostProgram,
   HostProgramSource,
   PendingOperation,
   RandomStream,
@@ -65,6 +66,8 @@ export interface SimTestInit {
   /** Where the trace of the run goes, and with it what hosts print. */
   readonly trace?: string | undefined
   readonly traceLeaks?: boolean | undefined
+  /** Told of programs that are functions. */
+  readonly onProgram?: ((program: HostProgram) => void) | undefined
 }
 
 interface Invariant {
@@ -154,6 +157,7 @@ export class SimTest extends Simulation {
     const hasOptions = !(typeof second === 'function' || second instanceof URL)
     const options = hasOptions ? second : {}
     const program = hasOptions ? third : second
+    if (typeof program === 'function') this.#init.onProgram?.(program)
     // It is there, and nobody is at home.
     const isLeftOut = this.#init.plan?.without.includes(name) === true
     return super.host(name, options, isLeftOut && program ? (): void => {} : program)

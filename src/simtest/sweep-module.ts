@@ -14,6 +14,7 @@ import { loadScenarios, findScenario } from './module.ts'
 import { resolveOptions, scenario } from './scenario.ts'
 import type { Scenario, ScenarioOptions } from './scenario.ts'
 import type { SweepProgress } from './seed-queue.ts'
+import { SharedStateWatch } from './shared-state.ts'
 import { sweep } from './sweep.ts'
 import type { SweepFile } from './sweep-file.ts'
 
@@ -90,7 +91,9 @@ async function sweepOne(what: Scenario, url: string, options: SweepModuleOptions
   const workers = options.maxParallel ?? resolved.config.maxParallel ?? availableParallelism()
   const { epochOffsetMs } = resolved.config
   options.onStart?.({ name: what.name, firstSeed, runs: of, workers, epochOffsetMs })
+  const watch = resolved.checkSharedState ? new SharedStateWatch() : undefined
   const result = await sweep(own, resolved, {
+    first: watch && { sharedState: watch },
     seeds,
     of,
     forMs,
@@ -106,6 +109,8 @@ async function sweepOne(what: Scenario, url: string, options: SweepModuleOptions
   const isChecked = resolved.checkIsolation && result.failures.length === 0 && options.signal?.aborted !== true
   const difference = isChecked && result.toRepeat && (await differsOnceMore(own, resolved, result.toRepeat))
   if (difference) options.onReport?.(`${JSON.stringify(what.name)}: ${difference.message}`)
+  const shared = watch?.end()
+  if (shared !== undefined) options.onReport?.(`${JSON.stringify(what.name)}: ${shared}`)
   const looks = lookInto(own, resolved, result.failures, {
     folder: artifactsFolder(),
     commands: (seed, replay) => ({
@@ -131,6 +136,7 @@ async function sweepOne(what: Scenario, url: string, options: SweepModuleOptions
     runs: result.runs,
     failed: [
       ...result.failures.map(({ seed, failure: { key, message } }) => ({ seed: String(seed), key, message })),
+      ...(shared === undefined ? [] : [{ seed: String(firstSeed), key: 'shared-state', message: shared }]),
       ...(difference ? [{ seed: result.toRepeat?.seed ?? '', key: difference.key, message: difference.message }] : []),
     ],
     reached: Object.fromEntries(result.reached),

@@ -32,6 +32,7 @@ const PACKAGES: Readonly<Record<string, readonly string[]>> = {
     'node:async_hooks',
     'node:fs',
     'node:fs/promises',
+    'node:inspector',
     'node:module',
     'node:path',
     'node:process',
