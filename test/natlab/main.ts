@@ -22,7 +22,7 @@ const USAGE = `usage: natlab [--only SUITE]… [--times N] [--seeds N] [--parall
 Real nodes behind real NATs, next to what the simulator predicts. Exits with 1 when they differ, or a byte is missing.
 
   --only SUITE   just this one; repeatable: network, pairs, pairs-ours, pairs-official, life,
-                 life-official, outage-3, outage-12; and two that take part only when asked for, quiet-3 and quiet-12
+                 life-official, outage-3, outage-12; and three that take part only when asked for: quiet-3, quiet-12, lossy
   --times N      how often each outage of the relay happens (1)
   --seeds N      how many seeds the simulator runs (3)
   --parallel N   suites at a time (2)

@@ -5,6 +5,8 @@
  * @module
  */
 
+import type { Load, LoadReport } from './load.ts'
+
 /** Where a peer is: on the public internet, or at home behind a NAT of this kind. The names are the simulator's presets. */
 export type Place = 'none' | 'full-cone' | 'restricted-cone' | 'home' | 'symmetric'
 export const PLACES: readonly Place[] = ['none', 'full-cone', 'restricted-cone', 'home', 'symmetric']
@@ -59,6 +61,8 @@ export interface Peer {
   start(): Promise<void>
   /** Connects to another, and watches the paths until `watchMs` after that. */
   watch(to: Peer, watchMs: number): Promise<PathReport>
+  /** Connects to another, asks it so many questions, and sends it so much; then ends the connection. */
+  load(to: Peer, load: Load): Promise<LoadReport>
   /**
    * Connects to another, and asks it again and again; with `streams` both send besides, from then on. Resolves when the
    * first answer has come.

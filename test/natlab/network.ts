@@ -13,6 +13,9 @@ import { forgetRules, natRules } from './nat-rules.ts'
 
 /** Every home has the same addresses inside, as in life. */
 const INSIDE = { router: '192.168.1.1', host: '192.168.1.2' }
+/** Of TCP, over which relays are spoken to: Linux's own default, which the simulator models. Machines may have another. */
+const CONGESTION_CONTROL = 'cubic'
+const MACHINE_CONTROL = '/proc/sys/net/ipv4/tcp_congestion_control'
 /** Packets that wait for the emulator to take them. */
 const QUEUE_PACKETS = 10_000
 
@@ -107,6 +110,7 @@ export class Network {
         ip -n ${namespace} link set lo up
       `)
     }
+    if (this.#line.loss > 0) for (const namespace of new Set([name, edge])) loseLikeLinux(namespace)
     const { address } = machine
     await this.#emulator.addLine({ name, namespace: fileOf(edge), device: 'wan', address, delayMs: line.delayMs })
     if (line.loss > 0) await this.#emulator.setLine(name, line.delayMs, line.loss)
@@ -133,6 +137,16 @@ export class Network {
     const address = `198.18.0.${this.#nextAddress}`
     if (++this.#nextAddress > 254) throw new Error('the lab has no address left')
     return address
+  }
+}
+
+/** Where packets are lost it matters how TCP takes it. */
+function loseLikeLinux(namespace: string): void {
+  try {
+    shell(`ip netns exec ${namespace} sh -c 'echo ${CONGESTION_CONTROL} > ${MACHINE_CONTROL}'`)
+  } catch (error) {
+    const text = `TCP is not ${CONGESTION_CONTROL} on this machine, and may not be in a namespace unless it is named in`
+    throw new Error(`${text} /proc/sys/net/ipv4/tcp_allowed_congestion_control`, { cause: error })
   }
 }
 

@@ -4,6 +4,8 @@
  * @module
  */
 import type { P2PConnection, P2PPath, P2PSystem } from '@moosicbox/p2p'
+import { LOAD_ALPN, runLoad, serveLoad } from './load.ts'
+import type { Load, LoadReport } from './load.ts'
 import type { PathReport, TrafficReport } from './model.ts'
 import { answer, Exchange, REQUEST_BYTES } from './traffic.ts'
 
@@ -31,6 +33,7 @@ export class PeerProgram {
   async start(): Promise<void> {
     const p2p = (this.#p2p = await this.#create())
     void this.#serve(p2p)
+    void this.#serveLoads(p2p)
     const giveUpMs = p2p.runtime.now() + ONLINE_MS
     for (;;) {
       const { direct, relays } = p2p.address()
@@ -67,6 +70,15 @@ export class PeerProgram {
     return { connectMs: connectedMs - beforeMs, directAfterMs, outcome }
   }
 
+  /** Connects, asks, and sends, one after the other; then the connection is closed. */
+  async load(ticket: string, load: Load): Promise<LoadReport> {
+    const connection = await this.#running.connect(ticket, { alpn: LOAD_ALPN })
+    const times = await runLoad(connection, this.#running.runtime, load)
+    const outcome = isDirect(connection.paths()) ? 'direct' : 'relayed'
+    connection.close()
+    return { ...times, outcome }
+  }
+
   /** Connects and asks, and sends where `streams`; resolves when the first answer has come. */
   async begin(ticket: string, streams: boolean): Promise<void> {
     const connection = (this.#connection = await this.#running.connect(ticket))
@@ -91,6 +103,13 @@ export class PeerProgram {
   get #running(): P2PSystem {
     if (!this.#p2p) throw new Error('it has not started')
     return this.#p2p
+  }
+
+  async #serveLoads(p2p: P2PSystem): Promise<void> {
+    for await (const connection of await p2p.listen('', { alpns: [LOAD_ALPN] })) {
+      // Ends with the connection.
+      void serveLoad(connection).catch(() => {})
+    }
   }
 
   async #serve(p2p: P2PSystem): Promise<void> {

@@ -5,6 +5,7 @@
  */
 import { testSigningKey } from '@moosicbox/p2p'
 import { IrohP2P } from '@moosicbox/p2p/iroh'
+import type { Load } from './load.ts'
 import { PeerProgram } from './peer-program.ts'
 import type { Answer } from './process.ts'
 
@@ -19,7 +20,7 @@ export interface PeerSettings {
 /** What the parent asks. */
 export interface PeerCall {
   readonly id: number
-  readonly method: 'start' | 'ticket' | 'watch' | 'begin' | 'finish' | 'end'
+  readonly method: 'start' | 'ticket' | 'watch' | 'load' | 'begin' | 'finish' | 'end'
   readonly args: readonly unknown[]
 }
 
@@ -42,6 +43,8 @@ async function perform({ method, args }: PeerCall): Promise<unknown> {
       return program.ticket()
     case 'watch':
       return program.watch(args[0] as string, args[1] as number)
+    case 'load':
+      return program.load(args[0] as string, args[1] as Load)
     case 'begin':
       return program.begin(args[0] as string, args[1] as boolean)
     case 'finish':

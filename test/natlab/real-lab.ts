@@ -5,6 +5,7 @@
  */
 import { fileURLToPath } from 'node:url'
 import type { Emulator } from './emulator.ts'
+import type { Load, LoadReport } from './load.ts'
 import type { Lab, LineSettings, PathReport, Peer, Site, TrafficReport } from './model.ts'
 import { Network } from './network.ts'
 import type { Machine } from './network.ts'
@@ -44,6 +45,10 @@ class RealPeer implements Peer {
 
   async watch(to: Peer, watchMs: number): Promise<PathReport> {
     return (await this.#call('watch', await ticketOf(to), watchMs)) as PathReport
+  }
+
+  async load(to: Peer, load: Load): Promise<LoadReport> {
+    return (await this.#call('load', await ticketOf(to), load)) as LoadReport
   }
 
   async begin(to: Peer, streams: boolean): Promise<void> {

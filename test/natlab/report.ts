@@ -4,6 +4,7 @@
  * @module
  */
 import type { StoryReport } from './life.ts'
+import type { LossyReport } from './lossy.ts'
 import type { PairReport } from './pairs.ts'
 import type { Outcome, Suite } from './suites.ts'
 
@@ -31,6 +32,7 @@ export function faultsOf({ suite, real, simulated }: SuiteResult): string[] {
 function ownFaults(where: string, outcome: Outcome): string[] {
   switch (outcome.kind) {
     case 'pairs':
+    case 'loads':
       return []
     case 'stories':
       return outcome.stories.flatMap(({ name, pair, faults }) =>
@@ -55,7 +57,9 @@ function differences(seen: readonly PairReport[], predicted: Outcome): string[] 
 /** The result for people. */
 export function tableOf(result: SuiteResult): Table {
   const { suite, real } = result
-  if (real.kind !== 'network') return real.kind === 'pairs' ? pairTable(result) : storyTable(result)
+  if (real.kind === 'pairs') return pairTable(result)
+  if (real.kind === 'stories') return storyTable(result)
+  if (real.kind === 'loads') return loadTable(result)
   const rows = real.findings.map(({ what, seen, expected }) => [what, seen, expected])
   return { title: suite.title, columns: ['what', 'seen', 'expected'], rows }
 }
@@ -98,6 +102,28 @@ function storyTable({ suite, real, simulated }: SuiteResult): Table {
     columns: ['what, client x server', 'seen', 'predicted', 'stall ms', 'predicted', 'away ms', 'paths'],
     rows,
   }
+}
+
+/** Percentiles of requests and transfers; those that all seeds together predict. */
+function loadTable({ suite, real, simulated }: SuiteResult): Table {
+  const all = (outcome: Outcome): readonly LossyReport[] => (outcome.kind === 'loads' ? outcome.loads : [])
+  const rows = all(real).flatMap((seen) => {
+    const predicted = simulated.flatMap(all).filter(({ pair }) => pair === seen.pair)
+    const figures = (what: string, values: (one: LossyReport) => readonly number[], parts: readonly number[]) =>
+      parts.map((part) => [
+        `${seen.pair}, ${seen.outcome}: ${what} p${part * 100}`,
+        percentile(values(seen), part),
+        percentile(predicted.flatMap(values), part),
+      ])
+    const requests = figures('request', ({ requestMs }) => requestMs, [0.5, 0.9, 0.95, 0.99, 0.999])
+    return requests.concat(figures('1 MiB', ({ transferMs }) => transferMs, [0.25, 0.5, 0.75]))
+  })
+  return { title: suite.title, columns: ['client x server', 'seen ms', 'predicted ms'], rows }
+}
+
+function percentile(values: readonly number[], part: number): string {
+  const sorted = values.toSorted((a, b) => a - b)
+  return `${Math.round(sorted[Math.ceil(part * sorted.length) - 1] ?? Number.NaN)}`
 }
 
 const pathsOf = ({ paths }: StoryReport): string => paths.join(' > ')

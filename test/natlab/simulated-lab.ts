@@ -5,6 +5,7 @@
  */
 import { Simulation, SimulatorP2P } from '@moosicbox/p2p/simulator'
 import type { Lan, RelayHost, SimHost } from '@moosicbox/p2p/simulator'
+import type { Load, LoadReport } from './load.ts'
 import type { Lab, LineSettings, PathReport, Peer, Site, TrafficReport } from './model.ts'
 import { PeerProgram } from './peer-program.ts'
 
@@ -38,6 +39,11 @@ class SimulatedPeer implements Peer {
   watch(to: Peer, watchMs: number): Promise<PathReport> {
     const ticket = ticketOf(to)
     return this.#do(() => this.#program.watch(ticket, watchMs))
+  }
+
+  load(to: Peer, load: Load): Promise<LoadReport> {
+    const ticket = ticketOf(to)
+    return this.#do(() => this.#program.load(ticket, load))
   }
 
   begin(to: Peer, streams: boolean): Promise<void> {

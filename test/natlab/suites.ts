@@ -6,6 +6,8 @@
 import type { Emulator } from './emulator.ts'
 import { lifeScenario, lifeSites, STORIES } from './life.ts'
 import type { StoryReport } from './life.ts'
+import { lossyScenario, lossySites } from './lossy.ts'
+import type { LossyReport } from './lossy.ts'
 import type { Lab, LineSettings, Place, Site } from './model.ts'
 import { PLACES } from './model.ts'
 import { checkNetwork } from './nats.ts'
@@ -22,6 +24,8 @@ import { simulate } from './simulated-lab.ts'
 const LINE: LineSettings = { delayMs: 20, loss: 0 }
 /** As where the stalls were measured that `bench/fidelity` compares with. */
 const SLOWER: LineSettings = { delayMs: 25, loss: 0 }
+/** Every packet that crosses a line is lost with this probability, on the way to a relay and from it, too. */
+const LOSSY: LineSettings = { delayMs: 20, loss: 0.01 }
 /** The kinds of NAT that decide: who lets everybody in, who lets in answers alone, and who takes a port for each. */
 const ESSENTIAL: readonly Place[] = ['full-cone', 'home', 'symmetric']
 
@@ -30,6 +34,7 @@ export type Outcome =
   | { readonly kind: 'network'; readonly findings: readonly Finding[] }
   | { readonly kind: 'pairs'; readonly pairs: readonly PairReport[] }
   | { readonly kind: 'stories'; readonly stories: readonly StoryReport[] }
+  | { readonly kind: 'loads'; readonly loads: readonly LossyReport[] }
 
 /** What a suite finds in the namespaces. */
 interface Tools {
@@ -129,6 +134,21 @@ function life(name: string, title: string, relay: RelayKind, binding: 'native' |
   })
 }
 
+function lossy(name: string, title: string, times: number): Suite {
+  const load = { pairs: 4, requests: 400 * times, transfers: 4 * times }
+  const scenario = lossyScenario(load)
+  return inLab({
+    name,
+    title,
+    isUsual: false,
+    relay: 'iroh',
+    binding: 'native',
+    line: LOSSY,
+    sites: lossySites(load),
+    scenario: async (lab) => ({ kind: 'loads', loads: await scenario(lab) }),
+  })
+}
+
 /** All suites. */
 export function suites({ times }: SuiteOptions): readonly Suite[] {
   const busy = { pairs: 5, streams: true, times }
@@ -145,5 +165,6 @@ export function suites({ times }: SuiteOptions): readonly Suite[] {
     outage('outage-12', 'iroh-relay is killed for 12 s', { forMs: 12_000, ...busy }),
     outage('quiet-3', 'The same with requests alone and lines of 25 ms, 3 s', { forMs: 3000, ...quiet }, alone),
     outage('quiet-12', 'The same with requests alone and lines of 25 ms, 12 s', { forMs: 12_000, ...quiet }, alone),
+    lossy('lossy', 'Lines of 20 ms that lose 1 %, with a relay between and without', times),
   ]
 }
