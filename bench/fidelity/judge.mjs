@@ -40,7 +40,7 @@ function compare(key, measured, simulated) {
 }
 
 /** A figure whose error has to stay below `bar`; without one it is only told. */
-function within(key, measured, simulated, bar) {
+export function within(key, measured, simulated, bar) {
   const figure = compare(key, measured, simulated)
   if (bar === undefined) return figure
   return { ...figure, bar: `${100 * bar} %`, limit: bar, pass: Math.abs(figure.error) <= bar }
@@ -49,7 +49,7 @@ function within(key, measured, simulated, bar) {
 const widened = ([low, high]) => [low * (1 - BARS.intervalErratic), high * (1 + BARS.intervalErratic)]
 
 /** A figure whose whole distribution has to be like the measured one. */
-function alike(key, measured, simulated, isQuick) {
+export function alike(key, measured, simulated, isQuick) {
   const interval = widened(bootstrapInterval(measured))
   const figure = compare(key, median(measured), median(simulated))
   const ks = ksDistance(measured, simulated)

@@ -47,7 +47,7 @@ const seedsOf = (row) => (options.seeds === undefined && row.isErratic ? erratic
 if (!(Number.isInteger(seeds) && seeds > 0)) throw new Error(`--seeds ${options.seeds}: a whole number above 0`)
 const reference = loadReference(options.reference ?? DEFAULT_REFERENCE)
 // What was seen of relays and NATs does not depend on which links somebody has measured.
-const groups = options.reference === undefined && !options.links ? pathGroups(seeds) : []
+const groups = options.reference === undefined && !options.links ? pathGroups(seeds, options.quick) : []
 const names = options.rows?.split(',') ?? [...reference, ...groups].map(({ name }) => name)
 for (const name of names) {
   if ([...reference, ...groups].some((known) => known.name === name)) continue

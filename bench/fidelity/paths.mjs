@@ -1,19 +1,27 @@
 // Relayed connections, pairs of NATs and relay outages: what is run, and whether it is what was seen of real ones.
 import { readFileSync } from 'node:fs'
+import { alike, BARS, within as judged } from './judge.mjs'
 import { median, percentile } from './statistics.mjs'
 
 export const PATH_BARS = { median: 0.05, roundTripsToDirect: 0.25, stall: 0.2 }
 
-const REFERENCE = JSON.parse(readFileSync(new URL('./reference/paths.json', import.meta.url), 'utf8'))
+const read = (name) => readFileSync(new URL(`./reference/${name}`, import.meta.url), 'utf8')
+const REFERENCE = JSON.parse(read('paths.json'))
+/** What was measured over lines that lose, by the kind of path. */
+const LOSSY_HOMES = read('lossy-homes.jsonl')
+  .trim()
+  .split('\n')
+  .map((line) => JSON.parse(line))
 /** Neither of them lets the other in, so that such a pair stays relayed. */
 const STUCK = ['symmetric', 'symmetric']
 const OPEN = ['none', 'none']
 
 /** Groups of rows: each has tasks for the pool and turns their results into figures. */
-export function pathGroups(seeds) {
+export function pathGroups(seeds, isQuick) {
   return [
     natPairs(REFERENCE.natPairs, Math.ceil(seeds / 10)),
     relayed(REFERENCE.relayed, seeds),
+    lossyHomes(REFERENCE.lossyHomes, Math.ceil(seeds / 4), isQuick),
     outages(REFERENCE.outages, seeds),
   ]
 }
@@ -53,28 +61,52 @@ function natPairs({ linkMs, kinds, relayed, roundTripsToDirect }, seeds) {
   }
 }
 
-function relayed({ linkMs, lossPercent }, seeds) {
+function relayed({ linkMs }, seeds) {
   const roundTripMs = 4 * linkMs
-  const task = (nats, loss) => ({ scenario: 'transferAtHome', setting: { nats, linkMs, lossPercent: loss }, seeds })
+  const task = (nats) => ({ scenario: 'loadAtHome', setting: { nats, linkMs, requests: 60, transfers: 1 }, seeds })
   return {
     name: 'relayed',
-    tasks: [task(STUCK, 0), task(OPEN, 0), task(STUCK, lossPercent), task(OPEN, lossPercent)],
-    judge([clean, cleanDirect, lossy, lossyDirect]) {
-      const rtts = (results) => results.flatMap(({ rtt }) => rtt)
-      const bulk = (results) => median(results.map(({ cold }) => cold))
-      const tail = (results) => percentile(rtts(results), 0.99)
-      const slower = (label, [a, b]) => ({ label, simulated: a / b, bar: '> 1', pass: a > b })
+    tasks: [task(STUCK), task(OPEN)],
+    judge([relayed, direct]) {
+      const bulk = (results) => median(results.flatMap(({ transferMs }) => transferMs))
       return {
         figures: [
-          within('connect', roundTripMs, median(clean.map(({ connect }) => connect)), PATH_BARS.median),
-          within('RTT p50', roundTripMs, median(rtts(clean)), PATH_BARS.median),
-          { label: '1 MiB', simulated: bulk(clean) },
-          { label: '1 MiB direct', simulated: bulk(cleanDirect) },
-          { label: `1 MiB, ${lossPercent} % loss`, simulated: bulk(lossy) },
-          { label: `1 MiB direct, ${lossPercent} % loss`, simulated: bulk(lossyDirect) },
-          slower(`1 MiB, ${lossPercent} % loss, direct / relayed`, [bulk(lossyDirect), bulk(lossy)]),
-          slower(`RTT p99, ${lossPercent} % loss, relayed / direct`, [tail(lossy), tail(lossyDirect)]),
+          within('connect', roundTripMs, median(relayed.map(({ connect }) => connect)), PATH_BARS.median),
+          within('RTT p50', roundTripMs, median(relayed.flatMap(({ requestMs }) => requestMs)), PATH_BARS.median),
+          { label: '1 MiB', simulated: bulk(relayed) },
+          { label: '1 MiB direct', simulated: bulk(direct) },
         ],
+      }
+    },
+  }
+}
+
+function lossyHomes({ linkMs, lossPercent, requests, transfers }, seeds, isQuick) {
+  const setting = { linkMs, lossPercent, requests, transfers }
+  const nats = { relayed: STUCK, direct: OPEN }
+  return {
+    name: 'lossy-homes',
+    tasks: LOSSY_HOMES.map(({ path }) => ({
+      scenario: 'loadAtHome',
+      setting: { ...setting, nats: nats[path] },
+      seeds,
+    })),
+    judge(results) {
+      return {
+        figures: LOSSY_HOMES.flatMap(({ path, requestMs, transferMs }, i) => {
+          const simulatedMs = results[i].flatMap((result) => result.requestMs)
+          const rtt = (label, share, bar) => ({
+            ...judged(`rtt${100 * share}`, percentile(requestMs, share), percentile(simulatedMs, share), bar),
+            label: `${path}, ${label}`,
+          })
+          const simulatedTransfers = results[i].flatMap((result) => result.transferMs)
+          return [
+            rtt('RTT p50', 0.5, BARS.median),
+            rtt('RTT p90', 0.9),
+            rtt('RTT p99', 0.99, BARS.p99Erratic),
+            { ...alike('transfer', transferMs, simulatedTransfers, isQuick), label: `${path}, 1 MiB` },
+          ]
+        }),
       }
     },
   }

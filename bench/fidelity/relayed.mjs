@@ -99,18 +99,22 @@ export function natPair({ seed, nats, linkMs, forMs = 12_000 }) {
   })
 }
 
-/** A connection that stays relayed, or one that needs no relay: requests, and a transfer. */
-export function transferAtHome({ seed, nats, linkMs, lossPercent }) {
+/** A connection that stays relayed, or one that needs no relay: requests one after the other, then transfers. */
+export function loadAtHome({ seed, nats, linkMs, lossPercent = 0, requests: count, transfers }) {
   const link = { latencyMs: linkMs, packetLoss: lossPercent / 100 }
   return atHomes({ seed, nats, link }, async (connection, runtime) => {
-    const rtt = []
-    for await (const time of requests(connection, runtime)) if (rtt.push(time) === 60) break
-    const start = runtime.now()
-    const upload = await connection.openSendStream()
-    await upload.write(new Uint8Array(BULK_BYTES))
-    await upload.finish()
-    await (await connection.acceptReceiveStream()).readToEnd(1)
-    return { rtt, cold: runtime.now() - start, outcome: isDirect(connection.paths()) ? 'direct' : 'relayed' }
+    const requestMs = []
+    for await (const time of requests(connection, runtime)) if (requestMs.push(time) === count) break
+    const transferMs = []
+    while (transferMs.length < transfers) {
+      const start = runtime.now()
+      const upload = await connection.openSendStream()
+      await upload.write(new Uint8Array(BULK_BYTES))
+      await upload.finish()
+      await (await connection.acceptReceiveStream()).readToEnd(1)
+      transferMs.push(runtime.now() - start)
+    }
+    return { requestMs, transferMs, outcome: isDirect(connection.paths()) ? 'direct' : 'relayed' }
   })
 }
 

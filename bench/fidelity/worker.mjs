@@ -2,12 +2,12 @@
 /* oxlint-disable unicorn/require-post-message-target-origin -- threads, not windows */
 import { parentPort } from 'node:worker_threads'
 import { exchange } from './direct.mjs'
-import { natPair, relayOutage, transferAtHome } from './relayed.mjs'
+import { natPair, relayOutage, loadAtHome } from './relayed.mjs'
 
 const SCENARIOS = {
   exchange: (row, seed) => exchange(row, seed),
   natPair: (setting, seed) => natPair({ ...setting, seed }),
-  transferAtHome: (setting, seed) => transferAtHome({ ...setting, seed }),
+  loadAtHome: (setting, seed) => loadAtHome({ ...setting, seed }),
   relayOutage: (setting, seed) => relayOutage({ ...setting, seed }),
 }
 

@@ -4,7 +4,15 @@
  *
  * @module
  */
-import { MAX_FRAME_BYTES, RelayHello, relayKeys, relayMessageBytes, RelayRecord } from './relay-wire.ts'
+import {
+  FRAME_HEADER,
+  FRAME_HEADER_BYTES,
+  MAX_FRAME_BYTES,
+  RelayHello,
+  relayKeys,
+  relayMessageBytes,
+  RelayRecord,
+} from './relay-wire.ts'
 import type { RelayMessage } from './relay-wire.ts'
 import type { TcpConnection } from './tcp/connection.ts'
 import { KeyShare } from './transport/identity.ts'
@@ -59,11 +67,14 @@ export class RelayChannel {
     if (!this.#own) return false
     const sizeBytes = relayMessageBytes(message, this.#role)
     if (sizeBytes > MAX_FRAME_BYTES) return true
-    return this.#tcp.write(new RelayRecord(this.#own, this.#sent++, message), sizeBytes)
+    const isServer = this.#role === 'server'
+    if (isServer) this.#tcp.write(FRAME_HEADER, FRAME_HEADER_BYTES, true)
+    return this.#tcp.write(new RelayRecord(this.#own, this.#sent++, message), sizeBytes, isServer)
   }
 
   /** Something has arrived. */
   receive(payload: unknown): void {
+    if (payload === FRAME_HEADER) return
     if (this.#peer) {
       const message = RelayRecord.open(payload, this.#peer, this.#received)
       if (message) {

@@ -98,9 +98,16 @@ const RECORD_BYTES = 5 + 1 + 16
 const WEBSOCKET_BYTES = 4
 const MASK_BYTES = 4
 
-/** The bytes of the stream that a message takes. */
+/**
+ * What goes before a relay's own messages, in a record and a segment of its own: iroh-relay writes a WebSocket frame's
+ * header by itself, as was seen on the wire. Clients do not, because they have to mask what follows and so copy it anyway.
+ */
+export const FRAME_HEADER: unique symbol = Symbol('frame header')
+export const FRAME_HEADER_BYTES: number = RECORD_BYTES + WEBSOCKET_BYTES
+
+/** The bytes of the stream that a message takes, without a header that goes before it. */
 export function relayMessageBytes(message: RelayMessage, role: 'client' | 'server'): number {
-  const framing = RECORD_BYTES + WEBSOCKET_BYTES + (role === 'client' ? MASK_BYTES : 0)
+  const framing = RECORD_BYTES + (role === 'client' ? WEBSOCKET_BYTES + MASK_BYTES : 0)
   switch (message.type) {
     case 'upgrade':
       // Finished (36, in a record), and the request with its headers.

@@ -113,10 +113,10 @@ export class TcpConnection {
    * Writes to the stream: at once what fits into the window, the rest as room comes. False when no more should be
    * written until `onWritable`.
    */
-  write(payload: unknown, sizeBytes: number): boolean {
+  write(payload: unknown, sizeBytes: number, isFlushed = false): boolean {
     const sender = this.#sender
     if (this.#state !== 'open' || !sender) return false
-    sender.write(payload, sizeBytes)
+    sender.write(payload, sizeBytes, isFlushed)
     this.#flushSoon()
     this.#wasFull = !sender.hasRoom
     return !this.#wasFull

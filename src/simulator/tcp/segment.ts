@@ -24,6 +24,8 @@ export interface TcpMessage {
   readonly end: number
   readonly sizeBytes: number
   readonly payload: unknown
+  /** Its segment ends with it, unless it had to wait for the window and others have come after it meanwhile. */
+  readonly isFlushed: boolean
 }
 
 /** Start, end, start, end, … of half-open ranges that have arrived beyond a gap (RFC 2018). */

@@ -5,15 +5,13 @@
  * @module
  */
 import { powerOfTwo } from '../power-of-two.ts'
-import { Cubic } from '../transport/congestion.ts'
 import { RttEstimator } from '../transport/rtt.ts'
+import { TcpCongestion } from './congestion.ts'
 import type { SackRanges, TcpMessage } from './segment.ts'
 
 /** What fits beside the headers of IPv4 and TCP with time stamps into 1500 bytes. */
 export const MAX_SEGMENT_BYTES = 1_448
 const NEVER = Number.POSITIVE_INFINITY
-/** RFC 6928. */
-const INITIAL_WINDOW_BYTES = 10 * MAX_SEGMENT_BYTES
 /** RFC 6298, 2.1. */
 const INITIAL_RTO_US = 1_000_000
 /** Linux, TCP_RTO_MIN and TCP_RTO_MAX. */
@@ -52,19 +50,23 @@ export class TcpSender {
   /** Segments that were sent again. */
   retransmitted = 0
   readonly rtt: RttEstimator = new RttEstimator(INITIAL_RTO_US)
-  #congestion = new Cubic(INITIAL_WINDOW_BYTES, MAX_SEGMENT_BYTES)
+  readonly #congestion = new TcpCongestion()
   /** The end of all that was written. */
   #written: number
   readonly #unsent: TcpMessage[] = []
+  /** What was written before this waits for the window, and has become one queue of bytes (Linux, tcp_skb_can_collapse_to). */
+  #joined: number
   /** In the order of their numbers, which is that in which they were first sent. */
   readonly #sent: SentSegment[] = []
   #peerWindowBytes = 65_535
-  /** Bytes that are taken to be in the network. */
-  #pipeBytes = 0
+  /** Segments that are taken to be in the network. */
+  #inFlight = 0
   #lost = 0
   #sacked = 0
-  #isWindowFull = false
   #probePending = false
+  /** A tail probe that sent something again: when, and what was the end of all that had been sent. */
+  #repeatedUs = NEVER
+  #repeatedEnd = 0
   #lastSentUs = 0
   /** When the latest segment to arrive was sent, and its end, which tells those of one moment apart. */
   #rackUs = -1
@@ -77,14 +79,17 @@ export class TcpSender {
     this.una = initial
     this.next = initial
     this.#written = initial
+    this.#joined = initial
   }
 
   get windowBytes(): number {
-    return this.#congestion.windowBytes
+    return this.#congestion.window * MAX_SEGMENT_BYTES
   }
 
   get inFlightBytes(): number {
-    return this.#pipeBytes
+    let bytes = 0
+    for (const { seq, end, isLost, isSacked } of this.#sent) if (!isLost && !isSacked) bytes += end - seq
+    return bytes
   }
 
   /** Bytes that were written and are not acknowledged. */
@@ -94,7 +99,7 @@ export class TcpSender {
 
   /** Whether more may be written. */
   get hasRoom(): boolean {
-    const limit = Math.max(MIN_SEND_BUFFER_BYTES, 2 * this.#congestion.windowBytes)
+    const limit = Math.max(MIN_SEND_BUFFER_BYTES, 2 * this.windowBytes)
     return this.bufferedBytes < Math.min(limit, MAX_SEND_BUFFER_BYTES)
   }
 
@@ -104,36 +109,44 @@ export class TcpSender {
   }
 
   /** Adds to the stream. */
-  write(payload: unknown, sizeBytes: number): void {
+  write(payload: unknown, sizeBytes: number, isFlushed: boolean): void {
     this.#written += sizeBytes
-    this.#unsent.push({ end: this.#written, sizeBytes, payload })
+    this.#unsent.push({ end: this.#written, sizeBytes, payload, isFlushed })
   }
 
   /** Whether there is nothing to send, as `poll` would find. */
   isSettled(): boolean {
-    if (this.#lost > 0 || this.#probePending || this.next !== this.#written) return false
-    this.#isWindowFull = false
-    return true
+    return this.#lost === 0 && !this.#probePending && this.next === this.#written
   }
 
   /** The next segment to send, undefined when there is none, or none may go now. */
   poll(nowUs: number): SentSegment | undefined {
-    if (this.#lost > 0) return this.#pollLost(nowUs)
+    const segment = this.#lost > 0 ? this.#pollLost(nowUs) : this.#pollUnsent(nowUs)
+    const { una, next } = this
+    if (segment) this.#congestion.onSent()
+    else this.#congestion.onPause(una, next, this.#inFlight, this.#sent.length, nowUs, this.#rtoUs())
+    return segment
+  }
+
+  #pollUnsent(nowUs: number): SentSegment | undefined {
     const isProbe = this.#probePending
     this.#probePending = false
     if (this.next === this.#written) {
-      this.#isWindowFull = false
       const last = isProbe ? this.#sent.at(-1) : undefined
-      return last && this.#sendAgain(last, nowUs)
+      if (!last) return undefined
+      this.#repeatedUs = nowUs
+      this.#repeatedEnd = this.next
+      return this.#sendAgain(last, nowUs)
     }
-    if (this.#sent.length === 0 && this.#lastSentUs > 0 && nowUs - this.#lastSentUs > this.#rtoUs()) {
-      // RFC 5681, 4.1: after a pause it is not known what the path carries.
-      this.#congestion = new Cubic(Math.min(INITIAL_WINDOW_BYTES, this.#congestion.windowBytes), MAX_SEGMENT_BYTES)
+    if (this.#sent.length === 0 && this.#lastSentUs > 0) {
+      this.#congestion.onRestart(nowUs - this.#lastSentUs, this.#rtoUs())
     }
-    const end = Math.min(this.next + MAX_SEGMENT_BYTES, this.#written)
-    const isFull = this.#pipeBytes + (end - this.next) > this.#congestion.windowBytes
-    this.#isWindowFull = isFull
-    if (isFull && !isProbe) return undefined
+    const isFull = this.#inFlight >= this.#congestion.window
+    if (isFull && !isProbe) {
+      this.#joined = this.#written
+      return undefined
+    }
+    const end = this.#segmentEnd()
     if (end > this.una + this.#peerWindowBytes) {
       // Should the news of more room be lost, one goes out all the same when the time is over, as a probe.
       if (this.#sent.length > 0 || !isProbe) {
@@ -149,15 +162,15 @@ export class TcpSender {
     if (ack > this.next) return false
     if (ack >= this.una) this.#peerWindowBytes = windowBytes
     let sampleUs = -1
+    let delivered = 0
     const arrived = (segment: SentSegment): void => {
-      if (!segment.isLost) this.#pipeBytes -= segment.end - segment.seq
+      delivered++
+      if (!segment.isLost) this.#inFlight--
       else this.#lost--
       const elapsedUs = nowUs - segment.sentUs
       // Of one that was sent twice it is not known which has arrived, unless it cannot be the second.
       if (segment.transmissions === 1) sampleUs = sampleUs < 0 ? elapsedUs : Math.min(sampleUs, elapsedUs)
       if (segment.transmissions === 1 || elapsedUs >= this.rtt.minUs) this.#noteLatest(segment)
-      const size = segment.end - segment.seq
-      this.#congestion.onAck(nowUs, segment.sentUs, size, !this.#isWindowFull, this.rtt)
     }
     let isProgress = false
     let count = 0
@@ -190,6 +203,12 @@ export class TcpSender {
       this.#arm(nowUs)
     }
     this.#detectLoss(nowUs)
+    if (this.#repeatedUs !== NEVER && this.una >= this.#repeatedEnd) {
+      // Sooner than a round trip after it the first one must have arrived after all.
+      if (nowUs - this.#repeatedUs >= this.rtt.minUs) this.#congestion.onProbeRepaired()
+      this.#repeatedUs = NEVER
+    }
+    if (delivered > 0) this.#congestion.onAck(nowUs, this.una, delivered, this.#inFlight, this.rtt.minUs)
     return true
   }
 
@@ -203,17 +222,15 @@ export class TcpSender {
     }
     if (this.#timeoutUs > nowUs) return true
     if (++this.timeouts > MAX_TIMEOUTS) return false
-    let lastSentUs = -1
-    for (const segment of this.#sent) {
-      if (segment.isSacked) continue
-      lastSentUs = Math.max(lastSentUs, segment.sentUs)
-      this.#markLost(segment)
-    }
+    // What went out to ask for room says nothing about the way.
+    const wasProbe = (this.#sent[0]?.end ?? 0) > this.una + this.#peerWindowBytes
+    for (const segment of this.#sent) if (!segment.isSacked) this.#markLost(segment)
     this.#probeUs = NEVER
     this.#reorderUs = NEVER
+    this.#repeatedUs = NEVER
     this.#timeoutUs = NEVER
-    if (lastSentUs >= 0) {
-      this.#congestion.onCongestion(nowUs, lastSentUs, true)
+    if (this.#lost > 0) {
+      if (!wasProbe) this.#congestion.onTimeout(this.next)
       this.#timeoutUs = nowUs + this.#rtoUs()
     } else {
       this.#probePending = true
@@ -221,14 +238,20 @@ export class TcpSender {
     return true
   }
 
+  /** The end of the next new segment. */
+  #segmentEnd(): number {
+    const end = Math.min(this.next + MAX_SEGMENT_BYTES, this.#written)
+    const first = this.#unsent[0]
+    return first?.isFlushed === true && first.end > this.#joined ? Math.min(end, first.end) : end
+  }
+
   #pollLost(nowUs: number): SentSegment | undefined {
     for (const segment of this.#sent) {
       if (!segment.isLost) continue
-      const size = segment.end - segment.seq
-      if (this.#pipeBytes > 0 && this.#pipeBytes + size > this.#congestion.windowBytes) return undefined
+      if (this.#inFlight > 0 && this.#inFlight >= this.#congestion.window) return undefined
       segment.isLost = false
       this.#lost--
-      this.#pipeBytes += size
+      this.#inFlight++
       return this.#sendAgain(segment, nowUs)
     }
     return undefined
@@ -261,7 +284,7 @@ export class TcpSender {
     }
     this.next = end
     this.#sent.push(segment)
-    this.#pipeBytes += end - segment.seq
+    this.#inFlight++
     this.#lastSentUs = nowUs
     this.#arm(nowUs)
     return segment
@@ -301,7 +324,7 @@ export class TcpSender {
     if (segment.isLost) return
     segment.isLost = true
     this.#lost++
-    this.#pipeBytes -= segment.end - segment.seq
+    this.#inFlight--
   }
 
   /** RACK: lost is what was sent so much earlier than what has arrived that it cannot just have been overtaken. */
@@ -309,8 +332,9 @@ export class TcpSender {
     this.#reorderUs = NEVER
     const first = this.#sent[0]
     if (!first || (this.#sacked === 0 && !this.#isEarlier(first))) return
-    const allowedUs = this.rtt.latestUs + Math.floor(this.rtt.minUs / 4)
-    let lastSentUs = -1
+    // In recovery nothing is taken to have been overtaken (Linux, tcp_rack_reo_wnd).
+    const allowedUs = this.rtt.latestUs + (this.#congestion.isRecovering ? 0 : Math.floor(this.rtt.minUs / 4))
+    const lostBefore = this.#lost
     let arrivedLater = 0
     for (let i = this.#sent.length - 1; i >= 0; i--) {
       const segment = this.#sent[i] as SentSegment
@@ -326,9 +350,8 @@ export class TcpSender {
         this.#reorderUs = Math.min(this.#reorderUs, dueUs)
         continue
       }
-      lastSentUs = Math.max(lastSentUs, segment.sentUs)
       this.#markLost(segment)
     }
-    if (lastSentUs >= 0) this.#congestion.onCongestion(nowUs, lastSentUs, false)
+    if (this.#lost > lostBefore) this.#congestion.onLoss(this.next, this.#inFlight)
   }
 }

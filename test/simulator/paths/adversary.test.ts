@@ -185,7 +185,9 @@ describe('somebody on the way of every packet', () => {
           ...message,
           payload: new RelayRecord(new PacketKey('x'), 0, { type: 'accepted' }),
         })),
-        messages.map(({ end: at, sizeBytes }, i) => ({ end: at, sizeBytes, payload: messages.at(-1 - i)?.payload })),
+        messages.map(({ end: at, sizeBytes, isFlushed }, i) => {
+          return { end: at, sizeBytes, isFlushed, payload: messages.at(-1 - i)?.payload }
+        }),
         undefined,
       ] as const
       const choice = options[(forged / 40) % 3]

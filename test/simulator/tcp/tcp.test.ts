@@ -176,8 +176,8 @@ describe('a TCP connection', () => {
     wire.kernel.runFor(5_000_000)
     guard.remove()
     expect(wire.server.got.map(([atUs]) => atUs - startUs)).toEqual([40_000 + 200_000 + 20_000])
-    // A probe at the time of the time-out, and not the time-out: the window stays as it was.
-    expect(wire.socket.connection.snapshot().windowBytes).toBeGreaterThanOrEqual(10 * MAX_SEGMENT_BYTES)
+    // A probe at the time of the time-out, and not the time-out: the window is smaller by three tenths, not a segment.
+    expect(wire.socket.connection.snapshot().windowBytes).toBe(7 * MAX_SEGMENT_BYTES)
   })
 
   test('goes on after an outage, when the next doubled time-out is over', () => {
@@ -237,7 +237,9 @@ describe('a TCP connection', () => {
       const forged = new TcpSegment(RST | ACK, seq, seq, 0, 0, NO_SACKS, undefined)
       wire.accepted?.receive(forged)
       wire.socket.connection.receive(forged)
-      const data = new TcpSegment(ACK, seq, seq + 10, 0, 0, NO_SACKS, [{ end: seq + 10, sizeBytes: 10, payload: 'x' }])
+      const data = new TcpSegment(ACK, seq, seq + 10, 0, 0, NO_SACKS, [
+        { end: seq + 10, sizeBytes: 10, payload: 'x', isFlushed: false },
+      ])
       wire.accepted?.receive(data)
       socket.send(`${wire.serverHost.ip.text}:${PORT}`, data, 10)
     }
