@@ -37,6 +37,8 @@ export interface CarrierSendStream {
   write(bytes: Uint8Array): Promise<void>
   /** As `write`; undefined when all of it was taken at once. Carriers without it only wait a little longer. */
   writeNow?(bytes: Uint8Array): Promise<void> | undefined
+  /** As `writeNow`, with `head` before `bytes`. */
+  writeBehindNow?(head: Uint8Array, bytes: Uint8Array): Promise<void> | undefined
   /** Queues the end of the stream. @throws P2PError as `write` */
   finish(): Promise<void>
   /** As `finish`; undefined when that was done at once. */
@@ -45,6 +47,11 @@ export interface CarrierSendStream {
   reset(code: number): void
   /** Resolves when the peer's transport has everything up to `finish`. Only with `confirmsDelivery`. */
   acknowledged?(): Promise<void>
+}
+
+/** Who waits for a stream to bring something. */
+export interface CarrierReader {
+  onReadable(): void
 }
 
 /** The receiving half of a carrier's stream. The engine never has two reads under way. */
@@ -59,10 +66,10 @@ export interface CarrierReceiveStream {
   /** What is there already: bytes as of `read`, null at the end; undefined when `read` has to be asked. */
   readNow?(maxBytes: number): Uint8Array | null | undefined
   /**
-   * Calls `wake` once, as soon as `readNow` has more to say, and not from inside of this call; false when only `read`
-   * can tell what there is. Not while a `read` or another `wake` is under way. Only with `readNow`.
+   * Calls `reader.onReadable` once, as soon as `readNow` has more to say, and not from inside of this call; false when
+   * only `read` can tell what there is. Not while a `read` or another of these is under way. Only with `readNow`.
    */
-  whenReadable?(wake: () => void): boolean
+  whenReadable?(reader: CarrierReader): boolean
   /** Says that no more is wanted; never throws. A read under way rejects when the carrier `abortsBlockedStreams`. */
   stop(code: number): void
 }

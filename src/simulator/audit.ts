@@ -192,11 +192,17 @@ function combine(first: number, second: number): number {
 /**
  * A digest of `bytes` for {@link Audit.record}: a whole number of 53 bits. It tells accidental differences, not an
  * adversary's. Words of four bytes, low byte first whatever the machine's order, go to two lanes in turn.
+ *
+ * @param before the digest of what comes before them; 0 for nothing
  */
-export function digestBytes(bytes: Uint8Array): number {
+export function digestBytes(bytes: Uint8Array, before: number = 0): number {
   const length = bytes.length
   let first = FIRST ^ length
   let second = SECOND
+  if (before !== 0) {
+    first = absorb(first, before | 0, FIRST)
+    second = absorb(second, (before / 4_294_967_296) | 0, THIRD)
+  }
   let i = 0
   if (length >= VIEW_FROM_BYTES) {
     const view = new DataView(bytes.buffer, bytes.byteOffset, length)

@@ -4,7 +4,8 @@
  *
  * @module
  */
-import type { CarrierReceiveStream, CarrierSendStream, CarrierStream } from '../core/carrier.ts'
+import type { CarrierReader, CarrierReceiveStream, CarrierSendStream, CarrierStream } from '../core/carrier.ts'
+import { concatBytes } from '../core/encoding.ts'
 import { P2PError } from '../core/errors.ts'
 import { digestBytes, EventKind } from './audit.ts'
 import type { Kernel } from './kernel.ts'
@@ -70,8 +71,8 @@ export class SimStream implements CarrierStream, CarrierSendStream, CarrierRecei
   /** Why nothing more can be read; undefined while something may come. */
   #receiveEnd: P2PError | 'finished' | undefined
   #reading: PendingRead | undefined
-  /** To be called when there is something to read. */
-  #wake: (() => void) | undefined
+  /** To be told when there is something to read. */
+  #reader: CarrierReader | undefined
   #sendDone: boolean
   #receiveDone: boolean
 
@@ -107,6 +108,19 @@ export class SimStream implements CarrierStream, CarrierSendStream, CarrierRecei
     this.#host.flush()
     if (accepted === bytes.length) return undefined
     this.#writing = { bytes, offset: accepted, written: deferred() }
+    return this.#writing.written.promise
+  }
+
+  writeBehindNow(head: Uint8Array, bytes: Uint8Array): Promise<void> | undefined {
+    if (this.#sendEnd !== undefined) return Promise.reject(this.#writeError())
+    const { transport, kernel, host } = this.#host
+    const length = head.length + bytes.length
+    kernel.audit.record(EventKind.streamWritten, host, this.id, digestBytes(bytes, digestBytes(head)), length)
+    const acceptedHead = transport.write(this.id, head)
+    const accepted = acceptedHead === head.length ? transport.write(this.id, bytes) : 0
+    this.#host.flush()
+    if (acceptedHead + accepted === length) return undefined
+    this.#writing = { bytes: concatBytes([head, bytes]), offset: acceptedHead + accepted, written: deferred() }
     return this.#writing.written.promise
   }
 
@@ -155,9 +169,9 @@ export class SimStream implements CarrierStream, CarrierSendStream, CarrierRecei
     return this.#take(maxBytes)
   }
 
-  whenReadable(wake: () => void): boolean {
+  whenReadable(reader: CarrierReader): boolean {
     if (this.#receiveEnd !== undefined) return false
-    this.#wake = wake
+    this.#reader = reader
     return true
   }
 
@@ -182,7 +196,7 @@ export class SimStream implements CarrierStream, CarrierSendStream, CarrierRecei
 
   /** There is more to read, or the end. */
   onReadable(): void {
-    if (this.#wake) {
+    if (this.#reader) {
       this.#tellReadable()
       return
     }
@@ -273,15 +287,15 @@ export class SimStream implements CarrierStream, CarrierSendStream, CarrierRecei
       this.#woke()
       reading.read.reject(error)
     }
-    if (this.#wake) this.#tellReadable()
+    if (this.#reader) this.#tellReadable()
     this.#forgetIfDone()
   }
 
   #tellReadable(): void {
-    const wake = this.#wake
-    this.#wake = undefined
+    const reader = this.#reader
+    this.#reader = undefined
     this.#woke()
-    wake?.()
+    reader?.onReadable()
   }
 
   #woke(): void {

@@ -5,8 +5,9 @@
  * @module
  */
 import { readableBytes } from '../byte-stream.ts'
-import type { CarrierReceiveStream } from '../carrier.ts'
+import type { CarrierReader, CarrierReceiveStream } from '../carrier.ts'
 import { invalidConfiguration } from '../config.ts'
+import { concatBytes } from '../encoding.ts'
 import { P2PError } from '../errors.ts'
 import type { P2PReceiveStream, WaitOptions } from '../stream.ts'
 import type { WaitScope } from '../wait-log.ts'
@@ -53,7 +54,7 @@ function checkLength(name: string, value: number, min: number): void {
 }
 
 /** The receiving half, as the application has it. */
-export class ReceiveHalf implements P2PReceiveStream {
+export class ReceiveHalf implements P2PReceiveStream, CarrierReader {
   readonly #carrier: CarrierReceiveStream
   readonly #host: ReceiveHost
   readonly #chunks: Uint8Array[] = []
@@ -112,7 +113,9 @@ export class ReceiveHalf implements P2PReceiveStream {
 
   async readToEnd(limitBytes: number, options?: WaitOptions): Promise<Uint8Array> {
     checkLength('limitBytes', limitBytes, 0)
-    const chunks: Uint8Array[] = []
+    let whole: Uint8Array | undefined
+    /** With more than one. */
+    let chunks: Uint8Array[] | undefined
     let length = 0
     for (;;) {
       this.#checkReader(options?.signal)
@@ -136,16 +139,11 @@ export class ReceiveHalf implements P2PReceiveStream {
           max: limitBytes,
         })
       }
-      chunks.push(chunk)
+      if (chunks) chunks.push(chunk)
+      else if (whole) chunks = [whole, chunk]
+      else whole = chunk
     }
-    if (chunks.length === 1 && chunks[0]) return chunks[0]
-    const bytes = new Uint8Array(length)
-    let offset = 0
-    for (const chunk of chunks) {
-      bytes.set(chunk, offset)
-      offset += chunk.length
-    }
-    return bytes
+    return chunks ? concatBytes(chunks) : (whole ?? new Uint8Array(0))
   }
 
   stop(code = 0): void {
@@ -294,16 +292,15 @@ export class ReceiveHalf implements P2PReceiveStream {
     const granted = this.#grantedBytes
     this.#fetching = true
     // Where somebody reads, who will take it from the carrier without more ado.
-    if (this.#reader && !this.#draining && this.#end === 'open' && this.#carrier.whenReadable?.(() => this.#ready()))
-      return
+    if (this.#reader && !this.#draining && this.#end === 'open' && this.#carrier.whenReadable?.(this)) return
     this.#carrier.read(bytes).then(
       (chunk) => this.#fetched(chunk, granted),
       (error: unknown) => this.#failed(error),
     )
   }
 
-  /** The carrier has something, as it was asked to say. */
-  #ready(): void {
+  /** @internal The carrier has something, as it was asked to say. */
+  onReadable(): void {
     this.#fetching = false
     if (this.#reader && !this.#draining && this.#end === 'open') this.#reader.resolve()
     else this.#fetch(FETCH_BYTES)

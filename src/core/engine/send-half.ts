@@ -175,6 +175,7 @@ export class SendHalf implements P2PSendStream {
     if (header) {
       this.#header = undefined
       this.#host.announcing()
+      if (this.#carrier.writeBehindNow) return this.#carrier.writeBehindNow(header, payload)
       bytes = new Uint8Array(header.length + payload.length)
       bytes.set(header)
       bytes.set(payload, header.length)

@@ -5,7 +5,7 @@
  *
  * @module
  */
-import type { Kernel } from '../kernel.ts'
+import type { Kernel, KernelTimer } from '../kernel.ts'
 import type { SocketAddress } from './addresses.ts'
 import type { NetworkGraph } from './graph.ts'
 import type { GraphNode } from './graph-node.ts'
@@ -45,7 +45,7 @@ class PacketUnderWay implements TransitPacket {
 }
 
 /**
- * Where a packet is and where it goes. Used again and again, and with it the callback of its events.
+ * Where a packet is and where it goes. Used again and again, and with it its event.
  *
  * A link with a constant latency after another is covered by the same event: the packet is put on it ahead of its time,
  * and whether the link was up when it got there is looked at when it arrives.
@@ -64,17 +64,18 @@ class Flight {
   aheadLink: Link | undefined
   aheadUs = 0
   changes = 0
-  readonly onArrival: () => void
+  /** Its event. */
+  readonly arrival: KernelTimer
 
-  constructor(forwarder: Forwarder, packet: PacketUnderWay, origin: NetworkInterface) {
+  constructor(forwarder: Forwarder, kernel: Kernel, packet: PacketUnderWay, origin: NetworkInterface) {
     this.packet = packet
     this.origin = origin
     this.node = origin.node
     this.target = origin.attachment
-    this.onArrival = () => {
+    this.arrival = kernel.timer(() => {
       this.isEvent = true
       if (!this.aheadLink || forwarder.hasCrossed(this, this.aheadLink)) forwarder.advance(this)
-    }
+    })
   }
 }
 
@@ -179,11 +180,11 @@ export class Forwarder {
         flight.changes = graph.changes
         flight.node = next.to
         flight.hops++
-        this.#kernel.schedule(delayUs + nextUs, flight.onArrival, next.lane)
+        flight.arrival.set(delayUs + nextUs, next.lane)
         return
       }
     }
-    this.#kernel.schedule(delayUs, flight.onArrival, link.lane)
+    flight.arrival.set(delayUs, link.lane)
   }
 
   /** Aims at whoever has the destination's address in `realm`, or at the way out; false when it is dropped. */
@@ -251,7 +252,7 @@ export class Forwarder {
   #deliver(flight: Flight, iface: NetworkInterface): void {
     if (!flight.isEvent) {
       // Everything so far took no time: the receiver must still not run inside the sender's call.
-      this.#kernel.schedule(0, flight.onArrival)
+      flight.arrival.set(0)
       return
     }
     const { packet, origin, number } = flight
@@ -302,7 +303,7 @@ export class Forwarder {
       return
     }
     trace?.hop(flight.number, link.from.index, link.to.index, 0, delayUs + extraUs)
-    this.#kernel.schedule(delayUs + extraUs, copy.onArrival, link.lane)
+    copy.arrival.set(delayUs + extraUs, link.lane)
   }
 
   /** As `#transmit`, asking the rules first. */
@@ -321,7 +322,7 @@ export class Forwarder {
 
   #take(packet: PacketUnderWay, origin: NetworkInterface, number: number): Flight {
     this.#underWay++
-    const flight = this.#idle.pop() ?? new Flight(this, packet, origin)
+    const flight = this.#idle.pop() ?? new Flight(this, this.#kernel, packet, origin)
     flight.packet = packet
     flight.origin = origin
     flight.number = number

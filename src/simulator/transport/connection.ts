@@ -241,7 +241,10 @@ export class TransportConnection {
       return
     }
     if (core.nat && core.nat.timerUs <= nowUs) core.controls.unshift(...core.nat.handleTimeout(nowUs))
-    for (const path of core.paths.slice()) {
+    const { paths } = core
+    // Ending one changes the list.
+    const due = paths.length > 1 && paths.some((path) => path.idleTimerUs <= nowUs) ? paths.slice() : paths
+    for (const path of due) {
       if (core.paths.length > 1 && path.idleTimerUs <= nowUs) {
         core.closePath(path, nowUs, true)
         continue

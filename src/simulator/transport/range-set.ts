@@ -92,6 +92,10 @@ export class RangeSet {
   removeBelow(limit: number): void {
     const bounds = this.#bounds
     if (bounds.length === 0 || (bounds[0] as number) >= limit) return
+    if ((bounds[bounds.length - 1] as number) <= limit) {
+      this.#bounds = NOTHING
+      return
+    }
     const index = this.#firstEndingAfter(limit - 1)
     // The range that ends exactly at the limit is below it.
     const gone = index < this.count && this.end(index) === limit ? index + 1 : index
@@ -111,7 +115,8 @@ export class RangeSet {
 
   /** A copy of the bounds: start, end, start, end, … */
   toBounds(): number[] {
-    return this.#bounds.slice()
+    const bounds = this.#bounds
+    return bounds.length === 2 ? [bounds[0] as number, bounds[1] as number] : bounds.slice()
   }
 
   /** The index of the first range whose end is above `value`. */

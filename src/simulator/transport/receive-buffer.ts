@@ -12,9 +12,13 @@ interface Segment {
   readonly start: number
 }
 
+/** Of buffers that hold nothing. */
+const NOTHING: Segment[] = []
+Object.freeze(NOTHING)
+
 /** Holds segments in order, without overlaps, until they are read. Nothing is copied before that. */
 export class ReceiveBuffer {
-  #segments: Segment[] = []
+  #segments = NOTHING
   #readTo = 0
   /** The end of what can be read without a gap. */
   #readyTo = 0
@@ -61,7 +65,10 @@ export class ReceiveBuffer {
     const firstLeft = first.offset + first.length - this.#readTo
     if (length <= firstLeft) {
       this.#readTo += length
-      if (length === firstLeft) segments.shift()
+      if (length === firstLeft) {
+        if (segments.length === 1) this.#segments = NOTHING
+        else segments.shift()
+      }
       return first.source.slice(from, from + length)
     }
     const bytes = new Uint8Array(length)
@@ -83,7 +90,7 @@ export class ReceiveBuffer {
 
   /** Drops everything. */
   clear(): void {
-    this.#segments.length = 0
+    this.#segments = NOTHING
     this.#readyTo = this.#readTo
   }
 

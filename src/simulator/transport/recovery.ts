@@ -135,6 +135,12 @@ export class Recovery {
 
   /** Sets the path's loss timer anew, after anything it depends on has changed. */
   arm(path: Path, nowUs: number): void {
+    const { data } = path
+    // As with every acknowledgement that leaves nothing in flight, once the handshake is over.
+    if (this.#host.isConfirmed && !path.hasHandshakeSpaces && data.lossTimeUs === NEVER && data.sent.inFlight === 0) {
+      path.lossTimerUs = NEVER
+      return
+    }
     const lossKind = earliestLoss(path)
     path.lossTimerUs =
       lossKind === undefined ? this.#findProbe(path, nowUs) : (path.space(lossKind) as PacketSpace).lossTimeUs

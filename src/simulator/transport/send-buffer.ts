@@ -20,6 +20,9 @@ interface Chunk {
 }
 
 const NO_BYTES = new Uint8Array(0)
+/** Of buffers that hold nothing. */
+const NOTHING: Chunk[] = []
+Object.freeze(NOTHING)
 
 /** An array costs more than the few bytes of a small write, so that those of a connection share one. */
 const SLAB_BYTES = 1_024
@@ -50,7 +53,7 @@ const SMALL_BYTES = 1_452
 
 /** Keeps what was written, hands it out in frames, and again what was lost. */
 export class SendBuffer {
-  #chunks: Chunk[] = []
+  #chunks = NOTHING
   readonly #slab: Slab
   /** The chunk that holds the next unsent byte, most likely. */
   #cursor = 0
@@ -184,7 +187,7 @@ export class SendBuffer {
 
   /** Frees everything. */
   clear(): void {
-    this.#chunks.length = 0
+    this.#chunks = NOTHING
     this.#cursor = 0
     this.#acked = undefined
     this.#lost = undefined
@@ -201,7 +204,10 @@ export class SendBuffer {
       if (chunk.offset + chunk.length > this.#ackedTo) break
       gone++
     }
-    if (gone > 0) {
+    if (gone === chunks.length) {
+      this.#chunks = NOTHING
+      this.#cursor = 0
+    } else if (gone > 0) {
       chunks.splice(0, gone)
       this.#cursor = Math.max(0, this.#cursor - gone)
     }

@@ -57,6 +57,10 @@ export class Transmitter {
   readonly #core: ConnectionCore
   /** The control frames of the packet that is being written. */
   readonly #controls: ControlFrame[] = []
+  /** The size of the packet that was written last. */
+  #writtenBytes = 0
+  /** Whether it is padded. */
+  #isPadded = false
   /** Where the last datagram goes. */
   routes: readonly Route[] = NO_ROUTES
 
@@ -102,7 +106,7 @@ export class Transmitter {
   #pollData(path: Path, nowUs: number): Packet | undefined {
     const space = path.data
     const core = this.#core
-    let draft: Draft | undefined
+    let body: PacketBody | undefined
     let blocked = false
     const wants = core.keys ? this.#wants(path, DATA, space) : 0
     const probe = core.keys !== undefined && space.probes > 0
@@ -111,15 +115,20 @@ export class Transmitter {
       if (!blocked) {
         if (probe) this.#prepareProbe(DATA, space)
         const limitBytes = probe ? Math.min(path.mtuBytes, MIN_MTU_BYTES) : path.mtuBytes
-        draft = this.#write(path, DATA, space, limitBytes, nowUs)
+        body = this.#write(path, DATA, space, limitBytes, nowUs)
       }
     }
-    path.appLimited = !draft && !blocked
-    if (!draft) return undefined
+    path.appLimited = !body && !blocked
+    if (!body) return undefined
+    let sizeBytes = this.#writtenBytes
+    let isPadded = this.#isPadded
     // RFC 9000, 8.2.1: the path must be shown to carry the smallest datagram QUIC needs.
-    if (draft.sizeBytes < MIN_MTU_BYTES && draft.body.controls?.some(needsPadding)) pad(draft, MIN_MTU_BYTES)
-    const packet = new Packet(DATA, core.peerId, 0, draft.sizeBytes, draft.body, core.sealingKey(DATA), undefined)
-    this.#note(path, draft, nowUs)
+    if (sizeBytes < MIN_MTU_BYTES && body.controls?.some(needsPadding)) {
+      sizeBytes = MIN_MTU_BYTES
+      isPadded = true
+    }
+    const packet = new Packet(DATA, core.peerId, 0, sizeBytes, body, core.sealingKey(DATA), undefined)
+    this.#note(path, DATA, space, body, sizeBytes, isPadded, nowUs)
     core.recovery.arm(path, nowUs)
     this.routes = path.routes
     return packet
@@ -150,8 +159,9 @@ export class Transmitter {
       } else if (limitBytes - usedBytes < MIN_PACKET_BYTES) {
         break
       }
-      const draft = this.#write(path, kind, space, limitBytes - usedBytes, nowUs)
-      if (!draft) continue
+      const body = this.#write(path, kind, space, limitBytes - usedBytes, nowUs)
+      if (!body) continue
+      const draft: Draft = { kind, space, body, sizeBytes: this.#writtenBytes, padded: this.#isPadded }
       drafts ??= []
       drafts.push(draft)
       usedBytes += draft.sizeBytes
@@ -221,8 +231,8 @@ export class Transmitter {
     if (kind !== DATA) space.pingPending = true
   }
 
-  /** A packet of at most `limitBytes`, undefined when there is nothing to put into it after all. */
-  #write(path: Path, kind: PacketKind, space: PacketSpace, limitBytes: number, nowUs: number): Draft | undefined {
+  /** A packet of at most `limitBytes`, its size in `#writtenBytes`; undefined when there is nothing to put into it after all. */
+  #write(path: Path, kind: PacketKind, space: PacketSpace, limitBytes: number, nowUs: number): PacketBody | undefined {
     const core = this.#core
     // One more for a number that may be skipped.
     const overheadBytes = packetOverheadBytes(kind, space.nextNumber + 1, space.largestAcked)
@@ -266,10 +276,10 @@ export class Transmitter {
     const controls = draft.length > 0 ? draft.slice() : undefined
     const eliciting = controls !== undefined || streams !== undefined || datagrams !== undefined
     if (!eliciting && !acks) return undefined
-    const body = new PacketBody(path.id, space.allocate(), eliciting, acks, streams, controls, datagrams)
     const contentBytes = limitBytes - left
-    const sizeBytes = packetBytes(kind, contentBytes)
-    return { kind, space, body, sizeBytes, padded: sizeBytes > contentBytes }
+    this.#writtenBytes = packetBytes(kind, contentBytes)
+    this.#isPadded = this.#writtenBytes > contentBytes
+    return new PacketBody(path.id, space.allocate(), eliciting, acks, streams, controls, datagrams)
   }
 
   /** The frames about the connection that fit; returns what is left. */
@@ -352,14 +362,24 @@ export class Transmitter {
       const sourceId = kind === DATA ? 0 : core.localId
       packet = new Packet(kind, core.peerId, sourceId, sizeBytes, body, core.sealingKey(kind), packet)
     }
-    for (const draft of drafts) this.#note(path, draft, nowUs)
+    for (const { kind, space, body, sizeBytes, padded } of drafts) {
+      this.#note(path, kind, space, body, sizeBytes, padded, nowUs)
+    }
     core.recovery.arm(path, nowUs)
     this.routes = path.routes
     return packet as Packet
   }
 
   /** A packet is on its way. */
-  #note(path: Path, { kind, space, body, sizeBytes, padded }: Draft, nowUs: number): void {
+  #note(
+    path: Path,
+    kind: PacketKind,
+    space: PacketSpace,
+    body: PacketBody,
+    sizeBytes: number,
+    padded: boolean,
+    nowUs: number,
+  ): void {
     const core = this.#core
     const counted = body.eliciting || padded ? sizeBytes : 0
     space.onSent(new SentPacket(body.number, nowUs, counted, body))
