@@ -33,14 +33,18 @@ function unframe(stream, take, turn = (work) => work()) {
   })
 }
 
+/** Answers the frames of one byte stream. */
+export function serveFrames(stream, turn) {
+  stream.on('error', () => {})
+  unframe(stream, (kind, payload) => kind === ANSWER && stream.write(frame(QUIET, payload)), turn)
+}
+
 /** Starts to answer on both; tells where. */
 export async function serveFramed() {
   const tcp = createServer((socket) => {
     socket.setNoDelay(true)
-    socket.on('error', () => {})
-    const answer = (kind, payload) => kind === ANSWER && socket.write(frame(QUIET, payload))
-    // The answers of a turn leave together.
-    unframe(socket, answer, (work) => {
+    serveFrames(socket, (work) => {
+      // The answers of a turn leave together.
       socket.cork()
       work()
       socket.uncork()
@@ -83,7 +87,8 @@ function linkOf({ send, close, onAnswer }) {
   }
 }
 
-function streamLink(stream) {
+/** The work over a byte stream. */
+export function streamLink(stream) {
   // One for each request in flight that waits for room.
   stream.setMaxListeners(0)
   return linkOf({

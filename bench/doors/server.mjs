@@ -5,6 +5,7 @@ import * as iroh from '@number0/iroh'
 import { DefaultP2P, P2PResponse, P2PRouter } from '@moosicbox/p2p'
 import { RAW_ALPN, serveLibrary, serveRaw, toArray } from '../iroh/workloads.mjs'
 import { serveFramed } from './framed.mjs'
+import { serveHyperdht } from './hyperdht.mjs'
 import { NATIVE_ALPN, nativeEndpoint, serveNative } from './native.mjs'
 import { LOOPBACK, pairProgram } from './sides.mjs'
 
@@ -66,4 +67,5 @@ process.send({
   libraryNative: await serveNode('native'),
   libraryOfficial: await serveNode('official'),
   framed: await serveFramed(),
+  hyperdht: await serveHyperdht(),
 })

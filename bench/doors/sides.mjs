@@ -9,6 +9,7 @@ import * as iroh from '@number0/iroh'
 import { DefaultP2P } from '@moosicbox/p2p'
 import { IrohP2P } from '@moosicbox/p2p/iroh'
 import { framedSides } from './framed.mjs'
+import { hyperdhtSide } from './hyperdht.mjs'
 import { LOOPBACK, nativeRaw } from './native.mjs'
 import { library, raw, RAW_ALPN, toArray } from '../iroh/workloads.mjs'
 
@@ -105,6 +106,7 @@ export async function makeSides(ready) {
     await routerOver('native', ready.libraryNative),
     await officialRaw(ready),
     await libraryOver('official', ready.libraryOfficial),
+    hyperdhtSide(ready.hyperdht),
     ...framedSides(ready.framed),
   ]
 }
