@@ -53,6 +53,8 @@ struct Present {
 #[derive(Debug)]
 pub struct Admission {
     serving: AtomicBool,
+    /// Protocols whose early data is handed on.
+    early: Mutex<Vec<Vec<u8>>>,
     turned_away: AtomicU32,
     knocking: Mutex<Knocking>,
     access: Mutex<Access>,
@@ -68,6 +70,7 @@ impl Admission {
     pub fn new(settings: &Settings) -> Arc<Self> {
         Arc::new(Self {
             serving: AtomicBool::new(false),
+            early: Mutex::default(),
             turned_away: AtomicU32::new(0),
             knocking: Mutex::new(Knocking::new(settings)),
             access: Mutex::default(),
@@ -78,9 +81,22 @@ impl Admission {
         })
     }
 
-    /// Whether attempts are taken up at all.
-    pub fn serve(&self, serving: bool) {
+    /// Whether attempts are taken up at all, and which protocols may begin before the handshake is complete.
+    pub fn serve(&self, serving: bool, early: Vec<Vec<u8>>) {
         self.serving.store(serving, Ordering::Relaxed);
+        *lock(&self.early) = early;
+    }
+
+    /// Whether there is a protocol that may begin before the handshake is complete.
+    #[must_use]
+    pub fn takes_any_early(&self) -> bool {
+        !lock(&self.early).is_empty()
+    }
+
+    /// Whether this protocol may.
+    #[must_use]
+    pub fn takes_early(&self, alpn: &[u8]) -> bool {
+        lock(&self.early).iter().any(|early| early == alpn)
     }
 
     /// Sets who is let in; those who are in stay.
@@ -236,7 +252,7 @@ mod tests {
 
     fn admission(settings: &Settings) -> Arc<Admission> {
         let admission = Admission::new(settings);
-        admission.serve(true);
+        admission.serve(true, Vec::new());
         admission
     }
 
@@ -245,7 +261,7 @@ mod tests {
         let admission = Admission::new(&Settings::default());
         assert!(matches!(admission.arrive(caller(1), true), Arrival::Refused));
         assert_eq!(admission.turned_away(), 1);
-        admission.serve(true);
+        admission.serve(true, Vec::new());
         assert!(matches!(admission.arrive(caller(1), true), Arrival::Welcome(_)));
     }
 

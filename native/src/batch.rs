@@ -11,7 +11,7 @@ use bytes::Bytes;
 use iroh::endpoint::VarInt;
 
 use crate::{
-    commands::{Command, Inbox, SendOp},
+    commands::{Command, HowToOpen, Inbox, SendOp},
     context::Context,
     handles::Kind,
 };
@@ -39,6 +39,8 @@ const MORE_DATAGRAMS: u32 = 9;
 const TWO_WAY: u32 = 0x100;
 /// With [`OPEN`]: JavaScript waits to hear when the transport has opened it.
 const LOUDLY: u32 = 0x200;
+/// With [`OPEN`]: the stream may be opened before the handshake is complete.
+const EARLY: u32 = 0x400;
 /// With [`WRITE`] and [`FINISH`]: JavaScript wants to know when it is done.
 const TELL: u32 = 0x100;
 /// With [`WRITE`]: nothing follows.
@@ -130,8 +132,9 @@ fn open(context: &Arc<Context>, inbox: &mut Inbox, entry: &Entry<'_>) {
     }
     // Whether there is such a connection is seen when it is opened, and told; of another context there is none.
     let connection = if inbox.handles.holds(connection, Kind::Connection, context.id) { connection } else { 0 };
-    let (two_way, loudly) = (entry.flags & TWO_WAY != 0, entry.flags & LOUDLY != 0);
-    inbox.send(Command::Open { context: Arc::clone(context), connection, stream, two_way, loudly });
+    let [two_way, loudly, early] = [TWO_WAY, LOUDLY, EARLY].map(|flag| entry.flags & flag != 0);
+    let how = HowToOpen { two_way, loudly, early };
+    inbox.send(Command::Open { context: Arc::clone(context), connection, stream, how });
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// What to do with the sending half of a stream.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum SendOp {
     /// Sends bytes; JavaScript wants to know when the transport has taken them if `tell`.
     Write {
@@ -33,17 +33,39 @@ pub enum SendOp {
     Reset(VarInt),
 }
 
+/// Whom to connect to, and how.
+#[derive(Debug)]
+pub struct Attempt {
+    /// Where the peer is.
+    pub address: EndpointAddr,
+    /// The protocol.
+    pub alpn: Vec<u8>,
+    /// Whether JavaScript has the connection before its handshake is complete, where a session can be resumed.
+    pub early: bool,
+}
+
+/// How to open a stream.
+#[derive(Clone, Copy, Debug)]
+pub struct HowToOpen {
+    /// With an answer.
+    pub two_way: bool,
+    /// JavaScript waits to hear that it is open.
+    pub loudly: bool,
+    /// It may be opened before the handshake is complete; what is sent on it may reach the peer twice.
+    pub early: bool,
+}
+
 /// One thing to do.
 #[allow(missing_docs)]
 pub enum Command {
     Bind { context: Arc<Context>, token: u32, with: Box<(SecretKey, Settings)> },
     CloseEndpoint { context: Arc<Context>, token: u32, endpoint: u32 },
-    Connect { context: Arc<Context>, token: u32, endpoint: u32, with: Box<(EndpointAddr, Vec<u8>)> },
+    Connect { context: Arc<Context>, token: u32, endpoint: u32, with: Box<Attempt> },
     Cancel { context: u32, token: u32 },
     CloseConnection { connection: u32, code: VarInt, reason: Bytes },
     AcceptMore { connection: u32, two_way: u32, one_way: u32, datagrams: u32 },
     WatchPaths { connection: u32 },
-    Open { context: Arc<Context>, connection: u32, stream: u32, two_way: bool, loudly: bool },
+    Open { context: Arc<Context>, connection: u32, stream: u32, how: HowToOpen },
     Send { stream: u32, op: SendOp },
     Stop { stream: u32, code: VarInt },
     ReadMore { stream: u32, bytes: u32 },

@@ -2,7 +2,7 @@
 //! the end.
 #![forbid(unsafe_code)]
 
-use std::{pin::pin, sync::Arc, task::Poll};
+use std::{collections::VecDeque, pin::pin, sync::Arc, task::Poll};
 
 use bytes::Bytes;
 use iroh::endpoint::{Connection, ConnectionError, RecvStream, SendStream, VarInt};
@@ -13,11 +13,14 @@ use tokio::{sync::Notify, task::AbortHandle};
 use crate::{
     admission::{Admission, Admitted},
     context::{Context, lock, together},
+    early::Early,
     failure::describe,
     handles::Kind,
+    link::Link,
     records::RecordKind,
     runtime::{free, poll_once, post, with},
     shares::Share,
+    stream::Opening,
     world::World,
 };
 
@@ -38,9 +41,11 @@ enum By {
 /// One connection.
 pub struct ConnectionEntry {
     pub(crate) context: Arc<Context>,
-    pub(crate) connection: Connection,
+    pub(crate) link: Link,
     pub(crate) streams: FxHashSet<u32>,
-    pub(crate) opening: [std::collections::VecDeque<(u32, bool)>; 2],
+    pub(crate) opening: [VecDeque<Opening>; 2],
+    /// What waits for the handshake, and what has not.
+    pub(crate) early: Early,
     /// Streams that the transport has opened without JavaScript knowing.
     pub(crate) untold: u32,
     changed: Arc<Notify>,
@@ -51,6 +56,8 @@ pub struct ConnectionEntry {
     /// Bytes that JavaScript has and has not taken yet, of streams that are open.
     held: u64,
     watching: Option<AbortHandle>,
+    /// JavaScript wants to hear of paths.
+    watches: bool,
     pub(crate) over: bool,
 }
 
@@ -68,31 +75,34 @@ impl World {
     pub(crate) fn adopt(
         &mut self,
         context: &Arc<Context>,
-        connection: Connection,
+        link: Link,
         admitted: Option<Admitted>,
         share: Share,
     ) -> Option<u32> {
         if context.is_closed() {
-            connection.close(0_u32.into(), b"the program has ended");
+            link.close(0_u32.into(), b"the program has ended");
             return None;
         }
         let handle = post().inbox().handles.allocate(Kind::Connection, context.id)?;
-        lock(&context.connections).insert(handle, connection.weak_handle());
+        if let Some(connection) = link.full() {
+            lock(&context.connections).insert(handle, connection.weak_handle());
+        }
         let changed = Arc::new(Notify::new());
         let share = admitted.as_ref().map_or(share, Admitted::share);
-        give(&connection, share);
+        link.give(share);
         if let Some(place) = admitted.as_ref().filter(|place| place.lessens()) {
             self.share_again(place.door());
         }
-        tokio::spawn(serve(handle, connection.clone(), Arc::clone(context), Arc::clone(&changed)));
+        tokio::spawn(serve(handle, link.clone(), Arc::clone(context), Arc::clone(&changed)));
         let room = Room { two_way: ACCEPT_AHEAD, one_way: ACCEPT_AHEAD, datagrams: 0 };
         self.connections.insert(
             handle,
             ConnectionEntry {
                 context: Arc::clone(context),
-                connection,
+                link,
                 streams: FxHashSet::default(),
                 opening: Default::default(),
+                early: Early::default(),
                 untold: 0,
                 changed,
                 room,
@@ -100,6 +110,7 @@ impl World {
                 share,
                 held: 0,
                 watching: None,
+                watches: false,
                 over: false,
             },
         );
@@ -109,7 +120,7 @@ impl World {
     /// JavaScript closes a connection, and forgets it and its streams.
     pub(crate) fn close_connection(&mut self, handle: u32, code: VarInt, reason: &[u8]) {
         let Some(entry) = self.connections.get_mut(&handle) else { return };
-        entry.connection.close(code, reason);
+        entry.link.close(code, reason);
         let streams: Vec<u32> = entry.streams.drain().collect();
         for stream in streams {
             self.drop_stream(stream);
@@ -148,7 +159,7 @@ impl World {
             if share == entry.share {
                 continue;
             }
-            give(&entry.connection, share);
+            entry.link.give(share);
             let was_full = entry.held >= entry.share.window;
             entry.share = share;
             match (was_full, entry.held >= share.window) {
@@ -186,6 +197,19 @@ impl World {
         self.connections.get(&handle).is_none_or(|entry| entry.over || entry.held < entry.share.window)
     }
 
+    /// The handshake is complete.
+    pub(crate) fn completed(&mut self, handle: u32, connection: Connection) -> Option<Early> {
+        let entry = self.connections.get_mut(&handle)?;
+        lock(&entry.context.connections).insert(handle, connection.weak_handle());
+        entry.link = Link::Full(connection);
+        let early = std::mem::take(&mut entry.early);
+        entry.context.push(RecordKind::Confirmed, handle, 0, Bytes::new());
+        if entry.watches {
+            self.watch_paths(handle);
+        }
+        Some(early)
+    }
+
     fn remove_connection(&mut self, handle: u32) {
         let Some(entry) = self.connections.remove(&handle) else { return };
         lock(&entry.context.connections).remove(&handle);
@@ -209,10 +233,11 @@ impl World {
     /// From now on JavaScript is told when paths change.
     pub(crate) fn watch_paths(&mut self, handle: u32) {
         let Some(entry) = self.connections.get_mut(&handle) else { return };
+        entry.watches = true;
         if entry.over || entry.watching.is_some() {
             return;
         }
-        let mut events = entry.connection.path_events();
+        let Some(mut events) = entry.link.full().map(Connection::path_events) else { return };
         let context = Arc::clone(&entry.context);
         let task = tokio::spawn(async move {
             while events.next().await.is_some() {
@@ -229,7 +254,7 @@ impl World {
     fn accepted(&mut self, handle: u32, send: Option<SendStream>, receive: RecvStream) {
         let Some(entry) = self.connections.get_mut(&handle) else { return };
         let Some(stream) = post().inbox().handles.allocate(Kind::Stream, entry.context.id) else {
-            entry.connection.close(0_u32.into(), b"it holds too many handles");
+            entry.link.close(0_u32.into(), b"it holds too many handles");
             return;
         };
         let context = Arc::clone(&entry.context);
@@ -252,9 +277,9 @@ impl World {
     /// Takes what else has come, as far as JavaScript has room.
     fn accept_on(&mut self, handle: u32) {
         let Some(entry) = self.connections.get(&handle) else { return };
-        let connection = entry.connection.clone();
+        let link = entry.link.clone();
         while self.room(handle).is_some_and(|room| room.two_way > 0) {
-            let Poll::Ready(Ok((send, receive))) = poll_once(connection.accept_bi()) else { break };
+            let Poll::Ready(Ok((send, receive))) = poll_once(link.accept_bi()) else { break };
             self.accepted(handle, Some(send), receive);
         }
     }
@@ -266,20 +291,13 @@ impl World {
     }
 }
 
-/// Tells the transport what a connection may have.
-fn give(connection: &Connection, share: Share) {
-    connection.set_receive_window(VarInt::from_u64(share.window).unwrap_or(VarInt::MAX));
-    connection.set_max_concurrent_bi_streams(share.streams.into());
-    connection.set_max_concurrent_uni_streams(share.streams.into());
-}
-
-async fn serve(handle: u32, connection: Connection, context: Arc<Context>, changed: Arc<Notify>) {
+async fn serve(handle: u32, link: Link, context: Arc<Context>, changed: Arc<Notify>) {
     let [mut two_way, mut one_way, mut datagrams, mut open] = [true; 4];
-    let mut closed = pin!(connection.closed());
+    let mut closed = pin!(link.closed());
     // `None` once JavaScript has closed it.
     while let Some(room) = with(|world| world.room(handle)) {
         tokio::select! {
-            result = connection.accept_bi(), if two_way && room.two_way > 0 => match result {
+            result = link.accept_bi(), if two_way && room.two_way > 0 => match result {
                 Ok((send, receive)) => together(|| {
                     with(|world| {
                         world.accepted(handle, Some(send), receive);
@@ -288,11 +306,11 @@ async fn serve(handle: u32, connection: Connection, context: Arc<Context>, chang
                 }),
                 Err(_) => two_way = false,
             },
-            result = connection.accept_uni(), if one_way && room.one_way > 0 => match result {
+            result = link.accept_uni(), if one_way && room.one_way > 0 => match result {
                 Ok(receive) => with(|world| world.accepted(handle, None, receive)),
                 Err(_) => one_way = false,
             },
-            result = connection.read_datagram(), if datagrams && room.datagrams > 0 => match result {
+            result = link.read_datagram(), if datagrams && room.datagrams > 0 => match result {
                 Ok(bytes) => with(|world| world.datagram(handle, bytes)),
                 Err(_) => datagrams = false,
             },

@@ -10,20 +10,23 @@ use std::{
 
 use bytes::Bytes;
 use iroh::{
-    Endpoint, EndpointAddr, RelayMap, RelayMode, SecretKey, Watcher,
+    Endpoint, RelayMap, RelayMode, SecretKey, Watcher,
     endpoint::{
-        IdleTimeout, Incoming, PortmapperConfig, QuicTransportConfig, VarInt, presets,
+        IdleTimeout, PortmapperConfig, QuicTransportConfig, VarInt, presets,
     },
     tls::CaTlsConfig,
 };
 use tokio::{task::AbortHandle, time::timeout};
 
 use crate::{
-    admission::{Admission, Arrival, Handshake},
+    admission::Admission,
+    commands::Attempt,
     context::{Context, SharedEndpoint, Token, lock},
+    early,
     failure::{Failed, Failure},
     handles::Kind,
-    knocking::Caller,
+    hosting::Host,
+    link::Link,
     records::RecordKind,
     relays::Relay,
     runtime::{free, post, with},
@@ -82,7 +85,7 @@ impl World {
         let shared = SharedEndpoint { endpoint: endpoint.clone(), admission: Arc::clone(&admission) };
         lock(&context.endpoints).insert(handle, shared);
         let host = Host { handle, context: Arc::clone(&context), admission, handshake_timeout, refuse_code };
-        let accepting = tokio::spawn(accept_all(endpoint.clone(), Arc::new(host)));
+        let accepting = tokio::spawn(host.accept_all(endpoint.clone()));
         let watching = tokio::spawn(watch(endpoint.clone(), handle, Arc::clone(&context)));
         let tasks = [accepting.abort_handle(), watching.abort_handle()];
         self.endpoints.insert(handle, EndpointEntry { context, endpoint, share, tasks });
@@ -122,8 +125,7 @@ impl World {
         context: Arc<Context>,
         token: u32,
         endpoint: u32,
-        address: EndpointAddr,
-        alpn: Vec<u8>,
+        attempt: Attempt,
     ) {
         let promise = Token::new(Arc::clone(&context), token);
         let Some(entry) = self.endpoints.get(&endpoint) else {
@@ -133,17 +135,35 @@ impl World {
         let (endpoint, share) = (entry.endpoint.clone(), entry.share);
         let key = (context.id, token);
         let task = tokio::spawn(async move {
-            let result = endpoint.connect(address, &alpn).await;
-            with(|world| {
-                world.attempts.remove(&key);
-                match result {
-                    Err(error) => promise.failed(error.into()),
-                    Ok(connection) => match world.adopt(&context, connection, None, share) {
-                        Some(handle) => promise.done(handle, Bytes::new()),
-                        None => promise.failed(Failed::of(Failure::Handles)),
-                    },
+            let Attempt { address, alpn, early } = attempt;
+            let connected = if early {
+                early::connect(&endpoint, address, &alpn).await
+            } else {
+                endpoint.connect(address, &alpn).await.map(Link::Full)
+            };
+            let link = match connected {
+                Ok(link) => link,
+                Err(error) => {
+                    with(|world| world.attempts.remove(&key));
+                    promise.failed(error.into());
+                    return;
                 }
+            };
+            let begun = link.clone();
+            let adopted = with(|world| {
+                world.attempts.remove(&key);
+                world.adopt(&context, link, None, share)
             });
+            let Some(handle) = adopted else {
+                promise.failed(Failed::of(Failure::Handles));
+                return;
+            };
+            if let Link::Outgoing(connection) = begun {
+                promise.done(handle, Bytes::from_static(&[1]));
+                early::complete(handle, connection).await;
+            } else {
+                promise.done(handle, Bytes::new());
+            }
         });
         self.attempts.insert(key, task.abort_handle());
     }
@@ -239,58 +259,6 @@ fn transport(settings: &Settings) -> QuicTransportConfig {
         .max_concurrent_uni_streams(streams)
         .receive_window(window)
         .build()
-}
-
-/// What those who knock need to know.
-struct Host {
-    handle: u32,
-    context: Arc<Context>,
-    admission: Arc<Admission>,
-    handshake_timeout: Duration,
-    refuse_code: VarInt,
-}
-
-async fn accept_all(endpoint: Endpoint, host: Arc<Host>) {
-    while let Some(incoming) = endpoint.accept().await {
-        let caller = Caller::from(&incoming.remote_addr());
-        match host.admission.arrive(caller, incoming.remote_addr_validated()) {
-            Arrival::Refused => incoming.refuse(),
-            Arrival::Validate => {
-                if let Err(error) = incoming.retry() {
-                    error.into_incoming().refuse();
-                }
-            }
-            Arrival::Welcome(place) => {
-                tokio::spawn(shake_hands(incoming, place, Arc::clone(&host)));
-            }
-        }
-    }
-}
-
-async fn shake_hands(incoming: Incoming, place: Handshake, host: Arc<Host>) {
-    let Ok(accepting) = incoming.accept() else { return };
-    // What goes wrong is for the one who made the attempt to know.
-    let Ok(Ok(connection)) = timeout(host.handshake_timeout, accepting).await else { return };
-    drop(place);
-    let peer = *connection.remote_id().as_bytes();
-    let admitted = match host.admission.admit(peer) {
-        Ok(admitted) => admitted,
-        Err(why) => {
-            connection.close(host.refuse_code, why.as_bytes());
-            return;
-        }
-    };
-    let share = admitted.share();
-    let mut about = Vec::with_capacity(32 + connection.alpn().len());
-    about.extend_from_slice(&peer);
-    about.extend_from_slice(connection.alpn());
-    with(|world| {
-        // Said first, as streams may come at once; they cannot be told before this is done.
-        match world.adopt(&host.context, connection.clone(), Some(admitted), share) {
-            Some(handle) => host.context.push(RecordKind::Incoming, host.handle, handle, Bytes::from(about)),
-            None => connection.close(host.refuse_code, b"it holds too many handles"),
-        }
-    });
 }
 
 async fn watch(endpoint: Endpoint, handle: u32, context: Arc<Context>) {

@@ -47,6 +47,10 @@ pub enum RecordKind {
     Address = 16,
     /// JavaScript holds all that a connection may have waiting: it is to tell at once whatever it takes.
     Full = 17,
+    /// As [`RecordKind::Incoming`], before the handshake is complete: what comes may have been said before.
+    IncomingEarly = 18,
+    /// The handshake of a connection that began early is complete.
+    Confirmed = 19,
 }
 
 /// Added to the kind of a record whose bytes are the last of their stream.

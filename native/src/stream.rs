@@ -16,13 +16,14 @@ use std::{
 };
 
 use bytes::Bytes;
-use iroh::endpoint::{ConnectionError, RecvStream, SendStream};
+use iroh::endpoint::{ConnectionError, RecvStream, SendStream, VarInt};
 
 use self::{
     receiving::{FIRST_READ_AHEAD, Receive},
     sending::Send,
 };
 use crate::{
+    commands::{HowToOpen, SendOp},
     context::Context,
     records::RecordKind,
     runtime::{free, poll_once, post, with},
@@ -47,8 +48,27 @@ pub struct StreamEntry {
     held: u64,
     /// Whether it has taken any.
     is_read: bool,
+    /// What was asked of the sending half before the handshake was complete, to be asked again should it come to that.
+    said: Option<Vec<SendOp>>,
     /// What the transport wakes, once there was something to wait for.
     rouse: Option<Arc<Rouse>>,
+}
+
+impl StreamEntry {
+    fn new(context: Arc<Context>, connection: u32, send: Send, receive: Receive) -> Self {
+        let room = FIRST_READ_AHEAD;
+        Self { context, connection, send, receive, room, held: 0, is_read: false, said: None, rouse: None }
+    }
+}
+
+/// A stream that waits to be opened by the transport.
+#[derive(Clone, Copy, Debug)]
+pub struct Opening {
+    stream: u32,
+    /// JavaScript waits to hear it.
+    loudly: bool,
+    /// JavaScript counts it among those that wait to be opened.
+    counted: bool,
 }
 
 /// How a half ended, as a number in its record.
@@ -89,14 +109,7 @@ fn waker(rouse: &mut Option<Arc<Rouse>>, stream: u32) -> Waker {
 
 impl World {
     /// Opens a stream under a handle that JavaScript has already.
-    pub(crate) fn open_stream(
-        &mut self,
-        context: &Arc<Context>,
-        connection: u32,
-        stream: u32,
-        two_way: bool,
-        loudly: bool,
-    ) {
+    pub(crate) fn open_stream(&mut self, context: &Arc<Context>, connection: u32, stream: u32, how: HowToOpen) {
         let Some(entry) = self.connections.get_mut(&connection) else {
             // It went while JavaScript was asking.
             free(stream);
@@ -104,33 +117,44 @@ impl World {
             return;
         };
         entry.streams.insert(stream);
-        let receive = if two_way { Receive::Opening(None) } else { Receive::Done };
-        self.streams.insert(
-            stream,
-            StreamEntry {
-                context: Arc::clone(&entry.context),
-                connection,
-                send: Send::Opening(VecDeque::new()),
-                receive,
-                room: FIRST_READ_AHEAD,
-                held: 0,
-                is_read: false,
-                rouse: None,
-            },
-        );
+        let receive = if how.two_way { Receive::Opening(None) } else { Receive::Done };
+        let send = Send::Opening(VecDeque::new());
+        self.streams.insert(stream, StreamEntry::new(Arc::clone(&entry.context), connection, send, receive));
+        self.begin_stream(connection, stream, how);
+    }
+
+    /// Has the transport open it, now or when the handshake is complete.
+    pub(crate) fn begin_stream(&mut self, connection: u32, stream: u32, how: HowToOpen) {
+        let Some(entry) = self.connections.get_mut(&connection) else { return };
+        let opening = Opening { stream, loudly: how.loudly, counted: true };
+        if !entry.link.is_outgoing_early() {
+            self.queue_opening(connection, how.two_way, opening);
+            return;
+        }
+        let link = entry.link.clone();
+        if how.early && how.two_way && let Poll::Ready(result) = poll_once(link.open_bi()) {
+            entry.opening[0].push_back(opening);
+            self.opened(connection, true, result.map(|(send, receive)| (send, Some(receive))));
+        } else {
+            entry.early.later.push((stream, how));
+        }
+    }
+
+    fn queue_opening(&mut self, connection: u32, two_way: bool, opening: Opening) {
+        let Some(entry) = self.connections.get_mut(&connection) else { return };
         let queue = &mut entry.opening[usize::from(!two_way)];
-        queue.push_back((stream, loudly));
+        queue.push_back(opening);
         if queue.len() > 1 {
             return;
         }
-        let transport = entry.connection.clone();
+        let link = entry.link.clone();
         if two_way {
-            match poll_once(transport.open_bi()) {
+            match poll_once(link.open_bi()) {
                 Poll::Ready(result) => self.opened(connection, true, result.map(|(send, receive)| (send, Some(receive)))),
                 Poll::Pending => {
                     tokio::spawn(async move {
                         loop {
-                            let result = transport.open_bi().await.map(|(send, receive)| (send, Some(receive)));
+                            let result = link.open_bi().await.map(|(send, receive)| (send, Some(receive)));
                             if !with(|world| world.opened_next(connection, true, result)) {
                                 return;
                             }
@@ -139,12 +163,12 @@ impl World {
                 }
             }
         } else {
-            match poll_once(transport.open_uni()) {
+            match poll_once(link.open_uni()) {
                 Poll::Ready(result) => self.opened(connection, false, result.map(|send| (send, None))),
                 Poll::Pending => {
                     tokio::spawn(async move {
                         loop {
-                            let result = transport.open_uni().await.map(|send| (send, None));
+                            let result = link.open_uni().await.map(|send| (send, None));
                             if !with(|world| world.opened_next(connection, false, result)) {
                                 return;
                             }
@@ -153,6 +177,31 @@ impl World {
                 }
             }
         }
+    }
+
+    /// What was sent on it early has reached the peer.
+    pub(crate) fn keep_stream(&mut self, stream: u32) {
+        if let Some(entry) = self.streams.get_mut(&stream) {
+            entry.said = None;
+            self.retire(stream);
+        }
+    }
+
+    /// What was sent on it early has not reached the peer: it is opened again, and everything said again.
+    pub(crate) fn repeat_stream(&mut self, connection: u32, stream: u32) {
+        let Some(entry) = self.streams.get_mut(&stream) else { return };
+        let Some(said) = entry.said.take() else { return };
+        let waiting = if let Send::Open(_, ops) = &entry.send { ops.len() } else { 0 };
+        let done = said.len().saturating_sub(waiting);
+        let again = said.into_iter().enumerate().map(|(at, op)| match op {
+            // Of these it was told already that they were taken.
+            SendOp::Write { chunk, .. } if at < done => SendOp::Write { chunk, tell: false },
+            op => op,
+        });
+        entry.send = Send::Opening(again.collect());
+        let stopped = matches!(entry.receive, Receive::Done);
+        entry.receive = Receive::Opening(stopped.then_some(VarInt::from_u32(0)));
+        self.queue_opening(connection, true, Opening { stream, loudly: false, counted: false });
     }
 
     /// As `opened`; whether more wait.
@@ -177,18 +226,23 @@ impl World {
         let Ok((send, receive)) = result else {
             // Those that wait will not be opened any more.
             let lost = mem::take(queue);
-            for (stream, _) in lost {
-                self.stream_over(stream);
+            for opening in lost {
+                self.stream_over(opening.stream);
             }
             return;
         };
-        let Some((stream, loudly)) = queue.pop_front() else { return };
-        entry.untold += 1;
+        let Some(Opening { stream, loudly, counted }) = queue.pop_front() else { return };
+        entry.untold += u32::from(counted);
         if loudly || entry.untold >= OPENED_LOT {
             let count = mem::take(&mut entry.untold);
             entry.context.push(RecordKind::Opened, connection, count, Bytes::new());
         }
+        let early = entry.link.is_outgoing_early() && receive.as_ref().is_some_and(RecvStream::is_0rtt);
+        if early {
+            entry.early.streams.push(stream);
+        }
         let Some(entry) = self.streams.get_mut(&stream) else { return };
+        entry.said = early.then(Vec::new);
         let opened = Send::Open(send, VecDeque::new());
         let Send::Opening(ops) = mem::replace(&mut entry.send, opened) else { return };
         if let Some(receive) = receive {
@@ -209,18 +263,7 @@ impl World {
         receive: RecvStream,
     ) {
         let send = send.map_or(Send::Done, |send| Send::Open(send, VecDeque::new()));
-        let receiving = Receive::Opening(None);
-        let entry = StreamEntry {
-            context,
-            connection,
-            send,
-            receive: receiving,
-            room: FIRST_READ_AHEAD,
-            held: 0,
-            is_read: false,
-            rouse: None,
-        };
-        self.streams.insert(stream, entry);
+        self.streams.insert(stream, StreamEntry::new(context, connection, send, Receive::Opening(None)));
         self.receive(stream, receive);
     }
 
@@ -241,7 +284,7 @@ impl World {
     /// Forgets a stream whose halves are both over.
     fn retire(&mut self, stream: u32) {
         let Some(entry) = self.streams.get(&stream) else { return };
-        if !matches!((&entry.send, &entry.receive), (Send::Done, Receive::Done)) {
+        if entry.said.is_some() || !matches!((&entry.send, &entry.receive), (Send::Done, Receive::Done)) {
             return;
         }
         let (connection, held) = (entry.connection, entry.held);
@@ -264,6 +307,7 @@ impl World {
     pub(crate) fn stream_over(&mut self, stream: u32) {
         let Some(entry) = self.streams.get_mut(&stream) else { return };
         entry.room = i64::MAX / 2;
+        entry.said = None;
         if matches!(entry.send, Send::Opening(_)) {
             // It was never opened, so nothing has arrived.
             if matches!(entry.receive, Receive::Opening(_)) {

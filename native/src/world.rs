@@ -34,10 +34,7 @@ impl World {
         match command {
             Command::Bind { context, token, with } => World::bind(context, token, *with),
             Command::CloseEndpoint { context, token, endpoint } => self.close_endpoint(context, token, endpoint),
-            Command::Connect { context, token, endpoint, with } => {
-                let (address, alpn) = *with;
-                self.connect(context, token, endpoint, address, alpn);
-            }
+            Command::Connect { context, token, endpoint, with } => self.connect(context, token, endpoint, *with),
             Command::Cancel { context, token } => {
                 if let Some(attempt) = self.attempts.remove(&(context, token)) {
                     attempt.abort();
@@ -48,9 +45,7 @@ impl World {
                 self.accept_more(connection, two_way, one_way, datagrams);
             }
             Command::WatchPaths { connection } => self.watch_paths(connection),
-            Command::Open { context, connection, stream, two_way, loudly } => {
-                self.open_stream(&context, connection, stream, two_way, loudly);
-            }
+            Command::Open { context, connection, stream, how } => self.open_stream(&context, connection, stream, how),
             Command::Send { stream, op } => self.send(stream, op),
             Command::Stop { stream, code } => self.stop(stream, code),
             Command::ReadMore { stream, bytes } => self.read_more(stream, bytes),

@@ -18,6 +18,8 @@ export interface CarrierCapabilities {
   readonly abortsBlockedStreams: boolean
   /** Whether `acknowledged` of a send stream tells that the peer's transport has everything. */
   readonly confirmsDelivery: boolean
+  /** Whether connections may carry streams before their handshake is complete (0-RTT). @default false */
+  readonly earlyData?: boolean
 }
 
 /** The end of a carrier's connection. `closeCode` may be one of the engine's own, above 2^32. */
@@ -90,10 +92,19 @@ export interface CarrierPackets {
 export interface CarrierConnection {
   readonly remoteId: NodeId
   readonly alpn: string
-  /** @throws P2PError `connection-closed` */
-  openBi(): Promise<CarrierStream>
+  /**
+   * Set while the handshake is not complete, which is so with early data alone: then what has come may have been sent
+   * before, and is sent again by whoever has recorded it. Resolves, never rejects, when the handshake is complete or the
+   * connection is over.
+   */
+  readonly handshake?: Promise<void> | undefined
+  /**
+   * @param early whether it may be opened before the handshake is complete
+   * @throws P2PError `connection-closed`
+   */
+  openBi(early?: boolean): Promise<CarrierStream>
   /** A stream that can be opened at once; undefined when `openBi` has to be asked. */
-  openBiNow?(): CarrierStream | undefined
+  openBiNow?(early?: boolean): CarrierStream | undefined
   /** @throws P2PError `connection-closed` */
   openUni(): Promise<CarrierSendStream>
   /**
@@ -142,6 +153,8 @@ export interface CarrierConnection {
 export interface CarrierTarget {
   readonly address: P2PAddress
   readonly alpn: string
+  /** Whether the connection may be handed out before its handshake is complete, where the carrier can. */
+  readonly earlyData?: boolean | undefined
   /** Fires when the caller gives up; the attempt must then be dropped, whatever it answers. */
   readonly signal: AbortSignal
 }
@@ -162,9 +175,11 @@ export interface CarrierEndpoint {
   /**
    * The protocols to accept from now on; with none, every attempt is refused. A carrier may turn away what is over
    * `bounds` by itself, before anybody else hears of it.
+   *
+   * @param early those whose connections may be handed on before their handshake is complete, where the carrier can
    */
-  setAlpns(alpns: readonly string[], bounds?: InboundBounds): void
-  /** Called for every inbound connection once its handshake is done. Set once, before the first `setAlpns`. */
+  setAlpns(alpns: readonly string[], bounds?: InboundBounds, early?: readonly string[]): void
+  /** Called for every inbound connection once its handshake is done, or before; see `early` of `setAlpns`. Set once, before the first `setAlpns`. */
   onIncoming: (connection: CarrierConnection) => void
   /** Where this node can be reached now. */
   address(): P2PAddress

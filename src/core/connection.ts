@@ -79,6 +79,11 @@ export type StreamKind = 'stream' | 'request'
 export interface StreamOptions extends WaitOptions {
   /** @default 'stream' */
   readonly kind?: StreamKind | undefined
+  /**
+   * Whether it may be opened before the handshake is complete, on a connection made with `earlyData`. What is sent then
+   * can be recorded and sent to the peer once more by anybody on the way: for what may happen twice. @default false
+   */
+  readonly early?: boolean | undefined
 }
 
 /** A connection, or one of several handles to it (see {@link P2PConnection.clone}). */
@@ -89,6 +94,13 @@ export interface P2PConnection<NodeId extends P2PNodeId = P2PNodeId> extends Asy
   isConnected(): boolean
   /** The protocol both sides agreed on. */
   readonly alpn: string
+  /**
+   * Whether the handshake is not complete, which is so with `earlyData` alone: what has come may then have been sent
+   * before, and be sent again by whoever has recorded it.
+   */
+  readonly isEarly: boolean
+  /** Resolves when the handshake is complete, or the connection is over; at once where it is. Never rejects. */
+  handshake(): Promise<void>
 
   /**
    * Sends a message: reliable, in order, exactly once. Resolves when it has been accepted into the bounded send queue,

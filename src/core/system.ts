@@ -33,6 +33,13 @@ export interface ConnectOptions extends WaitOptions {
   readonly alpn?: string | undefined
   /** @default limits.connectTimeoutMs */
   readonly timeoutMs?: number | undefined
+  /**
+   * Whether the connection may be there before its handshake is complete (0-RTT): when this node has been connected to
+   * the peer before, through the native door to iroh, and not since either of them began. Nothing is sent early but
+   * streams that are opened with `early`; everything else waits. What goes wrong with the handshake comes as
+   * `connection-closed` then. Other backends leave it at that (`docs/security.md`). @default false
+   */
+  readonly earlyData?: boolean | undefined
 }
 
 /** Options of {@link P2PSystem.listen}. */
@@ -46,6 +53,12 @@ export interface ListenOptions {
    * both. Two listeners may share the protocol when they take different kinds. @default ['stream']
    */
   readonly kinds?: readonly StreamKind[] | undefined
+  /**
+   * Whether connections are accepted before their handshake is complete, when the peer has resumed a session. Of what
+   * comes early requests alone are handed on, and whoever has recorded them can send them once more; `authorize` is asked
+   * before, with the peer's id. It counts when all listeners of the protocol say so. @default false
+   */
+  readonly earlyData?: boolean | undefined
 }
 
 /** Accepts connections. */

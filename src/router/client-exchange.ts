@@ -92,7 +92,7 @@ export class ClientExchange {
 
   #connect(): void {
     this.#connecting = true
-    this.#peer.connect().then(
+    this.#peer.connect(this.#request.earlyData).then(
       (connection) => {
         this.#connecting = false
         if (!this.#over) this.#attempt(connection, false)
@@ -117,7 +117,7 @@ export class ClientExchange {
         this.#failExplained(error)
       }
     }
-    connection.openStream({ kind: 'request' }).then((stream) => {
+    connection.openStream({ kind: 'request', early: this.#request.earlyData }).then((stream) => {
       if (this.#over) {
         giveUp(stream)
         return

@@ -30,6 +30,12 @@ export interface P2PClientRequest {
   readonly signal?: AbortSignal | undefined
   /** Longest time from the call to the last byte of the answer's body, in milliseconds. @default none */
   readonly deadlineMs?: number | undefined
+  /**
+   * Whether it may be sent before the handshake is complete, when there is no connection yet and an earlier one can be
+   * resumed: the answer comes a round trip sooner, and whoever has recorded the request can have it handled once more.
+   * For requests that may be handled twice. See {@link ConnectOptions.earlyData}. @default false
+   */
+  readonly earlyData?: boolean | undefined
 }
 
 /** Bounds of a client. Sizes in bytes, durations in milliseconds; Infinity for none. */
@@ -69,12 +75,23 @@ export interface PreparedRequest {
   readonly body: Uint8Array | ReadableStream<Uint8Array> | AsyncIterable<Uint8Array>
   readonly signal: AbortSignal | undefined
   readonly deadlineMs: number | undefined
+  readonly earlyData: boolean
 }
 
 /** Methods that may be repeated without a difference (RFC 9110, 9.2.2). */
 export const IDEMPOTENT: ReadonlySet<string> = new Set(['GET', 'HEAD', 'PUT', 'DELETE', 'OPTIONS', 'TRACE'])
 
-const OPTIONS: readonly string[] = ['method', 'path', 'query', 'headers', 'body', 'json', 'signal', 'deadlineMs']
+const OPTIONS: readonly string[] = [
+  'method',
+  'path',
+  'query',
+  'headers',
+  'body',
+  'json',
+  'signal',
+  'deadlineMs',
+  'earlyData',
+]
 
 const NOTHING = new Uint8Array(0)
 
@@ -93,7 +110,8 @@ export function prepareRequest(init: P2PClientRequest): PreparedRequest {
   if (body instanceof Uint8Array && (body.length > 0 || !['GET', 'HEAD', 'DELETE', 'OPTIONS'].includes(method))) {
     headers.set('content-length', String(body.length))
   }
-  return { method, target: buildTarget(init.path, init.query), headers, body, signal: init.signal, deadlineMs }
+  const { signal, earlyData = false } = init
+  return { method, target: buildTarget(init.path, init.query), headers, body, signal, deadlineMs, earlyData }
 }
 
 function prepareBody(init: P2PClientRequest, headers: P2PHeaders): PreparedRequest['body'] {

@@ -4,6 +4,7 @@
  * @module
  */
 import { P2PError } from '../core/errors.ts'
+import type { P2PConnection } from '../core/connection.ts'
 import type { P2PNodeId } from '../core/node-id.ts'
 import type { Runtime, RuntimeTimer } from '../core/runtime.ts'
 import type { P2PStream } from '../core/stream.ts'
@@ -26,6 +27,8 @@ export interface ExchangeHost {
   readonly runtime: Runtime
   readonly limits: ServerLimits
   readonly handler: P2PHandler
+  /** Methods that need not wait for the handshake. */
+  readonly early: ReadonlySet<string>
   readonly onError: NonNullable<ServeOptions['onError']>
   /** Heads that are not complete. */
   readonly heads: Deadlines
@@ -50,6 +53,7 @@ const BODYLESS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'DELETE', 'OPTIONS
 export class Exchange {
   readonly #host: ExchangeHost
   readonly #stream: P2PStream
+  readonly #connection: P2PConnection
   readonly #remote: P2PNodeId
   readonly #done: (exchange: Exchange, outcome: ExchangeOutcome) => void
   readonly #head: HeadReader
@@ -72,12 +76,13 @@ export class Exchange {
   constructor(
     host: ExchangeHost,
     stream: P2PStream,
-    remote: P2PNodeId,
+    connection: P2PConnection,
     done: (exchange: Exchange, outcome: ExchangeOutcome) => void,
   ) {
     this.#host = host
     this.#stream = stream
-    this.#remote = remote
+    this.#connection = connection
+    this.#remote = connection.remoteNodeId()
     this.#done = done
     this.#head = new HeadReader(host.limits.maxHeaderBytes)
   }
@@ -119,7 +124,15 @@ export class Exchange {
       return
     }
     this.#host.heads.done(this)
-    this.#accept(head, raw.rest)
+    const { rest } = raw
+    if (!this.#connection.isEarly || this.#host.early.has(head.method)) {
+      this.#accept(head, rest)
+      return
+    }
+    void this.#connection.handshake().then(() => {
+      // Without a handshake the connection is over, and so is this.
+      if (!this.#over && !this.#connection.isEarly) this.#accept(head, rest)
+    })
   }
 
   #accept(head: RequestHead, rest: Uint8Array): void {
@@ -145,6 +158,7 @@ export class Exchange {
       headers: head.headers,
       body: new P2PBody(incoming, { maxBufferedBytes: limits.maxBufferedBytes, what }),
       remoteNodeId: this.#remote,
+      isEarly: this.#connection.isEarly,
       runtime,
       signal: () => this.#signal(),
       onEnd: (cleanup) => {

@@ -111,8 +111,8 @@ export class PooledPeer {
   }
 
   /** A connection; those who ask while one is being made share it. @throws P2PError as `P2PSystem.connect` */
-  connect(): Promise<P2PConnection> {
-    const connecting = (this.#connecting ??= this.#startConnecting())
+  connect(earlyData: boolean): Promise<P2PConnection> {
+    const connecting = (this.#connecting ??= this.#startConnecting(earlyData))
     connecting.waiting++
     return connecting.promise
   }
@@ -139,9 +139,9 @@ export class PooledPeer {
     await connection?.end()
   }
 
-  #startConnecting(): Connecting {
+  #startConnecting(earlyData: boolean): Connecting {
     const giveUp = new AbortController()
-    const promise = this.system.connect(this.#target, { signal: giveUp.signal }).then(
+    const promise = this.system.connect(this.#target, { signal: giveUp.signal, earlyData }).then(
       (connection) => {
         if (this.#connecting === connecting) {
           this.#connecting = undefined

@@ -30,6 +30,8 @@ export interface P2PRequestInit {
   readonly runtime?: Runtime | undefined
   /** Fires when the answer is no longer wanted. Called once, when somebody first looks at `signal`. */
   readonly signal?: AbortSignal | (() => AbortSignal) | undefined
+  /** See {@link P2PRequest.isEarly}. @default false */
+  readonly isEarly?: boolean | undefined
   /** Registers work for when the exchange is over; see {@link P2PRequest.onEnd}. */
   readonly onEnd?: ((cleanup: () => void) => void) | undefined
 }
@@ -65,6 +67,11 @@ export class P2PRequest {
   readonly body: P2PBody
   /** Who asks, authenticated by the connection. */
   readonly remoteNodeId: P2PNodeId
+  /**
+   * Whether it came before the handshake was complete: its sender is who `remoteNodeId` says, but somebody else may have
+   * recorded it and sent it again. Only with `earlyData` of `serve`.
+   */
+  readonly isEarly: boolean
   /** Clock, timers and files of the serving node. */
   readonly runtime: Runtime | undefined
   /** What the route's `:params` and wildcards took, percent-decoded; set by the router. */
@@ -84,6 +91,7 @@ export class P2PRequest {
     this.headers = init.headers instanceof P2PHeaders ? init.headers : new P2PHeaders(init.headers)
     this.body = toBody(init.body)
     this.remoteNodeId = init.remoteNodeId
+    this.isEarly = init.isEarly ?? false
     this.runtime = init.runtime
     this.#signal = init.signal
     this.#onEnd = init.onEnd

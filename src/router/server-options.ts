@@ -7,6 +7,7 @@ import { checkOptions, invalidConfiguration } from '../core/config.ts'
 import type { P2PError } from '../core/errors.ts'
 import type { P2PNodeId } from '../core/node-id.ts'
 import type { Authorize } from '../core/system.ts'
+import { isMethod } from './codec.ts'
 
 /** Where a handler's error happened. */
 export interface ServerErrorContext {
@@ -57,12 +58,18 @@ export interface ServeOptions extends Partial<ServerLimits> {
    * once (`P2P_OPEN_TO_EVERYONE`), as that should be a decision. @default 'everyone'
    */
   readonly authorize?: Authorize | 'everyone' | undefined
+  /**
+   * Whether requests are taken before the handshake is complete, from peers that have been connected before: `true` for
+   * GET and HEAD, or the methods. Others wait for the handshake. Whoever has recorded such a request can have it handled
+   * once more: for what changes nothing. `req.isEarly` tells. Through the native door to iroh alone. @default false
+   */
+  readonly earlyData?: boolean | readonly string[] | undefined
   /** Told of what a handler, a middleware or the source of a body threw. @default prints it to stderr */
   readonly onError?: ((error: unknown, context: ServerErrorContext) => void) | undefined
 }
 
 /** Options of `serve` that are no limits. */
-export const SERVE_OPTIONS: readonly string[] = Object.freeze(['authorize', 'onError'])
+export const SERVE_OPTIONS: readonly string[] = Object.freeze(['authorize', 'onError', 'earlyData'])
 
 /**
  * Limits from defaults and overrides.
@@ -92,4 +99,17 @@ export function resolveBounds<Bounds extends object>(
 
 function invalidBound(name: string, value: unknown): P2PError {
   return invalidConfiguration(name, value, 'must be a whole number above 0, or Infinity for no bound')
+}
+
+/**
+ * The methods that may be handled early.
+ *
+ * @throws P2PError `invalid-configuration`
+ */
+export function earlyMethods(earlyData: ServeOptions['earlyData']): ReadonlySet<string> {
+  if (earlyData === undefined || typeof earlyData === 'boolean') return new Set(earlyData ? ['GET', 'HEAD'] : [])
+  if (!Array.isArray(earlyData) || !earlyData.every((method) => isMethod(method))) {
+    throw invalidConfiguration('serve.earlyData', earlyData, 'true, false, or a list of methods such as GET')
+  }
+  return new Set(earlyData.map((method: string) => method.toUpperCase()))
 }

@@ -16,7 +16,7 @@ import { fetchAppHandler } from './fetch-app.ts'
 import { P2PRouter } from './router.ts'
 import type { P2PHandler, P2PService } from './router.ts'
 import type { ServeOptions, ServerErrorContext } from './server-options.ts'
-import { DEFAULT_SERVER_LIMITS, resolveBounds, SERVE_OPTIONS } from './server-options.ts'
+import { DEFAULT_SERVER_LIMITS, earlyMethods, resolveBounds, SERVE_OPTIONS } from './server-options.ts'
 
 /** What can be served: a router, a service, a handler for everything, or an application with a WHATWG `fetch`. */
 export type P2PApp = P2PRouter | P2PService | P2PHandler | P2PFetchApp
@@ -124,6 +124,7 @@ class Server implements P2PServer {
       runtime: system.runtime,
       limits,
       handler,
+      early: earlyMethods(options.earlyData),
       onError: options.onError ?? printError,
       heads: new Deadlines(system.runtime, limits.headerTimeoutMs),
       handlers: new Deadlines(system.runtime, limits.handlerTimeoutMs),
@@ -214,7 +215,7 @@ class Server implements P2PServer {
       else this.#malformed++
       if (this.#inFlight === 0) this.#hurry?.()
     }
-    const exchange = new Exchange(this.#host, stream, connection.remoteNodeId(), done)
+    const exchange = new Exchange(this.#host, stream, connection, done)
     exchanges.add(exchange)
     exchange.begin()
   }
@@ -264,13 +265,14 @@ class Server implements P2PServer {
 export async function serve(system: P2PSystem, app: P2PApp, options: ServeOptions = {}): Promise<P2PServer> {
   const { handler, services } = toRouterOrHandler(app)
   resolveBounds(DEFAULT_SERVER_LIMITS, options, 'serve', SERVE_OPTIONS)
+  const earlyData = earlyMethods(options.earlyData).size > 0
   const started: P2PService[] = []
   try {
     for (const service of services) {
       await service.start?.()
       started.push(service)
     }
-    const listener = await system.listen('', { kinds: ['request'], authorize: options.authorize })
+    const listener = await system.listen('', { kinds: ['request'], authorize: options.authorize, earlyData })
     return new Server(system, listener, handler, services, options)
   } catch (error) {
     await Promise.allSettled(started.toReversed().map(async (service) => service.stop?.()))

@@ -9,7 +9,7 @@ use napi_derive::napi;
 use super::{find, ids_of, invalid, peer_of, send_to};
 use crate::{
     admission::Access,
-    commands::Command,
+    commands::{Attempt, Command},
     endpoint,
     handles::Kind,
     relays,
@@ -88,15 +88,25 @@ pub fn turned_away(context: u32, endpoint: u32) -> Result<u32> {
     Ok(endpoint::look(&context, endpoint, |shared| shared.admission.turned_away()).unwrap_or_default())
 }
 
-/// The protocols to accept, each after a byte with its length.
+/// The protocols to accept, and those of them with early data, each after a byte with its length.
 ///
 /// # Errors
 ///
 /// When the lengths do not fit, or there is no such context.
 #[napi(catch_unwind)]
-pub fn set_alpns(context: u32, endpoint: u32, alpns: &[u8]) -> Result<bool> {
+pub fn set_alpns(context: u32, endpoint: u32, alpns: &[u8], early: &[u8]) -> Result<bool> {
+    let (list, early) = (protocols(alpns)?, protocols(early)?);
+    let context = find(context)?;
+    let set = endpoint::look(&context, endpoint, |shared| {
+        shared.admission.serve(!list.is_empty(), early);
+        shared.endpoint.set_alpns(list);
+    });
+    Ok(set.is_some())
+}
+
+fn protocols(packed: &[u8]) -> Result<Vec<Vec<u8>>> {
     let mut list = Vec::new();
-    let mut rest = alpns;
+    let mut rest = packed;
     while let Some((length, after)) = rest.split_first() {
         let (alpn, after) = after
             .split_at_checked(usize::from(*length))
@@ -105,12 +115,7 @@ pub fn set_alpns(context: u32, endpoint: u32, alpns: &[u8]) -> Result<bool> {
         list.push(alpn.to_vec());
         rest = after;
     }
-    let context = find(context)?;
-    let set = endpoint::look(&context, endpoint, |shared| {
-        shared.admission.serve(!list.is_empty());
-        shared.endpoint.set_alpns(list);
-    });
-    Ok(set.is_some())
+    Ok(list)
 }
 
 /// Who may connect: those in `allow`, or everybody if not `only_allowed`; never those in `deny`. 32 bytes each.
@@ -172,13 +177,22 @@ pub fn network_change(context: u32, endpoint: u32) -> Result<bool> {
     send_to(context, endpoint, Kind::Endpoint, Command::NetworkChange { endpoint })
 }
 
-/// Connects to a peer at `addresses`, lines of `direct ip:port` and `relay url`; answered under `token` with a handle.
+/// Connects to a peer at `addresses`, lines of `direct ip:port` and `relay url`; answered under `token` with a handle, and,
+/// if it is so before the handshake is complete, as it may when `early`, with one byte.
 ///
 /// # Errors
 ///
 /// When the peer is no id, an address none, the protocol empty, or there is no such context.
 #[napi(catch_unwind)]
-pub fn connect(context: u32, token: u32, endpoint: u32, peer: &[u8], alpn: &[u8], addresses: String) -> Result<()> {
+pub fn connect(
+    context: u32,
+    token: u32,
+    endpoint: u32,
+    peer: &[u8],
+    alpn: &[u8],
+    addresses: String,
+    early: bool,
+) -> Result<()> {
     let peer = peer_of(peer)?;
     let alpn = alpn.to_vec();
     if alpn.is_empty() || alpn.len() > 255 {
@@ -196,7 +210,7 @@ pub fn connect(context: u32, token: u32, endpoint: u32, peer: &[u8], alpn: &[u8]
     }
     let context = find(context)?;
     let address = EndpointAddr::from_parts(peer, list);
-    post().send(Command::Connect { context, token, endpoint, with: Box::new((address, alpn)) });
+    post().send(Command::Connect { context, token, endpoint, with: Box::new(Attempt { address, alpn, early }) });
     Ok(())
 }
 

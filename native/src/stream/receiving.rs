@@ -53,13 +53,15 @@ impl World {
             let Some(connection) = self.streams.get(&stream).map(|entry| entry.connection) else { return };
             let may_hold = self.may_hold(connection);
             let Self { streams, chunks, .. } = self;
-            let Some(StreamEntry { context, receive, room, held, rouse, .. }) = streams.get_mut(&stream) else { return };
+            let Some(StreamEntry { context, receive, room, held, said, rouse, .. }) = streams.get_mut(&stream) else { return };
             let Receive::Open(half) = receive else { return };
             if *room <= 0 || !may_hold {
                 return;
             }
             match poll_with(half.read_many_chunks(&mut chunks[..]), &waker(rouse, stream)) {
+                // In the second case it is opened again when the handshake is complete.
                 Poll::Pending => return,
+                Poll::Ready(Err(ReadError::ZeroRttRejected)) if said.is_some() => return,
                 Poll::Ready(Ok(Some(count))) => {
                     let bytes: usize = chunks[..count].iter().map(Bytes::len).sum();
                     *room -= i64::try_from(bytes).unwrap_or(i64::MAX / 4);

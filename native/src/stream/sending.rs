@@ -32,6 +32,12 @@ impl World {
         match &mut entry.send {
             Send::Opening(ops) => ops.push_back(op),
             Send::Open(_, ops) => {
+                if let Some(said) = &mut entry.said {
+                    if matches!(op, SendOp::Reset(_)) {
+                        said.clear();
+                    }
+                    said.push(op.clone());
+                }
                 if matches!(op, SendOp::Reset(_)) {
                     ops.clear();
                 }
@@ -47,7 +53,7 @@ impl World {
     /// Does what waits, as far as the transport takes it.
     pub(super) fn send_on(&mut self, stream: u32) {
         loop {
-            let Some(StreamEntry { context, send: half, rouse, .. }) = self.streams.get_mut(&stream) else { return };
+            let Some(StreamEntry { context, send: half, said, rouse, .. }) = self.streams.get_mut(&stream) else { return };
             let (send, ops) = match half {
                 Send::Open(send, ops) => (send, ops),
                 Send::Finished(stopped) => {
@@ -57,6 +63,7 @@ impl World {
                         Ok(Some(code)) => {
                             context.push_code(RecordKind::Acknowledged, stream, End::ByPeer as u32, code, b"");
                         }
+                        Err(StoppedError::ZeroRttRejected) if said.is_some() => return,
                         Err(_) => context.push_end(RecordKind::Acknowledged, stream, End::Lost),
                     }
                     self.send_done(stream);
@@ -75,6 +82,8 @@ impl World {
                         }
                         match written {
                             Poll::Ready(Ok(_)) => {}
+                            // It is said again when the handshake is complete.
+                            Poll::Ready(Err(WriteError::ZeroRttRejected)) if said.is_some() => return,
                             Poll::Ready(Err(error)) => {
                                 self.write_failed(stream, &error);
                                 return;

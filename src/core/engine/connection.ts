@@ -66,6 +66,14 @@ export class EngineConnection implements P2PConnection<NodeId> {
     return this.session.carrier.alpn
   }
 
+  get isEarly(): boolean {
+    return this.session.carrier.handshake !== undefined
+  }
+
+  async handshake(): Promise<void> {
+    await this.session.carrier.handshake
+  }
+
   get closed(): Promise<CloseInfo> {
     return this.session.closed
   }
@@ -89,7 +97,7 @@ export class EngineConnection implements P2PConnection<NodeId> {
     try {
       this.#checkHandle()
       throwIfAborted(options?.signal, 'openStream')
-      const opened = this.session.openBi(this.#kind(options), options?.signal)
+      const opened = this.session.openBi(this.#kind(options), options?.signal, options?.early)
       return this.session.leaks ? this.#watched(opened) : Promise.resolve(opened)
     } catch (error) {
       return Promise.reject(error)

@@ -162,31 +162,39 @@ export class Inbound {
   /** Sorts it at once where its first bytes are there already. */
   #sortTwoWay(stream: CarrierStream): Promise<void> | undefined {
     const { ours, streams } = this.#options
-    if (!ours) {
-      this.#keepTwoWay('stream', streams.acceptBi(stream, undefined, undefined))
-      return undefined
-    }
+    if (!ours)
+      return this.#whenComplete(() => this.#keepTwoWay('stream', streams.acceptBi(stream, undefined, undefined)))
     const first = stream.receive.readNow?.(FIRST_READ_BYTES) ?? undefined
     const header = first && parseStreamHeader(first)
     if (!header) return this.#sortLater(stream, first)
-    this.#keepSorted(stream, header)
+    return this.#keepSorted(stream, header)
+  }
+
+  /** Of what comes before the handshake is complete only requests are handed on: their server decides which. */
+  #whenComplete(keep: () => void): Promise<void> | undefined {
+    const { handshake } = this.#options.carrier
+    if (handshake) return handshake.then(keep)
+    keep()
     return undefined
   }
 
   async #sortLater(stream: CarrierStream, first: Uint8Array | undefined): Promise<void> {
-    this.#keepSorted(stream, await this.#readHeader(stream.receive, first, stream.send))
+    await this.#keepSorted(stream, await this.#readHeader(stream.receive, first, stream.send))
   }
 
-  #keepSorted(stream: CarrierStream, header: StreamHeader | undefined): void {
+  #keepSorted(stream: CarrierStream, header: StreamHeader | undefined): Promise<void> | undefined {
     const { streams } = this.#options
     const kind = header && kindOf(header)
     if (header && kind && this.#kinds.has(kind) && !Number.isNaN(header.number)) {
-      this.#keepTwoWay(kind, streams.acceptBi(stream, header.number, header.rest))
-      return
+      const keep = (): void => this.#keepTwoWay(kind, streams.acceptBi(stream, header.number, header.rest))
+      if (kind === 'stream') return this.#whenComplete(keep)
+      keep()
+      return undefined
     }
     const broken = header && (!kind || Number.isNaN(header.number))
     refuse(broken ? LIBRARY_CODE.protocol : LIBRARY_CODE.unclaimed, stream.receive, stream.send)
     streams.skipped()
+    return undefined
   }
 
   #keepTwoWay(kind: StreamKind, stream: DuplexStream): void {
@@ -196,7 +204,8 @@ export class Inbound {
   }
 
   async #sortOneWay(receive: CarrierReceiveStream): Promise<void> {
-    const { ours, streams, control, messages, messagesRefused, broken } = this.#options
+    const { ours, carrier, streams, control, messages, messagesRefused, broken } = this.#options
+    if (carrier.handshake) await carrier.handshake
     if (!ours) {
       this.#keepOneWay(receive, undefined, undefined)
       return

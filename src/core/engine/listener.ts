@@ -16,6 +16,7 @@ import { AsyncQueue } from './waiting.ts'
 export interface ListenerOptions {
   readonly alpns: readonly string[]
   readonly kinds: readonly StreamKind[]
+  readonly earlyData: boolean
   readonly authorize: Authorize | undefined
   readonly localAddr: string
   readonly acceptBacklog: number

@@ -148,6 +148,11 @@ export abstract class EngineNode<Connection extends EngineConnection> implements
     return this.#announcer.states
   }
 
+  /** Whether this backend sends anything before a handshake is complete; where not, `earlyData` is asked for in vain. */
+  get hasEarlyData(): boolean {
+    return this.#options.endpoint.capabilities.earlyData ?? false
+  }
+
   /** Makes a handle of the backend's own class. */
   protected abstract makeConnection(session: Session, kinds: readonly StreamKind[]): Connection
 
@@ -170,7 +175,7 @@ export abstract class EngineNode<Connection extends EngineConnection> implements
     if (address.id.equals(this.#options.nodeId)) {
       throw P2PError.of('self-connect', 'a node cannot connect to itself; call the code directly instead', {})
     }
-    const carrier = await this.#connectCarrier(address, alpn, timeoutMs, options.signal)
+    const carrier = await this.#connectCarrier(address, alpn, timeoutMs, options)
     const session = this.#session(carrier)
     const connection = this.makeConnection(session, ['stream'])
     session.start()
@@ -299,7 +304,7 @@ export abstract class EngineNode<Connection extends EngineConnection> implements
     address: P2PAddress,
     alpn: string,
     timeoutMs: number,
-    signal: AbortSignal | undefined,
+    { signal, earlyData }: ConnectOptions,
   ): Promise<CarrierConnection> {
     const giveUp = new AbortController()
     const waiter = new Waiter<CarrierConnection>().noteIn(this.runtime.waits?.of(address.id), 'connect')
@@ -318,7 +323,7 @@ export abstract class EngineNode<Connection extends EngineConnection> implements
     }
     this.#connecting.add(abandon)
     this.#resolve(address, giveUp.signal)
-      .then((resolved) => this.#options.endpoint.connect({ address: resolved, alpn, signal: giveUp.signal }))
+      .then((resolved) => this.#options.endpoint.connect({ address: resolved, alpn, earlyData, signal: giveUp.signal }))
       .then(
         (carrier) => (waiter.settled ? carrier.close(0, 'the caller had given up') : waiter.resolve(carrier)),
         (error: unknown) => waiter.reject(error),
@@ -379,6 +384,7 @@ export abstract class EngineNode<Connection extends EngineConnection> implements
     const listener: EngineListener<Connection> = new EngineListener({
       alpns,
       kinds,
+      earlyData: options.earlyData === true,
       authorize,
       localAddr: addr === '' ? (bound[0] ?? '') : addr,
       acceptBacklog: limits.acceptBacklog,
@@ -408,17 +414,27 @@ export abstract class EngineNode<Connection extends EngineConnection> implements
   }
 
   #announceAlpns(): void {
-    const alpns = new Set(this.#listeners.flatMap(({ options }) => options.alpns))
+    const alpns = [...new Set(this.#listeners.flatMap(({ options }) => options.alpns))].sort()
+    const early = alpns.filter((alpn) => this.#listenersFor(alpn).every(({ options }) => options.earlyData))
     const { endpoint, limits } = this.#options
     // Each listener counts for itself; together they take no more than this.
     const connections = limits.maxConnections * this.#listeners.length
     const connectionsPerPeer = limits.maxConnectionsPerPeer * this.#listeners.length
-    endpoint.setAlpns([...alpns].sort(), { connections, connectionsPerPeer })
+    endpoint.setAlpns(alpns, { connections, connectionsPerPeer }, early)
+  }
+
+  #listenersFor(alpn: string): EngineListener<Connection>[] {
+    return this.#listeners.filter(({ options }) => options.alpns.includes(alpn))
   }
 
   /** Lets an inbound connection in to every listener of its protocol that has room and whose `authorize` agrees. */
   async #incoming(carrier: CarrierConnection): Promise<void> {
-    const candidates = this.#listeners.filter(({ options }) => options.alpns.includes(carrier.alpn))
+    let candidates = this.#listenersFor(carrier.alpn)
+    if (carrier.handshake && !candidates.every(({ options }) => options.earlyData)) {
+      // One that takes no early data has come meanwhile.
+      await carrier.handshake
+      candidates = this.#listenersFor(carrier.alpn)
+    }
     const refusals = await Promise.all(candidates.map((listener) => this.#admit(listener, carrier)))
     const willing: EngineListener<Connection>[] = []
     let why = candidates.length === 0 ? 'nobody listens for this protocol' : 'the listener was closed'
@@ -429,6 +445,8 @@ export abstract class EngineNode<Connection extends EngineConnection> implements
       else listener.leave(carrier.remoteId)
     }
     if (willing.length === 0) {
+      // Before, it could not learn why.
+      if (carrier.handshake) await carrier.handshake
       carrier.close(LIBRARY_CODE.refused, why)
       return
     }

@@ -190,16 +190,16 @@ export class Session {
   }
 
   /** At once, where the carrier can. */
-  openBi(kind: StreamKind, signal: AbortSignal | undefined): DuplexStream | Promise<DuplexStream> {
+  openBi(kind: StreamKind, signal: AbortSignal | undefined, early = false): DuplexStream | Promise<DuplexStream> {
     const header = this.ours ? STREAM_KIND[kind] : undefined
     if (this.carrier.openBiNow) {
       this.checkOpen()
-      const stream = this.carrier.openBiNow()
+      const stream = this.carrier.openBiNow(early)
       if (stream) return this.#streams.openBi(stream, header)
     }
     const open = (stream: CarrierStream): DuplexStream => this.#streams.openBi(stream, header)
     return this.#opener.open(
-      () => this.carrier.openBi(),
+      () => this.carrier.openBi(early),
       open,
       (late) => late.refuse(0),
       signal,

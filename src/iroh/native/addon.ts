@@ -1,5 +1,5 @@
 /**
- * The native addon (`native/src/lib.rs`): its functions, and where it is found. Every function returns at once; what
+ * The native addon (`native/src/calls.rs`): its functions, and where it is found. Every function returns at once; what
  * takes time is answered by records. Functions on handles return false, or 0, when the handle is over; what is no
  * handle, context or value at all makes them throw.
  *
@@ -23,13 +23,21 @@ export interface NativeAddon {
   homeRelays(context: number, endpoint: number): string
   networkReport(context: number, endpoint: number): string
   turnedAway(context: number, endpoint: number): number
-  setAlpns(context: number, endpoint: number, alpns: Uint8Array): boolean
+  setAlpns(context: number, endpoint: number, alpns: Uint8Array, early: Uint8Array): boolean
   setAccess(context: number, endpoint: number, onlyAllowed: boolean, allow: Uint8Array, deny: Uint8Array): boolean
   setBounds(context: number, endpoint: number, connections: number, connectionsPerPeer: number): boolean
   setExternalAddress(context: number, endpoint: number, address: string, add: boolean): boolean
   setRelay(context: number, endpoint: number, relay: string, add: boolean): boolean
   networkChange(context: number, endpoint: number): boolean
-  connect(context: number, token: number, endpoint: number, peer: Uint8Array, alpn: Uint8Array, addresses: string): void
+  connect(
+    context: number,
+    token: number,
+    endpoint: number,
+    peer: Uint8Array,
+    alpn: Uint8Array,
+    addresses: string,
+    early: boolean,
+  ): void
   cancel(context: number, token: number): void
   closeConnection(context: number, connection: number, code: number, reason: Uint8Array): boolean
   watchPaths(context: number, connection: number): boolean

@@ -24,6 +24,8 @@ export type AcceptKind = 'moreTwoWay' | 'moreOneWay' | 'moreDatagrams'
 /** With `open`: the stream is two-way; somebody waits to hear that it is open. */
 const TWO_WAY = 0x100
 const LOUDLY = 0x200
+/** With `open`: it may be opened before the handshake is complete. */
+const EARLY = 0x400
 /** With `write` and `finish`: to be told when it is done. */
 const TELL = 0x100
 /** With `write`: nothing follows; and to be told when everything has arrived. */
@@ -56,8 +58,9 @@ export class Batch {
     this.#submit = submit
   }
 
-  open(connection: number, stream: number, twoWay: boolean, loudly: boolean): void {
-    this.#add(ENTRY.open | (twoWay ? TWO_WAY : 0) | (loudly ? LOUDLY : 0), connection, stream, 0)
+  open(connection: number, stream: number, twoWay: boolean, loudly: boolean, early: boolean): void {
+    const flags = (twoWay ? TWO_WAY : 0) | (loudly ? LOUDLY : 0) | (early ? EARLY : 0)
+    this.#add(ENTRY.open | flags, connection, stream, 0)
   }
 
   /** At most {@link MAX_PACKED_BYTES}, which are copied. */

@@ -85,7 +85,12 @@ export class NativeConnection implements IrohCarrierConnection {
   #ended = false
   #resolveClosed!: (close: CarrierClose) => void
 
-  constructor(handle: number, door: NativeDoor, remoteId: NodeId, alpn: string) {
+  /** Set while the handshake is not complete. */
+  handshake: Promise<void> | undefined
+  #resolveHandshake: (() => void) | undefined
+
+  /** @param early whether the handshake is not complete */
+  constructor(handle: number, door: NativeDoor, remoteId: NodeId, alpn: string, early: boolean) {
     this.#handle = handle
     this.door = door
     this.remoteId = remoteId
@@ -94,6 +99,11 @@ export class NativeConnection implements IrohCarrierConnection {
     this.closed = new Promise((resolve) => {
       this.#resolveClosed = resolve
     })
+    if (early) {
+      this.handshake = new Promise((resolve) => {
+        this.#resolveHandshake = resolve
+      })
+    }
     door.connections.set(handle, this)
     door.hold()
   }
@@ -103,16 +113,16 @@ export class NativeConnection implements IrohCarrierConnection {
     return this.#close
   }
 
-  openBi(): Promise<CarrierStream> {
-    return this.#open(true)
+  openBi(early = false): Promise<CarrierStream> {
+    return this.#open(true, early)
   }
 
-  openBiNow(): CarrierStream | undefined {
-    return this.#openNow(true)
+  openBiNow(early = false): CarrierStream | undefined {
+    return this.#openNow(true, early)
   }
 
   openUni(): Promise<CarrierSendStream> {
-    return this.#open(false)
+    return this.#open(false, false)
   }
 
   acceptBi(): Promise<CarrierStream> {
@@ -207,6 +217,12 @@ export class NativeConnection implements IrohCarrierConnection {
     if (inbox.push(stream)) this.#tookOne(twoWay ? 'twoWay' : 'oneWay')
   }
 
+  /** The handshake is complete. */
+  confirmed(): void {
+    this.handshake = undefined
+    this.#resolveHandshake?.()
+  }
+
   opened(count: number): void {
     this.#opening -= count
     for (const opener of this.#openers.splice(0, count)) opener.resolve()
@@ -252,10 +268,10 @@ export class NativeConnection implements IrohCarrierConnection {
     this.door.streams.set(stream.handle, stream)
   }
 
-  async #open(twoWay: boolean): Promise<NativeStream> {
+  async #open(twoWay: boolean, early: boolean): Promise<NativeStream> {
     for (;;) {
       if (this.#close) throw closeError(this.#close)
-      const stream = this.#openNow(twoWay)
+      const stream = this.#openNow(twoWay, early)
       if (stream) return stream
       await new Promise<void>((resolve, reject) => {
         this.#openers.push({ resolve, reject })
@@ -264,11 +280,11 @@ export class NativeConnection implements IrohCarrierConnection {
   }
 
   /** Undefined when too many wait to be opened, or it is over. */
-  #openNow(twoWay: boolean): NativeStream | undefined {
+  #openNow(twoWay: boolean, early: boolean): NativeStream | undefined {
     if (this.#close || this.#opening >= MAX_OPENING) return undefined
     const handle = this.door.streamHandle()
     this.#opening++
-    this.door.batch.open(this.#handle, handle, twoWay, this.#opening === MAX_OPENING)
+    this.door.batch.open(this.#handle, handle, twoWay, this.#opening === MAX_OPENING, early)
     const stream = new NativeStream(handle, this, true, twoWay)
     this.#keep(stream)
     return stream
@@ -297,6 +313,7 @@ export class NativeConnection implements IrohCarrierConnection {
 
   #end(close: CarrierClose): void {
     this.#close = close
+    this.#resolveHandshake?.()
     this.#pathListeners.clear()
     const error = closeError(close)
     for (const opener of this.#openers.splice(0)) opener.reject(error)

@@ -26,13 +26,13 @@ const RESERVED = 64
 /** What becomes of a call. */
 export interface Pending {
   /** Called as the record is read, so before those about `handle`. */
-  done(handle: number): void
+  done(handle: number, early: boolean): void
   failed(failed: Failed): void
 }
 
 /** What the endpoint of this context hears. */
 export interface DoorEvents {
-  incoming(connection: number, peer: Uint8Array, alpn: string): void
+  incoming(connection: number, peer: Uint8Array, alpn: string, early: boolean): void
   addressChanged(): void
 }
 
@@ -176,13 +176,19 @@ export class NativeDoor {
         this.connections.get(id)?.filled()
         break
       case RECORD.incoming:
-        this.events?.incoming(number, scratch.bytes.slice(start, start + 32), scratch.text(start + 32, end, false))
+      case RECORD.incomingEarly: {
+        const [peer, alpn] = [scratch.bytes.slice(start, start + 32), scratch.text(start + 32, end, false)]
+        this.events?.incoming(number, peer, alpn, kind === RECORD.incomingEarly)
+        break
+      }
+      case RECORD.confirmed:
+        this.connections.get(id)?.confirmed()
         break
       case RECORD.address:
         this.events?.addressChanged()
         break
       case RECORD.done:
-        this.#settle(id)?.done(number)
+        this.#settle(id)?.done(number, end > start)
         break
       case RECORD.failed: {
         const hasCode = number === FAILURE.closedByPeer

@@ -42,9 +42,15 @@ interface EndpointInfo {
   readonly bound: readonly string[]
 }
 
+/** Each after a byte with its length. */
+function packAlpns(alpns: readonly string[]): Uint8Array {
+  const encoded = alpns.map((alpn) => new TextEncoder().encode(alpn))
+  return Buffer.concat(encoded.flatMap((alpn) => [Buffer.of(alpn.length), alpn]))
+}
+
 /** One node's transport. */
 export class NativeEndpoint implements IrohEndpoint {
-  readonly capabilities: CarrierCapabilities = { abortsBlockedStreams: true, confirmsDelivery: true }
+  readonly capabilities: CarrierCapabilities = { abortsBlockedStreams: true, confirmsDelivery: true, earlyData: true }
   onIncoming: (connection: CarrierConnection) => void = (connection) => connection.close(0, 'nobody listens')
   readonly #options: NativeEndpointOptions
   readonly #bound: readonly string[]
@@ -58,7 +64,7 @@ export class NativeEndpoint implements IrohEndpoint {
     this.#lastAddress = new P2PAddress(options.nodeId, [])
     this.#bound = this.#info().bound
     options.door.events = {
-      incoming: (handle, peer, alpn) => this.#incoming(handle, peer, alpn),
+      incoming: (handle, peer, alpn, early) => this.#incoming(handle, peer, alpn, early),
       addressChanged: () => {
         for (const listener of this.#addressListeners) listener()
       },
@@ -68,7 +74,7 @@ export class NativeEndpoint implements IrohEndpoint {
   connect(target: CarrierTarget): Promise<NativeConnection> {
     return new Promise((resolve, reject) => {
       const { door, handle, runtime, loopbackOnly } = this.#options
-      const { address, alpn, signal } = target
+      const { address, alpn, signal, earlyData = false } = target
       if (signal.aborted) throw P2PError.aborted(signal, 'connect')
       if (this.#closing) throw closeError(NODE_CLOSED)
       // Packets to other machines would not leave a loopback socket, but the transport would try.
@@ -81,9 +87,9 @@ export class NativeEndpoint implements IrohEndpoint {
         door.addon.cancel(door.context, token)
       }
       const token = door.token({
-        done: (connection) => {
+        done: (connection, early) => {
           signal.removeEventListener('abort', abort)
-          const made = new NativeConnection(connection, door, address.id, alpn)
+          const made = new NativeConnection(connection, door, address.id, alpn, early)
           if (signal.aborted) made.close(0, 'the caller had given up')
           else resolve(made)
         },
@@ -95,7 +101,7 @@ export class NativeEndpoint implements IrohEndpoint {
       const lines = [...direct.map((remote) => `direct ${remote}`), ...relays.map((url) => `relay ${url}`)].join('\n')
       try {
         const peer = address.id.asBytes()
-        door.addon.connect(door.context, token, handle, peer, new TextEncoder().encode(alpn), lines)
+        door.addon.connect(door.context, token, handle, peer, new TextEncoder().encode(alpn), lines, earlyData)
       } catch (error) {
         door.revoke(token)
         throw P2PError.from(error, 'connection-failed', `connecting to ${address.id.fmtShort()} failed`, {})
@@ -104,15 +110,14 @@ export class NativeEndpoint implements IrohEndpoint {
     })
   }
 
-  setAlpns(alpns: readonly string[], bounds?: InboundBounds): void {
+  setAlpns(alpns: readonly string[], bounds?: InboundBounds, early: readonly string[] = []): void {
     if (this.#closing) return
     const { door, handle } = this.#options
     if (bounds) {
       const [all, perPeer] = [bounds.connections, bounds.connectionsPerPeer].map((count) => Math.min(count, MAX_COUNT))
       door.addon.setBounds(door.context, handle, all ?? MAX_COUNT, perPeer ?? MAX_COUNT)
     }
-    const encoded = alpns.map((alpn) => new TextEncoder().encode(alpn))
-    door.addon.setAlpns(door.context, handle, Buffer.concat(encoded.flatMap((alpn) => [Buffer.of(alpn.length), alpn])))
+    door.addon.setAlpns(door.context, handle, packAlpns(alpns), packAlpns(early))
     this.#serve(alpns.length > 0)
   }
 
@@ -217,8 +222,8 @@ export class NativeEndpoint implements IrohEndpoint {
     else this.#options.door.release()
   }
 
-  #incoming(handle: number, peer: Uint8Array, alpn: string): void {
-    const connection = new NativeConnection(handle, this.#options.door, NodeId.fromPublicKey(peer), alpn)
+  #incoming(handle: number, peer: Uint8Array, alpn: string, early: boolean): void {
+    const connection = new NativeConnection(handle, this.#options.door, NodeId.fromPublicKey(peer), alpn, early)
     if (this.#closing) connection.close(NODE_CLOSED.closeCode, NODE_CLOSED.reason)
     else this.onIncoming(connection)
   }

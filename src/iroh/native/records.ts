@@ -40,6 +40,10 @@ export const RECORD = {
   address: 16,
   /** All that a connection may have waiting here waits: connection. */
   full: 17,
+  /** As `incoming`, before the handshake is complete. */
+  incomingEarly: 18,
+  /** The handshake of a connection that began early is complete: connection. */
+  confirmed: 19,
 } as const
 
 /** Added to the kind of a record whose bytes are the last of their stream. */

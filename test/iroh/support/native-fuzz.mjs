@@ -125,7 +125,7 @@ class Fuzzer {
       const key = this.keys.get(id)
       this.keys.delete(id)
       if (key && kind === 1) this.ids.set(number, publicKey(key))
-    } else if (kind === 3) {
+    } else if (kind === 3 || kind === 18) {
       this.accepted++
       this.keep('connection', number)
     } else if (kind === 5 || kind === 6) {
@@ -212,7 +212,7 @@ class Fuzzer {
       () => this.call('turnedAway', 'context', 'endpoint'),
       () => this.call('homeRelays', 'context', 'endpoint'),
       () => this.call('networkReport', 'context', 'endpoint'),
-      () => this.call('setAlpns', 'context', 'endpoint', 'alpns'),
+      () => this.call('setAlpns', 'context', 'endpoint', 'alpns', 'alpns'),
       () => this.call('setBounds', 'context', 'endpoint', 'count', 'count'),
       () => draw.chance(10) && this.call('setAccess', 'context', 'endpoint', 'flag', 'ids', 'ids'),
       () => this.call('setExternalAddress', 'context', 'endpoint', 'text', 'flag'),
@@ -305,6 +305,7 @@ class Fuzzer {
       peer ? { value: peer } : 'ids',
       { value: ALPN },
       { value: address },
+      { value: draw.chance(2) },
     )
     if (draw.chance(4)) this.call('cancel', { value: this.context }, { value: token })
   }
