@@ -31,6 +31,9 @@ export class ClientExchange {
   readonly #what: string
   #stage: 'queued' | 'entered' | 'over' = 'queued'
   #connecting = false
+  #connection: P2PConnection | undefined
+  /** What the peer had answered when this was sent. */
+  #answersBefore = 0
   #stream: P2PStream | undefined
   #incoming: IncomingBody | undefined
   #producer: BodyProducer | undefined
@@ -73,7 +76,7 @@ export class ClientExchange {
       if (signal) this.#peer.aborts.add(signal, this.#onAbort)
       if (deadlineMs !== undefined && deadlineMs !== Number.POSITIVE_INFINITY) {
         const message = `${this.#what}: no complete answer from ${this.#peer.name} within ${deadlineMs} ms (deadlineMs)`
-        const late = (): void => this.#fail(P2PError.of('timeout', message, { afterMs: deadlineMs }))
+        const late = (): void => this.#late(message, deadlineMs)
         this.#deadline = this.#peer.system.runtime.setTimer(deadlineMs, late)
       }
       if (entered) this.#onTurn()
@@ -117,6 +120,8 @@ export class ClientExchange {
         this.#failExplained(error)
       }
     }
+    this.#connection = connection
+    this.#answersBefore = this.#peer.answers
     connection.openStream({ kind: 'request', early: this.#request.earlyData }).then((stream) => {
       if (this.#over) {
         giveUp(stream)
@@ -133,6 +138,7 @@ export class ClientExchange {
   #readHead(stream: P2PStream, reader: HeadReader, failed: (error: unknown) => void): void {
     stream.read(READ_BYTES).then((chunk) => {
       if (this.#over) return
+      this.#peer.answers++
       let raw
       let head
       try {
@@ -197,8 +203,7 @@ export class ClientExchange {
     if (this.#over) return
     this.#peer.heads.add(this, () => {
       const ms = this.#peer.limits.headTimeoutMs
-      const message = `${this.#what}: no answer from ${this.#peer.name} within ${ms} ms (headTimeoutMs)`
-      this.#fail(P2PError.of('timeout', message, { afterMs: ms }))
+      this.#late(`${this.#what}: no answer from ${this.#peer.name} within ${ms} ms (headTimeoutMs)`, ms)
     })
   }
 
@@ -232,6 +237,12 @@ export class ClientExchange {
     const body = new P2PBody(source, { maxBufferedBytes, what })
     incoming.begin()
     this.#resolve(new P2PClientResponse({ status, headers, body, remoteNodeId: this.#peer.id }))
+  }
+
+  #late(message: string, afterMs: number): void {
+    if (this.#over) return
+    if (this.#connection) this.#peer.doubt(this.#connection, this.#answersBefore)
+    this.#fail(P2PError.of('timeout', message, { afterMs }))
   }
 
   #failExplained(error: unknown): void {

@@ -41,6 +41,8 @@ export class PooledPeer {
   #target: P2PNodeId | P2PAddress
   #connection: P2PConnection | undefined
   #connecting: Connecting | undefined
+  /** Answers, or beginnings of them, that have come so far. */
+  answers = 0
   /** Connections that take no more requests, with answers still to come. */
   readonly #retired = new Set<P2PConnection>()
   #inFlight = 0
@@ -108,6 +110,15 @@ export class PooledPeer {
     if (this.#connection !== connection) return
     this.#connection = undefined
     this.#retired.add(connection)
+  }
+
+  /**
+   * A request over `connection` was not answered in its time, and `answers` was this when it was sent. When nothing has come
+   * since then, the peer may have forgotten the connection, of which this side would hear only when the connection has
+   * been idle for too long: the next request gets another one.
+   */
+  doubt(connection: P2PConnection, answers: number): void {
+    if (answers === this.answers) this.retire(connection)
   }
 
   /** A connection; those who ask while one is being made share it. @throws P2PError as `P2PSystem.connect` */
