@@ -112,6 +112,20 @@ export class P2PError extends Error {
     return new P2PError(code, message, fields, options) as P2PErrorOf<Code>
   }
 
+  /**
+   * As {@link P2PError.of}, of something that ends for everybody who waits for it, now or later. Where it is made is in
+   * the middle of this library and says nothing, and to find out costs more than all the rest: so it has no stack.
+   */
+  static ofEnd<Code extends P2PErrorCode>(code: Code, message: string, fields: P2PErrorFields[Code]): P2PErrorOf<Code> {
+    const { stackTraceLimit } = Error
+    Error.stackTraceLimit = 0
+    try {
+      return P2PError.of(code, message, fields)
+    } finally {
+      Error.stackTraceLimit = stackTraceLimit
+    }
+  }
+
   /** Whether `value` is a `P2PError`, from this or another copy of the package, and of `code` where one is given. */
   static is(value: unknown): value is P2PErrorOf<P2PErrorCode>
   static is<Code extends P2PErrorCode>(value: unknown, code: Code): value is P2PErrorOf<Code>

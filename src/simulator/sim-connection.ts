@@ -534,5 +534,5 @@ function closedError(info: CarrierClose, peer: NodeId | undefined): P2PError {
   const who = { local: 'this side', remote: 'the peer', transport: 'the transport' }[info.by]
   const reason = info.reason === '' ? '' : `: ${info.reason}`
   const message = `the connection to ${peer?.fmtShort() ?? 'the peer'} was closed by ${who}${reason}`
-  return P2PError.of('connection-closed', message, { ...info })
+  return P2PError.ofEnd('connection-closed', message, { ...info })
 }

@@ -23,11 +23,11 @@ export function describeClose(close: CarrierClose, ours: boolean): CloseInfo {
 export function closedError(info: CloseInfo, peer: P2PNodeId): P2PError {
   const remote = peer.fmtShort()
   if (info.refused && info.by === 'remote') {
-    return P2PError.of('refused', `${remote} refused the connection: ${info.reason}`, { node: peer.toString() })
+    return P2PError.ofEnd('refused', `${remote} refused the connection: ${info.reason}`, { node: peer.toString() })
   }
   const who = info.by === 'local' ? 'this side' : info.by === 'remote' ? remote : 'the transport'
   const why = info.reason === '' ? '' : `: ${info.reason}`
-  return P2PError.of('connection-closed', `${who} closed the connection (code ${info.closeCode})${why}`, {
+  return P2PError.ofEnd('connection-closed', `${who} closed the connection (code ${info.closeCode})${why}`, {
     closeCode: info.closeCode,
     reason: info.reason,
     by: info.by,
