@@ -166,6 +166,19 @@ export class P2PAddress {
   }
 }
 
+/** Whether both say the same of the same node. */
+export function isSameAddress(a: P2PAddress, b: P2PAddress): boolean {
+  return (
+    a === b ||
+    ((a.id === b.id || a.id.equals(b.id)) && isSameList(a.direct, b.direct) && isSameList(a.relays, b.relays))
+  )
+}
+
+/** Whether both lists hold the same texts in the same order. */
+export function isSameList(a: readonly string[], b: readonly string[]): boolean {
+  return a.length === b.length && a.every((text, i) => text === b[i])
+}
+
 /** LEB128, as postcard writes integers (the tickets' serialisation), not QUIC's variable-length integers. */
 function varint(value: number): Uint8Array {
   const bytes: number[] = []

@@ -27,9 +27,7 @@ export function concatBytes(parts: readonly Uint8Array[]): Uint8Array {
 
 /** Lower-case hex digits. */
 export function toHex(bytes: Uint8Array): string {
-  let text = ''
-  for (const byte of bytes) text += byte.toString(16).padStart(2, '0')
-  return text
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('')
 }
 
 /** The bytes of an even number of hex digits in any case, or undefined. */
@@ -42,7 +40,8 @@ export function fromHex(text: string): Uint8Array | undefined {
 
 /** Encodes without padding; the last character's unused bits are 0. */
 export function encodeBase32(bytes: Uint8Array, alphabet: string): string {
-  let text = ''
+  // Put together by `+=` it would remain a chain of as many strings as it has characters.
+  const characters: string[] = []
   let bits = 0
   let value = 0
   for (const byte of bytes) {
@@ -50,10 +49,11 @@ export function encodeBase32(bytes: Uint8Array, alphabet: string): string {
     bits += 8
     while (bits >= 5) {
       bits -= 5
-      text += alphabet[(value >> bits) & 31]
+      characters.push(alphabet.charAt((value >> bits) & 31))
     }
   }
-  return bits > 0 ? text + alphabet[(value << (5 - bits)) & 31] : text
+  if (bits > 0) characters.push(alphabet.charAt((value << (5 - bits)) & 31))
+  return characters.join('')
 }
 
 /** What {@link decodeBase32} found: the bytes, or why there are none. */

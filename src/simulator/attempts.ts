@@ -35,7 +35,7 @@ interface Attempt {
 /** The attempts of one endpoint. */
 export class Attempts {
   readonly #kernel: Kernel
-  readonly #attempts = new Map<SimConnection, Attempt>()
+  #attempts: Map<SimConnection, Attempt> | undefined
 
   constructor(kernel: Kernel) {
     this.#kernel = kernel
@@ -57,7 +57,7 @@ export class Attempts {
       connected.reject(P2PError.aborted(signal, 'connect'))
     }
     signal.addEventListener('abort', onAbort, { once: true })
-    this.#attempts.set(connection, {
+    ;(this.#attempts ??= new Map()).set(connection, {
       connected,
       peer,
       alpn,
@@ -86,7 +86,7 @@ export class Attempts {
 
   /** Somebody else has answered at one of the places; true when that was the last of them. */
   onImpostor(connection: SimConnection): boolean {
-    const attempt = this.#attempts.get(connection)
+    const attempt = this.#attempts?.get(connection)
     if (!attempt || ++attempt.impostors < attempt.candidates) return false
     this.#take(connection)
     const peer = attempt.peer.fmtShort()
@@ -97,7 +97,7 @@ export class Attempts {
 
   /** A place that may be a stranger's has refused. `giveUp` is called when nobody else answers in time. */
   onRefused(connection: SimConnection, giveUp: () => void): void {
-    const attempt = this.#attempts.get(connection)
+    const attempt = this.#attempts?.get(connection)
     if (!attempt) return
     attempt.isRefused = true
     attempt.timer ??= this.#kernel.schedule(REFUSED_GRACE_US, () => {
@@ -108,12 +108,12 @@ export class Attempts {
 
   /** Nobody who waits hears anything any more. */
   clear(): void {
-    for (const connection of this.#attempts.keys()) this.#take(connection)
+    for (const connection of this.#attempts?.keys() ?? []) this.#take(connection)
   }
 
   #take(connection: SimConnection): Attempt | undefined {
-    const attempt = this.#attempts.get(connection)
-    this.#attempts.delete(connection)
+    const attempt = this.#attempts?.get(connection)
+    this.#attempts?.delete(connection)
     attempt?.cleanUp()
     attempt?.timer?.cancel()
     return attempt

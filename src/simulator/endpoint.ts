@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { P2PAddress } from '../core/address.ts'
+import { isSameList, P2PAddress } from '../core/address.ts'
 import type { CarrierCapabilities, CarrierConnection, CarrierEndpoint, CarrierTarget } from '../core/carrier.ts'
 import { P2PError } from '../core/errors.ts'
 import type { SigningKey } from '../core/keys.ts'
@@ -79,11 +79,13 @@ export class SimEndpoint implements CarrierEndpoint, ConnectionHost {
   readonly #connections = new Map<number, SimConnection>()
   readonly #ids = new Map<SimConnection, number[]>()
   readonly #attempts: Attempts
-  readonly #inbound = new Set<SimConnection>()
+  #inbound: Set<SimConnection> | undefined
   readonly #routes: Routes
   readonly #relays: Relays
   /** Where this node is seen from outside, by its relays. */
   readonly #observed: string[] = []
+  /** What `address` has said last. */
+  #address: P2PAddress | undefined
   #corrupted = 0
   readonly #addressWatchers = new Set<() => void>()
   #alpns: readonly string[] = []
@@ -165,7 +167,11 @@ export class SimEndpoint implements CarrierEndpoint, ConnectionHost {
 
   address(): P2PAddress {
     const { home } = this.#relays
-    return new P2PAddress(this.#id, this.#candidates(), home === undefined ? [] : [home])
+    const direct = this.#candidates()
+    const relays = home === undefined ? [] : [home]
+    const known = this.#address
+    if (known && isSameList(known.direct, direct) && isSameList(known.relays, relays)) return known
+    return (this.#address = new P2PAddress(this.#id, direct, relays))
   }
 
   /** Datagrams that were no use because bits had been flipped on the way. */
@@ -243,7 +249,7 @@ export class SimEndpoint implements CarrierEndpoint, ConnectionHost {
   }
 
   onConnected(connection: SimConnection): void {
-    this.#inbound.delete(connection)
+    this.#inbound?.delete(connection)
     connection.offer(this.#candidates())
     this.kernel.woke(this.host)
     if (this.#attempts.succeed(connection)) return
@@ -251,7 +257,7 @@ export class SimEndpoint implements CarrierEndpoint, ConnectionHost {
   }
 
   onFailed(connection: SimConnection, close: TransportClose): void {
-    this.#inbound.delete(connection)
+    this.#inbound?.delete(connection)
     if (this.#attempts.fail(connection, close)) this.kernel.woke(this.host)
   }
 
@@ -272,7 +278,7 @@ export class SimEndpoint implements CarrierEndpoint, ConnectionHost {
   onDrained(connection: SimConnection): void {
     for (const id of this.#ids.get(connection) ?? []) this.#connections.delete(id)
     this.#ids.delete(connection)
-    this.#inbound.delete(connection)
+    this.#inbound?.delete(connection)
     this.#checkClosed()
   }
 
@@ -299,7 +305,7 @@ export class SimEndpoint implements CarrierEndpoint, ConnectionHost {
 
   /** A client's first packet. Without a protocol to serve it is told so by the handshake. */
   #accept(packet: Packet, route: Route): void {
-    if (this.#state !== 'open' || this.#inbound.size >= MAX_INBOUND_HANDSHAKES) return
+    if (this.#state !== 'open' || (this.#inbound?.size ?? 0) >= MAX_INBOUND_HANDSHAKES) return
     const localId = this.#newId()
     const connection = new SimConnection(
       this,
@@ -316,7 +322,7 @@ export class SimEndpoint implements CarrierEndpoint, ConnectionHost {
           ...this.#common(),
         }),
     )
-    this.#inbound.add(connection)
+    ;(this.#inbound ??= new Set()).add(connection)
     this.#register(connection, [localId, packet.destinationId])
     connection.receive(packet, route)
   }
@@ -393,7 +399,7 @@ export class SimEndpoint implements CarrierEndpoint, ConnectionHost {
     this.#ids.clear()
     this.#connections.clear()
     this.#attempts.clear()
-    this.#inbound.clear()
+    this.#inbound = undefined
     this.#relays.destroy()
   }
 }

@@ -123,7 +123,7 @@ export class SimRuntime implements Runtime {
   readonly ambient: SimAmbientHost
   readonly #options: SimRuntimeOptions
   readonly #random: RandomStream
-  readonly #openFiles = new Set<RuntimeFile>()
+  #openFiles: Set<RuntimeFile> | undefined
   readonly #disk: SimDisk | undefined
   #on = true
   /** Timers that count as waits. */
@@ -246,15 +246,15 @@ export class SimRuntime implements Runtime {
 
   /** Closes a file that was opened by this runtime. */
   async closeFile(file: RuntimeFile): Promise<void> {
-    this.#openFiles.delete(file)
+    this.#openFiles?.delete(file)
     await file.close()
   }
 
   /** The host loses its power: nothing that it waits for will happen any more. Its real files are closed. */
   async powerOff(): Promise<void> {
     this.#on = false
-    const files = [...this.#openFiles]
-    this.#openFiles.clear()
+    const files = [...(this.#openFiles ?? [])]
+    this.#openFiles = undefined
     await Promise.allSettled(files.map((file) => file.close()))
   }
 
@@ -263,7 +263,7 @@ export class SimRuntime implements Runtime {
     if (this.#disk?.exists(path) === true) return this.#disk.open(path, epochOffsetMs)
     const file = await this.bridge(`opening ${path}`, async () => {
       const opened = await files.open(path)
-      if (this.#on) this.#openFiles.add(opened)
+      if (this.#on) (this.#openFiles ??= new Set()).add(opened)
       else await opened.close()
       return opened
     })

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { P2PAddress } from '../core/address.ts'
+import { isSameAddress, P2PAddress } from '../core/address.ts'
 import type { CarrierEndpoint } from '../core/carrier.ts'
 import { checkBind, checkOptions, CREATE_OPTIONS, resolveLimits } from '../core/config.ts'
 import type { P2PLimits, SimulatorConfig } from '../core/config.ts'
@@ -91,7 +91,7 @@ export class SimulatorP2P extends EngineNode<SimulatorConnection> {
   readonly #cleanUp: readonly (() => void)[]
   #outside: string | undefined
   /** What was published last. */
-  #ticket = ''
+  #known: P2PAddress | undefined
   #closing: Promise<void> | undefined
 
   /** Nodes come from {@link SimulatorP2P.create}. */
@@ -219,9 +219,8 @@ export class SimulatorP2P extends EngineNode<SimulatorConnection> {
   /** Tells those who know only the id, when there is anything new. */
   #publish(): void {
     const address = this.#published()
-    const ticket = address.toTicket()
-    if (ticket === this.#ticket) return
-    this.#ticket = ticket
+    if (this.#known && isSameAddress(address, this.#known)) return
+    this.#known = address
     this.host.world.ids.register(this.localNodeId().toString(), address)
   }
 

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { isSameAddress } from '../address.ts'
 import type { P2PAddress } from '../address.ts'
 import { P2PError } from '../errors.ts'
 import type { NodeId } from '../node-id.ts'
@@ -37,8 +38,8 @@ export class Announcer implements AsyncDisposable {
   readonly #nodes = new Map<P2PDiscovery, AnnouncedNode>()
   #running: readonly AsyncDisposable[] | undefined
   #watching: Disposable | undefined
-  /** The address that listeners have heard of, as a ticket. */
-  #told = ''
+  /** The address that listeners have heard of. */
+  #told: P2PAddress | undefined
 
   constructor(options: AnnouncerOptions) {
     this.#options = options
@@ -52,7 +53,7 @@ export class Announcer implements AsyncDisposable {
   /** Starts; a second call does nothing. */
   start(): void {
     if (this.#running) return
-    this.#told = this.#options.address().toTicket()
+    this.#told = this.#options.address()
     this.#running = this.#options.sources.flatMap((source) => this.#announce(source))
     if (this.#running.length > 0) this.#watching = this.#options.watch(() => this.#addressChanged())
   }
@@ -67,9 +68,9 @@ export class Announcer implements AsyncDisposable {
   }
 
   #addressChanged(): void {
-    const ticket = this.#options.address().toTicket()
-    if (ticket === this.#told) return
-    this.#told = ticket
+    const address = this.#options.address()
+    if (this.#told && isSameAddress(address, this.#told)) return
+    this.#told = address
     for (const listener of Array.from(this.#listeners)) listener()
   }
 

@@ -45,7 +45,7 @@ export class Inbound {
   readonly #oneWay: AsyncQueue<P2PReceiveStream>
   readonly #headers: DeadlineQueue
   /** Streams whose header is being read. */
-  readonly #classifying = new Set<Promise<void>>()
+  #classifying: Set<Promise<void>> | undefined
   #hasMessages = false
   #hasControl = false
 
@@ -98,7 +98,7 @@ export class Inbound {
         (stream) => this.#sortOneWay(stream),
       ),
     ])
-    await Promise.all(this.#classifying)
+    if (this.#classifying) await Promise.all(this.#classifying)
   }
 
   /** No stream follows those that wait. */
@@ -133,8 +133,9 @@ export class Inbound {
 
   #classify(sorting: Promise<void> | undefined): void {
     if (!sorting) return
-    this.#classifying.add(sorting)
-    void sorting.then(() => this.#classifying.delete(sorting))
+    const classifying = (this.#classifying ??= new Set())
+    classifying.add(sorting)
+    void sorting.then(() => classifying.delete(sorting))
   }
 
   /** Reads a stream's header; undefined when there will be none, or it took too long. */

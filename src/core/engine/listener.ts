@@ -37,7 +37,7 @@ export class EngineListener<Connection extends EngineConnection> implements P2PL
   /** Places taken: connections that are open, and those that are asked for by {@link enter}. */
   #open = 0
   #entering = 0
-  readonly #openByPeer = new Map<string, number>()
+  #openByPeer: Map<string, number> | undefined
 
   /** Listeners come from `listen`. */
   constructor(options: ListenerOptions) {
@@ -93,7 +93,7 @@ export class EngineListener<Connection extends EngineConnection> implements P2PL
   enter(peer: P2PNodeId): string | undefined {
     const { acceptBacklog, maxConnections, maxConnectionsPerPeer } = this.options
     const id = peer.toString()
-    const open = this.#openByPeer.get(id) ?? 0
+    const open = this.#openByPeer?.get(id) ?? 0
     if (this.#queue.closed) return 'the listener was closed'
     if (this.#open >= maxConnections) return `it holds its limit of ${maxConnections} connections`
     if (open >= maxConnectionsPerPeer) return `it holds its limit of ${maxConnectionsPerPeer} connections from one peer`
@@ -101,7 +101,7 @@ export class EngineListener<Connection extends EngineConnection> implements P2PL
       return `${acceptBacklog} connections wait to be accepted already`
     }
     this.#open++
-    this.#openByPeer.set(id, open + 1)
+    ;(this.#openByPeer ??= new Map()).set(id, open + 1)
     this.#entering++
     return undefined
   }
@@ -128,8 +128,8 @@ export class EngineListener<Connection extends EngineConnection> implements P2PL
   #gone(peer: P2PNodeId): void {
     this.#open--
     const id = peer.toString()
-    const open = (this.#openByPeer.get(id) ?? 1) - 1
-    if (open > 0) this.#openByPeer.set(id, open)
-    else this.#openByPeer.delete(id)
+    const open = (this.#openByPeer?.get(id) ?? 1) - 1
+    if (open > 0) this.#openByPeer?.set(id, open)
+    else this.#openByPeer?.delete(id)
   }
 }

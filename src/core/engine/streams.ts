@@ -119,7 +119,7 @@ export class StreamTable {
   readonly #unannounced = new SmallMap<SendHalf>()
   /** The carrier's streams whose delivery is to be tracked. */
   #carriers: Map<Entry, CarrierSendStream> | undefined
-  readonly #undelivered = new Set<Promise<boolean>>()
+  #undelivered: Set<Promise<boolean>> | undefined
   #opened = 0
   #accepted = 0
   #seen = 0
@@ -214,7 +214,7 @@ export class StreamTable {
 
   /** Resolves with whether the peer's transport has everything that was finished and that it has not stopped. */
   async delivered(): Promise<boolean> {
-    return (await Promise.all(this.#undelivered)).every(Boolean)
+    return !this.#undelivered || (await Promise.all(this.#undelivered)).every(Boolean)
   }
 
   /** A control frame of the peer. */
@@ -341,8 +341,9 @@ export class StreamTable {
       (error: unknown) => P2PError.is(error, 'stream-stopped'),
     )
     if (!delivered) return
-    this.#undelivered.add(delivered)
-    void delivered.then((yes) => yes && this.#undelivered.delete(delivered))
+    const undelivered = (this.#undelivered ??= new Set())
+    undelivered.add(delivered)
+    void delivered.then((yes) => yes && undelivered.delete(delivered))
   }
 
   #receiveHalf(entry: Entry, carrier: CarrierReceiveStream, rest: Uint8Array | undefined): ReceiveHalf {

@@ -159,7 +159,7 @@ export class AsyncQueue<T> {
 export class DeadlineQueue {
   readonly #runtime: Runtime
   readonly #delayMs: number
-  readonly #entries = new Map<object, { readonly dueMs: number; readonly late: () => void }>()
+  #entries: Map<object, { readonly dueMs: number; readonly late: () => void }> | undefined
   #timer: RuntimeTimer | undefined
 
   constructor(runtime: Runtime, delayMs: number) {
@@ -168,17 +168,17 @@ export class DeadlineQueue {
   }
 
   add(key: object, late: () => void): void {
-    this.#entries.set(key, { dueMs: this.#runtime.now() + this.#delayMs, late })
+    ;(this.#entries ??= new Map()).set(key, { dueMs: this.#runtime.now() + this.#delayMs, late })
     this.#timer ??= this.#runtime.setTimer(this.#delayMs, () => this.#fire())
   }
 
   /** The timer stays, for the next: to set and cancel one for each would cost more than all the rest. */
   done(key: object): void {
-    this.#entries.delete(key)
+    this.#entries?.delete(key)
   }
 
   clear(): void {
-    this.#entries.clear()
+    this.#entries = undefined
     this.#timer?.cancel()
     this.#timer = undefined
   }
@@ -186,12 +186,14 @@ export class DeadlineQueue {
   #fire(): void {
     this.#timer = undefined
     const now = this.#runtime.now()
-    for (const [key, entry] of this.#entries) {
+    const entries = this.#entries
+    if (!entries) return
+    for (const [key, entry] of entries) {
       if (entry.dueMs > now) {
         this.#timer = this.#runtime.setTimer(entry.dueMs - now, () => this.#fire())
         return
       }
-      this.#entries.delete(key)
+      entries.delete(key)
       entry.late()
     }
   }

@@ -13,6 +13,8 @@ import type { Link } from './link.ts'
  */
 export type GraphNodeKind = 'host' | 'relay' | 'name-server' | 'router' | 'core'
 
+const NO_LINKS: readonly Link[] = Object.freeze([])
+
 /** A node. The fields are the graph's to change. */
 export class GraphNode {
   /** Counts the graph's nodes from 0, in the order they were added; never used again. */
@@ -24,9 +26,9 @@ export class GraphNode {
   /** @internal For the inside of a router with a NAT: its outside, a node of the network around it. */
   outside: GraphNode | undefined
   /** @internal Change them with `link` and `unlink`. */
-  readonly outbound: Link[] = []
+  outbound: readonly Link[] = NO_LINKS
   /** @internal */
-  readonly inbound: Link[] = []
+  inbound: readonly Link[] = NO_LINKS
   /** @internal The only link that leads out, or in, where there is exactly one, as for nearly all nodes. */
   onlyOutbound: Link | undefined
   /** @internal */
@@ -53,15 +55,16 @@ export class GraphNode {
 
   /** @internal Adds a link that begins or ends here. */
   link(link: Link): void {
-    if (link.from === this) this.outbound.push(link)
-    else this.inbound.push(link)
+    // Mostly it stays the only one: pushing to an array makes room for many.
+    if (link.from === this) this.outbound = [...this.outbound, link]
+    else this.inbound = [...this.inbound, link]
     this.#findOnly()
   }
 
   /** @internal Takes a link away. */
   unlink(link: Link): void {
-    const links = link.from === this ? this.outbound : this.inbound
-    links.splice(links.indexOf(link), 1)
+    if (link.from === this) this.outbound = this.outbound.filter((other) => other !== link)
+    else this.inbound = this.inbound.filter((other) => other !== link)
     this.#findOnly()
   }
 

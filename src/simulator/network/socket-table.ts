@@ -35,7 +35,7 @@ export class SocketTable {
       this.#map.set(keyOf(socket.protocol, socket.port), socket)
       return
     }
-    this.#list.push(socket)
+    this.#list = [...this.#list, socket]
     if (this.#list.length <= MAX_LISTED) return
     this.#map = new Map(this.#list.map((it) => [keyOf(it.protocol, it.port), it]))
     this.#list = []

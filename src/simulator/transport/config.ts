@@ -118,6 +118,8 @@ export const AMPLIFICATION_LIMIT = 3
  */
 export function resolveTransportConfig(overrides: Partial<TransportConfig> = {}): TransportConfig {
   const config: TransportConfig = { ...DEFAULT_TRANSPORT_CONFIG, ...overrides }
+  // All nodes of a world mostly have the same, which then is one object.
+  if (lastResolved && isSame(config, lastResolved)) return lastResolved
   for (const [name, value] of Object.entries(config)) {
     if (typeof value === 'boolean') continue
     const infinite = value === Number.POSITIVE_INFINITY && (name === 'keepAliveUs' || name === 'idleTimeoutUs')
@@ -138,5 +140,13 @@ export function resolveTransportConfig(overrides: Partial<TransportConfig> = {})
       )
     }
   }
+  lastResolved = config
   return config
+}
+
+let lastResolved: TransportConfig | undefined
+
+function isSame(a: TransportConfig, b: TransportConfig): boolean {
+  for (const name of Object.keys(a) as (keyof TransportConfig)[]) if (a[name] !== b[name]) return false
+  return true
 }
