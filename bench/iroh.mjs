@@ -5,7 +5,7 @@ import { once } from 'node:events'
 import { parseArgs } from 'node:util'
 import { fileURLToPath } from 'node:url'
 import * as iroh from '@number0/iroh'
-import { DefaultP2P } from '@moosicbox/p2p'
+import { DefaultP2P, P2PAddress } from '@moosicbox/p2p'
 import { median, quantile, ratio, summary } from './lib/stats.mjs'
 import { printTable, short } from './lib/table.mjs'
 import { concurrently, library, raw, RAW_ALPN, toArray } from './iroh/workloads.mjs'
@@ -54,7 +54,9 @@ const endpoint = await rawEndpoint()
 const node = await DefaultP2P.create({ relay: 'disabled', bind: LOOPBACK })
 const rawTarget = new iroh.EndpointAddr(iroh.EndpointId.fromString(ready.raw.id), null, ready.raw.addresses)
 const rawConnect = () => endpoint.connect(rawTarget, toArray(Buffer.from(RAW_ALPN)))
-const libraryConnect = () => node.connect(ready.ticket)
+// Read beforehand, as the raw side's address is.
+const libraryTarget = P2PAddress.parse(ready.ticket)
+const libraryConnect = () => node.connect(libraryTarget)
 const sides = {
   raw: { ...raw, connection: await rawConnect() },
   library: { ...library, connection: await libraryConnect() },

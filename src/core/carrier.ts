@@ -45,6 +45,11 @@ export interface CarrierSendStream {
   finish(): Promise<void>
   /** As `finish`; undefined when that was done at once. */
   finishNow?(): Promise<void> | undefined
+  /**
+   * Whether something that was taken at once is still under way, so that a carrier that does not `abortsBlockedStreams`
+   * cannot reset the stream at present.
+   */
+  readonly busy?: boolean
   /** Abandons the stream; never throws. A write under way rejects when the carrier `abortsBlockedStreams`. */
   reset(code: number): void
   /** Resolves when the peer's transport has everything up to `finish`. Only with `confirmsDelivery`. */

@@ -10,6 +10,7 @@ import { officialBinding } from '../../src/iroh/official/binding.ts'
 import { ByteCodec, PIECE_BYTES } from '../../src/iroh/official/bytes.ts'
 import { OfficialConnection } from '../../src/iroh/official/connection.ts'
 import { OfficialEndpoint } from '../../src/iroh/official/endpoint.ts'
+import { closeError } from '../../src/iroh/errors.ts'
 import { bindError, connectError, lacksIpv6, parseClose, streamError } from '../../src/iroh/official/errors.ts'
 import { loadOfficial } from '../../src/iroh/official/load.ts'
 import type { Official } from '../../src/iroh/official/load.ts'
@@ -155,7 +156,7 @@ describe('failures', () => {
     ['SomethingNew', undefined, { code: 'connection-failed' }],
   ] as const)('of a stream: %s', (text, close, expected) => {
     for (const cause of [new Error(text), new Error(text + BACKTRACE)]) {
-      const error = streamError(cause, () => close)
+      const error = streamError(cause, (options) => close && closeError(close, options))
       expect(error).toMatchObject({ ...expected, cause: { message: text } })
       expect(error.message).not.toMatch(/::|\.rs|backtrace|\(.*\{/)
     }

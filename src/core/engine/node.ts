@@ -69,6 +69,7 @@ function nodeClosed(): P2PError {
 /** Where to connect to; ids and addresses may come from another copy of this package. */
 export function toAddress(peer: unknown): P2PAddress {
   if (typeof peer === 'string') return P2PAddress.parse(peer)
+  if (peer instanceof P2PAddress) return peer
   const { id, direct, relays } = (peer ?? {}) as Partial<P2PAddress>
   if (id) return new P2PAddress(toNodeId(id), direct, relays)
   return new P2PAddress(toNodeId(peer))

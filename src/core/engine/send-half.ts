@@ -33,6 +33,7 @@ interface PendingWrite {
 }
 
 const DONE: Promise<void> = Promise.resolve()
+const NOTHING = new Uint8Array(0)
 
 /** The sending half, as the application has it. */
 export class SendHalf implements P2PSendStream {
@@ -91,7 +92,7 @@ export class SendHalf implements P2PSendStream {
   finish(): Promise<void> {
     if (this.#finishing) return this.#finishing
     if (this.#end !== 'open') return DONE
-    const pending = this.#writing || this.#header ? this.#finish() : this.#finishNow()
+    const pending = this.#writing ? this.#finish() : this.#finishNow()
     if (!pending) return (this.#finishing = DONE)
     this.#finishing = pending
     // Not everyone awaits it; what went wrong is also told by the next write and by `end`.
@@ -132,7 +133,7 @@ export class SendHalf implements P2PSendStream {
   /** Sends the header now, alone, if it has not left yet. */
   announce(): void {
     if (!this.#header || this.#end !== 'open' || this.#finishing) return
-    const write: PendingWrite = { bytes: new Uint8Array(0), waiter: new Waiter() }
+    const write: PendingWrite = { bytes: NOTHING, waiter: new Waiter() }
     // Nobody waits for it; a failure is told by the next write.
     write.waiter.promise.catch(() => {})
     this.#start(write)
@@ -222,7 +223,10 @@ export class SendHalf implements P2PSendStream {
   /** Undefined when the carrier could end it at once, which then is done. */
   #finishNow(): Promise<void> | undefined {
     const carrier = this.#carrier
-    const pending = carrier.finishNow ? carrier.finishNow() : carrier.finish()
+    const announcing = this.#header ? this.#hand(NOTHING) : undefined
+    let pending: Promise<void> | undefined
+    if (announcing) pending = announcing.then(() => carrier.finish())
+    else pending = carrier.finishNow ? carrier.finishNow() : carrier.finish()
     if (pending) return this.#finished(pending)
     this.#end = 'finished'
     this.#host.sendDone(true)
@@ -235,14 +239,7 @@ export class SendHalf implements P2PSendStream {
       await this.#idle.promise
     }
     if (this.#end !== 'open') throw this.#end
-    await this.#finished(this.#header ? this.#finishBehind(this.#header) : this.#carrier.finish())
-  }
-
-  async #finishBehind(header: Uint8Array): Promise<void> {
-    this.#header = undefined
-    this.#host.announcing()
-    await this.#carrier.write(header)
-    await this.#carrier.finish()
+    await this.#finished(this.#carrier.finish())
   }
 
   async #finished(pending: Promise<void>): Promise<void> {
@@ -268,16 +265,14 @@ export class SendHalf implements P2PSendStream {
 
   #giveUp(code: number, error: P2PError | undefined, byPeer = false): void {
     if (this.#end !== 'open') return
-    const blocked = this.#writing !== undefined
+    const writing = this.#writing !== undefined
+    const blocked = (writing || this.#carrier.busy === true) && !this.#host.abortsBlockedStreams
     this.#fail(
       error ?? P2PError.of('stream-reset', 'a write was aborted, and the stream with it', { streamCode: code }),
     )
-    if (blocked && !this.#host.abortsBlockedStreams) {
-      this.#resetAfterWrite = code
-      if (!byPeer) this.#host.sendReset(code)
-    } else {
-      this.#carrier.reset(code)
-    }
+    if (blocked && writing) this.#resetAfterWrite = code
+    else this.#carrier.reset(code)
+    if (blocked && !byPeer) this.#host.sendReset(code)
   }
 
   #fail(error: P2PError): void {

@@ -63,10 +63,12 @@ export class Batch {
     this.#add(ENTRY.open | flags, connection, stream, 0)
   }
 
-  /** At most {@link MAX_PACKED_BYTES}, which are copied. */
-  write(stream: number, bytes: Uint8Array, tell: boolean): void {
-    const start = this.#add(ENTRY.write | (tell ? TELL : 0), stream, 0, bytes.length)
-    this.#bytes.set(bytes, start)
+  /** At most {@link MAX_PACKED_BYTES} with `head` before them; they are copied. */
+  write(stream: number, bytes: Uint8Array, tell: boolean, head?: Uint8Array): void {
+    const before = head ? head.length : 0
+    const start = this.#add(ENTRY.write | (tell ? TELL : 0), stream, 0, before + bytes.length)
+    if (head) this.#bytes.set(head, start)
+    this.#bytes.set(bytes, start + before)
     this.#lastWrite = (start - HEADER_BYTES) >>> 2
   }
 

@@ -75,6 +75,7 @@ export class NativeConnection implements IrohCarrierConnection {
   readonly #oneWay = new Inbox<NativeStream>()
   readonly #datagrams = new Inbox<Uint8Array>()
   #taken = { twoWay: 0, oneWay: 0 }
+  #wakeBi: (() => void) | undefined
   #datagramRoom = 0
   #opening = 0
   readonly #openers: Waiting<void>[] = []
@@ -131,6 +132,13 @@ export class NativeConnection implements IrohCarrierConnection {
 
   acceptBiNow(): CarrierStream | undefined {
     return this.#acceptNow(this.#twoWay, 'twoWay')
+  }
+
+  whenBi(wake: () => void): boolean {
+    if (this.#ended) return false
+    if (this.#twoWay.values.length > 0) void Promise.resolve().then(wake)
+    else this.#wakeBi = wake
+    return true
   }
 
   acceptUni(): Promise<CarrierReceiveStream> {
@@ -215,6 +223,7 @@ export class NativeConnection implements IrohCarrierConnection {
     else if (ends) stream.readEnded(HALF_END.clean, 0)
     const inbox = twoWay ? this.#twoWay : this.#oneWay
     if (inbox.push(stream)) this.#tookOne(twoWay ? 'twoWay' : 'oneWay')
+    if (twoWay) this.#wake()
   }
 
   /** The handshake is complete. */
@@ -255,12 +264,19 @@ export class NativeConnection implements IrohCarrierConnection {
     this.door.connections.delete(this.#handle)
     const error = closeError(this.#close)
     for (const inbox of [this.#twoWay, this.#oneWay, this.#datagrams]) inbox.fail(error)
+    this.#wake()
     this.#release()
   }
 
   forget(stream: NativeStream): void {
     this.#streams.delete(stream)
     this.door.streams.delete(stream.handle)
+  }
+
+  #wake(): void {
+    const wake = this.#wakeBi
+    this.#wakeBi = undefined
+    wake?.()
   }
 
   #keep(stream: NativeStream): void {

@@ -4,7 +4,14 @@
  *
  * @module
  */
-import type { CarrierClose, CarrierReceiveStream, CarrierSendStream, CarrierStream } from '../../core/carrier.ts'
+import type {
+  CarrierClose,
+  CarrierReader,
+  CarrierReceiveStream,
+  CarrierSendStream,
+  CarrierStream,
+} from '../../core/carrier.ts'
+import { concatBytes } from '../../core/encoding.ts'
 import type { P2PError } from '../../core/errors.ts'
 import { closeError, streamErrors } from '../errors.ts'
 import { MAX_PACKED_BYTES } from './batch.ts'
@@ -48,6 +55,7 @@ export class NativeStream implements CarrierStream, CarrierSendStream, CarrierRe
   #first: Uint8Array | undefined
   #rest: Uint8Array[] | undefined
   #takenBytes = 0
+  #watcher: CarrierReader | undefined
   #reader: (Waiting<Uint8Array | undefined> & { readonly maxBytes: number }) | undefined
 
   constructor(handle: number, connection: NativeConnection, sends: boolean, receives: boolean) {
@@ -76,6 +84,14 @@ export class NativeStream implements CarrierStream, CarrierSendStream, CarrierRe
     const plain = bytes.buffer instanceof SharedArrayBuffer ? Uint8Array.from(bytes) : bytes
     if (plain.length > PIECE_BYTES || this.#heldBytes >= HELD_BYTES) return this.#writePieces(plain)
     this.#push(plain)
+    return undefined
+  }
+
+  writeBehindNow(head: Uint8Array, bytes: Uint8Array): Promise<void> | undefined {
+    const length = head.length + bytes.length
+    const packs = length <= MAX_PACKED_BYTES && this.#sending === 'open' && this.#heldBytes < HELD_BYTES
+    if (!packs || bytes.buffer instanceof SharedArrayBuffer) return this.writeNow(concatBytes([head, bytes]))
+    this.#door.batch.write(this.handle, bytes, this.#hold(length), head)
     return undefined
   }
 
@@ -122,6 +138,12 @@ export class NativeStream implements CarrierStream, CarrierSendStream, CarrierRe
   readNow(maxBytes: number): Uint8Array | null | undefined {
     if (this.#first) return this.#take(this.#first, maxBytes)
     return this.#receiving === 'ended' ? null : undefined
+  }
+
+  whenReadable(reader: CarrierReader): boolean {
+    if (this.#first || this.#receiving !== 'open') return false
+    this.#watcher = reader
+    return true
   }
 
   stop(code: number): void {
@@ -171,6 +193,7 @@ export class NativeStream implements CarrierStream, CarrierSendStream, CarrierRe
       this.#first = chunk
     }
     if (ends) this.#endReceiving('ended')
+    else this.#tellWatcher()
   }
 
   readEnded(how: number, code: number): void {
@@ -218,15 +241,19 @@ export class NativeStream implements CarrierStream, CarrierSendStream, CarrierRe
     return typeof this.#sending === 'object' ? this.#sending : streamErrors.finished()
   }
 
+  /** Counts what the addon holds; whether it is to tell when it has passed it on. */
+  #hold(length: number): boolean {
+    this.#heldBytes += length
+    this.#untoldBytes += length
+    if (this.#untoldBytes < TOLD_BYTES) return false
+    this.#told ??= []
+    this.#told.push(this.#untoldBytes)
+    this.#untoldBytes = 0
+    return true
+  }
+
   #push(bytes: Uint8Array): void {
-    this.#heldBytes += bytes.length
-    this.#untoldBytes += bytes.length
-    const tell = this.#untoldBytes >= TOLD_BYTES
-    if (tell) {
-      this.#told ??= []
-      this.#told.push(this.#untoldBytes)
-      this.#untoldBytes = 0
-    }
+    const tell = this.#hold(bytes.length)
     if (bytes.length <= MAX_PACKED_BYTES) {
       this.#door.batch.write(this.handle, bytes, tell)
     } else {
@@ -278,6 +305,13 @@ export class NativeStream implements CarrierStream, CarrierSendStream, CarrierRe
     if (end === 'ended') reader?.resolve(undefined)
     else reader?.reject(end)
     this.#retire()
+    this.#tellWatcher()
+  }
+
+  #tellWatcher(): void {
+    const watcher = this.#watcher
+    this.#watcher = undefined
+    watcher?.onReadable()
   }
 
   /** Nothing comes from the addon any more once both halves are over. */

@@ -27,6 +27,16 @@ export class ByteCodec {
     return array
   }
 
+  /** `header` and `bytes` behind it, good for one call. */
+  encodeBoth(header: Uint8Array, bytes: Uint8Array): number[] {
+    if (this.#takesBuffers) return Buffer.concat([header, bytes]) as never
+    const before = header.length
+    const array = newArray(before + bytes.length)
+    for (let i = 0; i < before; i++) array[i] = header[i] as number
+    for (let i = 0; i < bytes.length; i++) array[before + i] = bytes[i] as number
+    return array
+  }
+
   /** UTF-8. */
   encodeText(text: string): number[] {
     return this.encode(new TextEncoder().encode(text))

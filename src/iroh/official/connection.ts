@@ -16,10 +16,12 @@ import type { P2PPath } from '../../core/connection.ts'
 import { P2PError } from '../../core/errors.ts'
 import { NodeId } from '../../core/node-id.ts'
 import type { Runtime, RuntimeTimer } from '../../core/runtime.ts'
+import { P2P_ALPN } from '../../core/system.ts'
 import type { IrohCarrierConnection } from '../binding.ts'
-import { TRANSPORT_ENDS } from '../errors.ts'
+import { closeError, TRANSPORT_ENDS } from '../errors.ts'
 import type { ByteCodec } from './bytes.ts'
 import { datagramError, parseClose, streamError } from './errors.ts'
+import { AheadOpener } from './opening.ts'
 import { OfficialReceiveStream, OfficialSendStream } from './streams.ts'
 import type { StreamHost } from './streams.ts'
 
@@ -42,14 +44,17 @@ export class OfficialConnection implements IrohCarrierConnection, StreamHost {
   readonly alpn: string
   readonly closed: Promise<CarrierClose>
   readonly codec: ByteCodec
+  readonly runsAhead: boolean
   readonly #raw: iroh.Connection
   readonly #runtime: Runtime
   readonly #held = new Set<object>()
+  readonly #opener: AheadOpener<iroh.BiStream>
   readonly #pathListeners = new Set<() => void>()
   #pathTimer: RuntimeTimer | undefined
   #idleTimer: RuntimeTimer | undefined
   #local: CarrierClose | undefined
   #over: CarrierClose | undefined
+  #closedError: P2PError | undefined
 
   constructor(raw: iroh.Connection, host: ConnectionHost) {
     this.#raw = raw
@@ -57,16 +62,21 @@ export class OfficialConnection implements IrohCarrierConnection, StreamHost {
     this.codec = host.codec
     this.remoteId = NodeId.fromPublicKey(host.codec.decode(raw.remoteId().toBytes()))
     this.alpn = new TextDecoder().decode(host.codec.decode(raw.alpn()))
+    this.#opener = new AheadOpener(() => raw.openBi())
+    // Other protocols know no frame that gives up a stream.
+    this.runsAhead = this.alpn === P2P_ALPN
     this.closed = raw.closed().then((text) => this.#closed(text))
     if (host.idleTimeoutMs < TRANSPORT_IDLE_MS) this.#watchIdleness(host.idleTimeoutMs)
   }
 
-  async openBi(): Promise<CarrierStream> {
-    try {
-      return this.#both(await this.#raw.openBi())
-    } catch (error) {
-      throw this.failure(error)
-    }
+  openBi(): Promise<CarrierStream> {
+    const opened = this.runsAhead ? this.#opener.take() : this.#raw.openBi()
+    return opened.then(this.#both, this.#fail)
+  }
+
+  openBiNow(): CarrierStream | undefined {
+    const stream = this.#opener.takeNow()
+    return stream && this.#both(stream)
   }
 
   async openUni(): Promise<CarrierSendStream> {
@@ -77,12 +87,8 @@ export class OfficialConnection implements IrohCarrierConnection, StreamHost {
     }
   }
 
-  async acceptBi(): Promise<CarrierStream> {
-    try {
-      return this.#both(await this.#raw.acceptBi())
-    } catch (error) {
-      throw this.failure(error)
-    }
+  acceptBi(): Promise<CarrierStream> {
+    return this.#raw.acceptBi().then(this.#both, this.#fail)
   }
 
   async acceptUni(): Promise<CarrierReceiveStream> {
@@ -160,7 +166,14 @@ export class OfficialConnection implements IrohCarrierConnection, StreamHost {
 
   failure(error: unknown): P2PError {
     if (P2PError.is(error)) return error
-    return streamError(error, () => this.#closeSoFar())
+    return streamError(error, this.#ended)
+  }
+
+  /** Made once: several calls wait when a connection ends, and the stack of an error is what costs. */
+  readonly #ended = (options: ErrorOptions): P2PError | undefined => {
+    if (this.#closedError) return this.#closedError
+    const close = this.#closeSoFar()
+    return close && (this.#closedError = closeError(close, options))
   }
 
   /** How it ended, if it has. */
@@ -169,8 +182,13 @@ export class OfficialConnection implements IrohCarrierConnection, StreamHost {
     return text === null ? undefined : parseClose(text, this.#local)
   }
 
-  #both(stream: iroh.BiStream): CarrierStream {
-    return { send: new OfficialSendStream(stream.send, this), receive: new OfficialReceiveStream(stream.recv, this) }
+  readonly #both = (stream: iroh.BiStream): CarrierStream => ({
+    send: new OfficialSendStream(stream.send, this),
+    receive: new OfficialReceiveStream(stream.recv, this),
+  })
+
+  readonly #fail = (error: unknown): never => {
+    throw this.failure(error)
   }
 
   #close(code: number, close: CarrierClose): void {
@@ -183,6 +201,7 @@ export class OfficialConnection implements IrohCarrierConnection, StreamHost {
     const close = parseClose(text, this.#local)
     this.#over = close
     this.#held.clear()
+    this.#opener.close()
     this.#pathTimer?.cancel()
     this.#idleTimer?.cancel()
     this.#pathListeners.clear()

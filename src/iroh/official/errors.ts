@@ -55,16 +55,16 @@ export function parseClose(text: string, local: CarrierClose | undefined): Carri
   return text === 'reset by peer' ? TRANSPORT_ENDS.reset : TRANSPORT_ENDS.lost
 }
 
-/** What a call on a stream failed with; `closed` tells how the connection ended, if it has. */
-export function streamError(error: unknown, closed: () => CarrierClose | undefined): P2PError {
+/** What a call on a stream failed with; `closed` makes an error of the connection's end, if it has ended. */
+export function streamError(error: unknown, closed: (options: ErrorOptions) => P2PError | undefined): P2PError {
   const head = headOf(error)
   const options = { cause: withoutBacktrace(error) }
   const match = /^(Stopped|Reset)\((\d+)\)$/.exec(head)
   const streamCode = Number(match?.[2])
   if (match?.[1] === 'Stopped') return streamErrors.stoppedByPeer(streamCode, options)
   if (match?.[1] === 'Reset') return streamErrors.resetByPeer(streamCode, options)
-  const close = closed()
-  if (close) return closeError(close, options)
+  const ended = closed(options)
+  if (ended) return ended
   return head.startsWith('ClosedStream') ? streamErrors.finished(options) : streamErrors.failed(options)
 }
 
