@@ -15,6 +15,7 @@ const perSeed = (seeds) => ({ unit: 'ms a seed', value: ({ ms }) => ms / seeds }
 const speed = { unit: 'virtual / real', value: ({ ms, virtualMs }) => virtualMs / ms }
 const perEvent = { unit: 'ns CPU an event', value: ({ cpuMs, events }) => (1e6 * cpuMs) / events }
 const perPacket = { unit: 'ns CPU a packet', value: ({ cpuMs, packets }) => (1e6 * cpuMs) / packets }
+const undisturbed = (what) => ({ unit: `us CPU a ${what}, undisturbed`, value: ({ undisturbedUs }) => undisturbedUs })
 const perHost = { unit: 'KiB a host', value: ({ bytesPerHost }) => bytesPerHost / 1024 }
 const perConnection = { unit: 'KiB a connection', value: ({ bytesPerConnection }) => bytesPerConnection / 1024 }
 const seconds = { unit: 's', value: ({ ms }) => ms / 1000 }
@@ -67,8 +68,8 @@ const ROWS = [
     'transport',
     'w1',
     {},
-    { seconds: 20 },
-    [speed, perPacket],
+    { seconds: 60 },
+    [speed, perPacket, undisturbed('request')],
     '>= 1000',
   ),
   row(
@@ -78,7 +79,7 @@ const ROWS = [
     'w4',
     { seeds: 200 },
     {},
-    [perSeed(200)],
+    [perSeed(200), undisturbed('seed')],
     '<= 2',
   ),
   row('mesh-1k', '1000 hosts with 3 connections, 60 s', 'transport', 'mesh', { hosts: 1000 }, { hosts: 100 }, [

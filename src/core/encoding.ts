@@ -25,9 +25,13 @@ export function concatBytes(parts: readonly Uint8Array[]): Uint8Array {
   return bytes
 }
 
+const HEX: readonly string[] = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'))
+
 /** Lower-case hex digits. */
 export function toHex(bytes: Uint8Array): string {
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('')
+  const digits: string[] = []
+  for (const byte of bytes) digits.push(HEX[byte] as string)
+  return digits.join('')
 }
 
 /** The bytes of an even number of hex digits in any case, or undefined. */

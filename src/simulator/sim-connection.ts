@@ -18,6 +18,7 @@ import type { NodeId } from '../core/node-id.ts'
 import { SmallMap } from '../core/small-map.ts'
 import { digestBytes, digestText, EventKind } from './audit.ts'
 import type { Kernel, KernelTimer } from './kernel.ts'
+import { Arrivals } from './sim-arrivals.ts'
 import { News, Told } from './sim-news.ts'
 import { DatagramInbox } from './sim-datagrams.ts'
 import { deferred, SimStream } from './sim-stream.ts'
@@ -64,58 +65,6 @@ const NEVER = Number.POSITIVE_INFINITY
 interface PendingOpen {
   readonly bidi: boolean
   readonly opened: Deferred<SimStream>
-}
-
-/** Streams that the peer has opened, and those who wait for them. */
-class Arrivals {
-  readonly #arrived: SimStream[] = []
-  readonly #waiting: Deferred<SimStream>[] = []
-  #wake: (() => void) | undefined
-  #end: P2PError | undefined
-
-  /** True when somebody was waiting. */
-  add(stream: SimStream): boolean {
-    const waiting = this.#waiting.shift()
-    if (waiting) {
-      waiting.resolve(stream)
-      return true
-    }
-    this.#arrived.push(stream)
-    return this.#tell()
-  }
-
-  nextNow(): SimStream | undefined {
-    return this.#arrived.shift()
-  }
-
-  /** False when none will come any more. */
-  when(wake: () => void): boolean {
-    if (this.#end) return false
-    this.#wake = wake
-    return true
-  }
-
-  next(): Promise<SimStream> {
-    const stream = this.#arrived.shift()
-    if (stream) return Promise.resolve(stream)
-    if (this.#end) return Promise.reject(this.#end)
-    const waiting = deferred<SimStream>()
-    this.#waiting.push(waiting)
-    return waiting.promise
-  }
-
-  end(error: P2PError): void {
-    this.#end = error
-    for (const waiting of this.#waiting.splice(0)) waiting.reject(error)
-    this.#tell()
-  }
-
-  #tell(): boolean {
-    const wake = this.#wake
-    this.#wake = undefined
-    wake?.()
-    return wake !== undefined
-  }
 }
 
 /** One end of a connection. */

@@ -35,8 +35,13 @@ export class Path {
   pacer: Pacer
   readonly mtu: MtuDiscovery
   readonly #pacing: boolean
-  /** The number spaces; that of data alone on all paths but the first. */
-  readonly #spaces: [PacketSpace | undefined, PacketSpace | undefined, PacketSpace]
+  /** The data space: what packets touch most, and so a field of its own. */
+  readonly data: PacketSpace
+  /** The other number spaces, which only the first path has, and not for long. */
+  #initial: PacketSpace | undefined
+  #handshake: PacketSpace | undefined
+  /** Whether there is any of those. */
+  hasHandshakeSpaces: boolean
   inFlightBytes = 0
   /** Probe time-outs since the last acknowledgement, and all. */
   probeCount = 0
@@ -76,8 +81,12 @@ export class Path {
     this.congestion = new Cubic(config.initialWindowBytes, config.mtuBytes)
     this.pacer = new Pacer(config.initialRttUs, config.initialWindowBytes, config.mtuBytes, nowUs)
     this.#pacing = config.pacing
-    const data = new PacketSpace(config.maxAckDelayUs, config.skipPacketNumbers ? random : undefined)
-    this.#spaces = id === 0 ? [new PacketSpace(0), new PacketSpace(0), data] : [undefined, undefined, data]
+    this.data = new PacketSpace(config.maxAckDelayUs, config.skipPacketNumbers ? random : undefined)
+    this.hasHandshakeSpaces = id === 0
+    if (id === 0) {
+      this.#initial = new PacketSpace(0)
+      this.#handshake = new PacketSpace(0)
+    }
     this.validated = false
     this.proven = id === 0
   }
@@ -97,26 +106,15 @@ export class Path {
     return this.challengePending || this.challengeToken >= 0
   }
 
-  /** Whether there is a number space besides that of data. */
-  get hasHandshakeSpaces(): boolean {
-    return this.#spaces[INITIAL] !== undefined || this.#spaces[HANDSHAKE] !== undefined
-  }
-
   /** Whether nothing waits to be sent for the path's own sake. The handshake must be over. */
   isQuiet(nowUs: number): boolean {
     if (this.hasHandshakeSpaces || this.challengePending || this.responseToken >= 0) return false
-    const data = this.#spaces[DATA]
-    return data.isQuiet && this.mtu.isIdle(nowUs)
+    return this.data.isQuiet && this.mtu.isIdle(nowUs)
   }
 
   /** `direct` or `relay`. */
   get kind(): Route['kind'] {
     return this.routes[0]?.kind ?? 'direct'
-  }
-
-  /** The data space. */
-  get data(): PacketSpace {
-    return this.#spaces[DATA]
   }
 
   /** Stops all timers. */
@@ -131,29 +129,36 @@ export class Path {
 
   /** A number space, undefined when it is over or never was. */
   space(kind: PacketKind): PacketSpace | undefined {
-    return this.#spaces[kind]
+    if (kind === DATA) return this.data
+    return kind === INITIAL ? this.#initial : this.#handshake
   }
 
   /** Gives up a number space and everything in flight in it (RFC 9002, 6.4). */
   discardSpace(kind: typeof INITIAL | typeof HANDSHAKE): void {
-    const space = this.#spaces[kind]
+    const space = this.space(kind)
     if (!space) return
     for (let number = space.sent.from; number < space.sent.to; number++) {
       const packet = space.sent.take(number)
       if (packet) this.inFlightBytes -= packet.sizeBytes
     }
-    this.#spaces[kind] = undefined
+    this.#setSpace(kind, undefined)
+  }
+
+  #setSpace(kind: typeof INITIAL | typeof HANDSHAKE, space: PacketSpace | undefined): void {
+    if (kind === INITIAL) this.#initial = space
+    else this.#handshake = space
+    this.hasHandshakeSpaces = this.#initial !== undefined || this.#handshake !== undefined
   }
 
   /** Begins the handshake anew: only the packet numbers go on. What was measured was measured with somebody else. */
   restartHandshake(config: TransportConfig, nowUs: number): void {
     this.forgetMeasurements(config, nowUs)
     for (const kind of [INITIAL, HANDSHAKE] as const) {
-      const before = this.#spaces[kind]
+      const before = this.space(kind)
       this.discardSpace(kind)
       const space = new PacketSpace(0)
       if (before) space.continueFrom(before)
-      this.#spaces[kind] = space
+      this.#setSpace(kind, space)
     }
   }
 
@@ -173,10 +178,9 @@ export class Path {
 
   /** Packets in flight that ask for an acknowledgement, or are padded. */
   get inFlightPackets(): number {
-    const data = this.#spaces[DATA]
-    if (!this.hasHandshakeSpaces) return data.sent.inFlight
-    const [initial, handshake] = this.#spaces
-    return (initial ? initial.sent.inFlight : 0) + (handshake ? handshake.sent.inFlight : 0) + data.sent.inFlight
+    const { inFlight } = this.data.sent
+    if (!this.hasHandshakeSpaces) return inFlight
+    return inFlight + (this.#initial?.sent.inFlight ?? 0) + (this.#handshake?.sent.inFlight ?? 0)
   }
 
   /** Whether nothing may be sent to an address that may not be the peer's. */

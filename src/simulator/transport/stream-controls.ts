@@ -35,17 +35,13 @@ export class StreamControls {
     this.#counts = counts
   }
 
-  /** Whether anything waits. */
-  get isEmpty(): boolean {
-    const streams = this.#grantStreams
-    return (
-      this.#frames.length === 0 && this.#credits.length === 0 && !this.#grantConnection && !streams[0] && !streams[1]
-    )
-  }
+  /** Whether nothing waits. Asked for at every packet, so that it is kept and not found out. */
+  isEmpty = true
 
   /** Queues a frame as it is. */
   push(frame: ControlFrame): void {
     this.#frames.push(frame)
+    this.isEmpty = false
   }
 
   /** Queues a stream's current limit. */
@@ -53,28 +49,39 @@ export class StreamControls {
     if (half.creditQueued) return
     half.creditQueued = true
     this.#credits.push(half)
+    this.isEmpty = false
   }
 
   /** Queues the connection's current limit. */
   grantConnection(): void {
     this.#grantConnection = true
+    this.isEmpty = false
   }
 
   /** Queues the current number of streams. */
   grantStreams(kind: StreamKindIndex): void {
     this.#grantStreams[kind] = true
+    this.isEmpty = false
   }
 
   /** Moves frames into `target` while they fit; returns the bytes they take. */
   take(budgetBytes: number, target: ControlFrame[]): number {
     let usedBytes = 0
+    if (this.isEmpty) return 0
     while (budgetBytes - usedBytes > FRAME_BOUND) {
       const frame = this.#next()
       if (!frame) break
       target.push(frame)
       usedBytes += controlBytes(frame)
     }
+    this.isEmpty = !this.#hasMore
     return usedBytes
+  }
+
+  /** Whether anything still waits. */
+  get #hasMore(): boolean {
+    const streams = this.#grantStreams
+    return this.#frames.length > 0 || this.#credits.length > 0 || this.#grantConnection || streams[0] || streams[1]
   }
 
   #next(): ControlFrame | undefined {
