@@ -10,6 +10,19 @@ export interface WaitOptions {
   readonly signal?: AbortSignal | undefined
 }
 
+/**
+ * What the engine's own streams can do besides, for the library's other parts: a promise less where nothing has to be
+ * waited for.
+ *
+ * @internal
+ */
+export interface PromptStream {
+  /** What is there already: bytes, null at the end; undefined when `read` has to be asked. */
+  readNow?(maxBytes: number): Uint8Array | null | undefined
+  /** As `write`; undefined when all of it was taken at once. */
+  writeNow?(bytes: Uint8Array): Promise<void> | undefined
+}
+
 /** The receiving half of a stream. */
 export interface P2PReceiveStream {
   /**

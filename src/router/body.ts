@@ -4,12 +4,15 @@
  * @module
  */
 import { readableBytes } from '../core/byte-stream.ts'
+import { concatBytes } from '../core/encoding.ts'
 import { P2PError } from '../core/errors.ts'
 
 /** Where a body's bytes come from. */
 export interface ByteSource {
   /** The next bytes, undefined at the end. One call at a time. */
   read(): Promise<Uint8Array | undefined>
+  /** All of it, when all of it is here and has no more than `limitBytes`; undefined when it has to be read. */
+  whole?(limitBytes: number): Uint8Array | undefined
   /** Wants no more. */
   cancel(): void
 }
@@ -90,7 +93,8 @@ export class P2PBody implements AsyncIterable<Uint8Array> {
   bytes(limitBytes: number = this.#maxBufferedBytes): Promise<Uint8Array> {
     if (this.#whole === undefined) {
       if (this.#streaming) return Promise.reject(this.#alreadyRead())
-      this.#whole = this.#readAll(limitBytes)
+      const now = this.#source.whole?.(limitBytes)
+      this.#whole = now ? Promise.resolve(now) : this.#readAll(limitBytes)
     }
     return this.#whole
   }
@@ -158,13 +162,7 @@ export class P2PBody implements AsyncIterable<Uint8Array> {
       chunks.push(chunk)
     }
     if (chunks.length === 1 && chunks[0]) return chunks[0]
-    const whole = new Uint8Array(length)
-    let offset = 0
-    for (const chunk of chunks) {
-      whole.set(chunk, offset)
-      offset += chunk.length
-    }
-    return whole
+    return concatBytes(chunks)
   }
 
   #alreadyRead(): P2PError {

@@ -6,7 +6,7 @@
 import type { P2PConnection } from '../core/connection.ts'
 import { P2PError } from '../core/errors.ts'
 import type { RuntimeTimer } from '../core/runtime.ts'
-import type { P2PStream } from '../core/stream.ts'
+import type { P2PStream, PromptStream } from '../core/stream.ts'
 import { P2PBody } from './body.ts'
 import type { PreparedRequest } from './client-options.ts'
 import { IDEMPOTENT } from './client-options.ts'
@@ -166,11 +166,13 @@ export class ClientExchange {
   }
 
   /** Failures to send are not told from here: whether the peer answered nonetheless is what counts. */
-  #sendWhole(stream: P2PStream, rest: Uint8Array | undefined): void {
+  #sendWhole(stream: P2PStream & PromptStream, rest: Uint8Array | undefined): void {
+    const pending = stream.writeNow ? stream.writeNow(this.#bytes) : stream.write(this.#bytes)
     const sent = (): void => {
       this.#sent = true
     }
-    stream.write(this.#bytes).then(sent, () => {})
+    if (pending) pending.then(sent, () => {})
+    else sent()
     if (rest) stream.write(rest).catch(() => {})
     stream.finish().catch(() => {})
     this.#awaitHead()
@@ -227,6 +229,7 @@ export class ClientExchange {
     this.#incoming = incoming
     const source = {
       read: (): Promise<Uint8Array | undefined> => incoming.read(),
+      whole: (limitBytes: number): Uint8Array | undefined => incoming.whole(limitBytes),
       cancel: (): void => {
         if (incoming.complete) return
         incoming.cancel(undefined, REQUEST_CODE.cancelled)

@@ -7,7 +7,7 @@ import { P2PError } from '../core/errors.ts'
 import type { P2PConnection } from '../core/connection.ts'
 import type { P2PNodeId } from '../core/node-id.ts'
 import type { Runtime, RuntimeTimer } from '../core/runtime.ts'
-import type { P2PStream } from '../core/stream.ts'
+import type { P2PStream, PromptStream } from '../core/stream.ts'
 import { P2PBody } from './body.ts'
 import { contentLength, decodeRequestHead, encodeResponse } from './codec.ts'
 import type { RequestHead } from './codec.ts'
@@ -52,12 +52,13 @@ const BODYLESS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'DELETE', 'OPTIONS
 /** A request being answered. */
 export class Exchange {
   readonly #host: ExchangeHost
-  readonly #stream: P2PStream
+  readonly #stream: P2PStream & PromptStream
   readonly #connection: P2PConnection
   readonly #remote: P2PNodeId
   readonly #done: (exchange: Exchange, outcome: ExchangeOutcome) => void
   readonly #head: HeadReader
   #stopListening: Disposable | undefined
+  #isHeadRead = false
   #request: P2PRequest | undefined
   #incoming: IncomingBody | undefined
   #abort: AbortController | undefined
@@ -75,7 +76,7 @@ export class Exchange {
   /** `done` is called once, when the exchange is over. */
   constructor(
     host: ExchangeHost,
-    stream: P2PStream,
+    stream: P2PStream & PromptStream,
     connection: P2PConnection,
     done: (exchange: Exchange, outcome: ExchangeOutcome) => void,
   ) {
@@ -89,9 +90,13 @@ export class Exchange {
 
   /** Reads the head, and then calls the handler. */
   begin(): void {
+    // Mostly it has come with the stream.
+    const now = this.#stream.readNow?.(READ_BYTES)
+    if (now) this.#headChunk(now)
+    if (this.#request || this.#over || this.#isHeadRead) return
     const late = (): void => this.#give(REQUEST_CODE.timeout, 'malformed', 'its head did not come in time')
     this.#host.heads.add(this, late)
-    this.#readHead()
+    if (!now) this.#readHead()
   }
 
   /** Gives the exchange up because the server closes or the connection is over. */
@@ -123,6 +128,7 @@ export class Exchange {
       this.#readHead()
       return
     }
+    this.#isHeadRead = true
     this.#host.heads.done(this)
     const { rest } = raw
     if (!this.#connection.isEarly || this.#host.early.has(head.method)) {
@@ -254,6 +260,10 @@ export class Exchange {
       this.#sendFailed(error)
       return
     }
+    if (!sending) {
+      this.#sent()
+      return
+    }
     sending.then(
       () => this.#sent(),
       (error: unknown) => this.#sendFailed(error),
@@ -267,7 +277,8 @@ export class Exchange {
     this.#end('answered')
   }
 
-  #send(response: P2PResponse): Promise<void> {
+  /** Undefined when all of it was taken at once. */
+  #send(response: P2PResponse): Promise<void> | undefined {
     const { status, headers, body } = response
     const { maxHeaderBytes } = this.#host.limits
     const noContent = status === 204 || status === 205 || status === 304
@@ -282,7 +293,8 @@ export class Exchange {
     checkLength(headers.get('content-length'), bytes.length, bodyless)
     if (bodyless) return this.#write(encodeResponse(response, maxHeaderBytes))
     if (bytes.length <= INLINE_BYTES) return this.#write(encodeResponse(response, maxHeaderBytes, bytes))
-    return this.#write(encodeResponse(response, maxHeaderBytes)).then(() => this.#write(bytes))
+    const headSent = this.#write(encodeResponse(response, maxHeaderBytes))
+    return headSent ? headSent.then(() => this.#write(bytes)) : this.#write(bytes)
   }
 
   async #pump(response: P2PResponse, producer: BodyProducer): Promise<void> {
@@ -310,13 +322,16 @@ export class Exchange {
   }
 
   /** Until the next write, or `writes.done`, the peer's time runs. */
-  #write(bytes: Uint8Array): Promise<void> {
+  #write(bytes: Uint8Array): Promise<void> | undefined {
+    this.#started = true
+    const stream = this.#stream
+    const pending = stream.writeNow ? stream.writeNow(bytes) : stream.write(bytes)
+    if (!pending) return undefined
     this.#host.writes.add(this, () => {
       const ms = this.#host.limits.bodyIdleTimeoutMs
       this.#give(REQUEST_CODE.timeout, 'cancelled', `the peer took nothing for ${ms} ms`)
     })
-    this.#started = true
-    return this.#stream.write(bytes)
+    return pending
   }
 
   #sendFailed(error: unknown): void {
@@ -337,7 +352,9 @@ export class Exchange {
     this.#started = true
     const failed = (): void => this.#give(REQUEST_CODE.internal, 'cancelled', 'the answer could not be sent')
     try {
-      this.#send(response).then(() => this.#sent(), failed)
+      const sending = this.#send(response)
+      if (sending) sending.then(() => this.#sent(), failed)
+      else this.#sent()
     } catch {
       failed()
     }

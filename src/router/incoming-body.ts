@@ -4,9 +4,10 @@
  *
  * @module
  */
+import { concatBytes } from '../core/encoding.ts'
 import { P2PError } from '../core/errors.ts'
 import type { Runtime } from '../core/runtime.ts'
-import type { P2PReceiveStream } from '../core/stream.ts'
+import type { P2PReceiveStream, PromptStream } from '../core/stream.ts'
 import type { ByteSource } from './body.ts'
 import { REQUEST_CODE } from './codes.ts'
 import type { Deadlines } from './deadlines.ts'
@@ -15,7 +16,7 @@ import { IdleTimer } from './idle-timer.ts'
 
 /** What an incoming body is made of. */
 export interface IncomingBodyOptions {
-  readonly stream: P2PReceiveStream
+  readonly stream: P2PReceiveStream & PromptStream
   /** What came with the head. */
   readonly rest: Uint8Array
   /** The peer's `content-length`. */
@@ -44,7 +45,8 @@ interface Reader {
 /** The bytes of a body as they arrive. */
 export class IncomingBody implements ByteSource {
   readonly #options: IncomingBodyOptions
-  readonly #idle: IdleTimer
+  /** Made for the first wait: mostly everything is here when somebody reads. */
+  #idle: IdleTimer | undefined
   readonly #chunks: Uint8Array[] = []
   #bufferedBytes = 0
   #receivedBytes = 0
@@ -57,11 +59,6 @@ export class IncomingBody implements ByteSource {
   constructor(options: IncomingBodyOptions) {
     this.#options = options
     this.#progressMs = options.runtime.now()
-    this.#idle = new IdleTimer(options.runtime, options.idleTimeoutMs, () => {
-      const ms = options.idleTimeoutMs
-      const message = `nothing more of ${options.what} came for ${ms} ms`
-      this.#fail(P2PError.of('timeout', message, { afterMs: ms }), REQUEST_CODE.timeout)
-    })
   }
 
   /** Starts reading. Callbacks can be called from here on. */
@@ -97,8 +94,17 @@ export class IncomingBody implements ByteSource {
     }
     return new Promise((resolve, reject) => {
       this.#reader = { resolve, reject }
+      this.#idle ??= this.#makeIdleTimer()
       this.#idle.begin()
     })
+  }
+
+  whole(limitBytes: number): Uint8Array | undefined {
+    if (!this.complete || this.#bufferedBytes > limitBytes) return undefined
+    const chunks = this.#chunks.splice(0)
+    this.#bufferedBytes = 0
+    this.#fetch()
+    return chunks.length === 1 ? chunks[0] : concatBytes(chunks)
   }
 
   /** Wants no more of it: reads fail with `error`, and the peer is told `code`. Does nothing at the end. */
@@ -145,7 +151,7 @@ export class IncomingBody implements ByteSource {
     } else if (this.#reader) {
       const { resolve } = this.#reader
       this.#reader = undefined
-      this.#idle.end()
+      this.#idle?.end()
       this.#progressMs = this.#options.runtime.now()
       resolve(chunk)
     } else {
@@ -154,10 +160,24 @@ export class IncomingBody implements ByteSource {
     }
   }
 
+  #makeIdleTimer(): IdleTimer {
+    const { runtime, idleTimeoutMs: ms, what } = this.#options
+    return new IdleTimer(runtime, ms, () => {
+      const message = `nothing more of ${what} came for ${ms} ms`
+      this.#fail(P2PError.of('timeout', message, { afterMs: ms }), REQUEST_CODE.timeout)
+    })
+  }
+
   #fetch(): void {
-    if (this.#fetching || this.#state !== 'open' || this.#bufferedBytes >= READ_BYTES) return
+    const { stream } = this.#options
+    for (;;) {
+      if (this.#fetching || this.#state !== 'open' || this.#bufferedBytes >= READ_BYTES) return
+      const now = stream.readNow?.(READ_BYTES)
+      if (now === undefined) break
+      this.#took(now ?? undefined)
+    }
     this.#fetching = true
-    this.#options.stream.read(READ_BYTES).then(
+    stream.read(READ_BYTES).then(
       (chunk) => this.#fetched(chunk),
       (error: unknown) => {
         this.#fetching = false
@@ -169,9 +189,14 @@ export class IncomingBody implements ByteSource {
   #fetched(chunk: Uint8Array | undefined): void {
     this.#fetching = false
     if (this.#state !== 'open') return
+    this.#took(chunk)
+    this.#fetch()
+  }
+
+  /** Undefined for the end. */
+  #took(chunk: Uint8Array | undefined): void {
     if (chunk) {
       this.#accept(chunk)
-      this.#fetch()
       return
     }
     const { expectedBytes, what } = this.#options
@@ -203,7 +228,7 @@ export class IncomingBody implements ByteSource {
   }
 
   #settle(): void {
-    this.#idle.dispose()
+    this.#idle?.dispose()
     this.#lingering?.done(this)
     const reader = this.#reader
     this.#reader = undefined

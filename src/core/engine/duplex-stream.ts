@@ -3,12 +3,12 @@
  *
  * @module
  */
-import type { P2PStream, WaitOptions } from '../stream.ts'
+import type { P2PStream, PromptStream, WaitOptions } from '../stream.ts'
 import type { ReceiveHalf } from './receive-half.ts'
 import type { SendHalf } from './send-half.ts'
 
 /** Both halves, as the application has them. */
-export class DuplexStream implements P2PStream {
+export class DuplexStream implements P2PStream, PromptStream {
   readonly #send: SendHalf
   readonly #receive: ReceiveHalf
 
@@ -19,6 +19,11 @@ export class DuplexStream implements P2PStream {
 
   read(maxBytes?: number, options?: WaitOptions): Promise<Uint8Array | undefined> {
     return this.#receive.read(maxBytes, options)
+  }
+
+  /** @internal */
+  readNow(maxBytes: number): Uint8Array | null | undefined {
+    return this.#receive.readNow(maxBytes)
   }
 
   readExactly(length: number, options?: WaitOptions): Promise<Uint8Array> {
@@ -39,6 +44,11 @@ export class DuplexStream implements P2PStream {
 
   write(bytes: Uint8Array, options?: WaitOptions): Promise<void> {
     return this.#send.write(bytes, options)
+  }
+
+  /** @internal */
+  writeNow(bytes: Uint8Array): Promise<void> | undefined {
+    return this.#send.writeNow(bytes)
   }
 
   finish(): Promise<void> {

@@ -223,6 +223,11 @@ export class ReceiveHalf implements P2PReceiveStream, CarrierReader {
     return reader.abortWith(signal, 'read').promise
   }
 
+  /** @internal As `#readNow`; undefined too when somebody reads, and when `read` would fail. */
+  readNow(maxBytes: number): Uint8Array | null | undefined {
+    return this.#reader ? undefined : this.#readNow(maxBytes)
+  }
+
   /** What is there without waiting: bytes, null at the end, undefined when there is nothing yet. */
   #readNow(maxBytes: number): Uint8Array | null | undefined {
     if (this.#bufferedBytes > 0) return this.#take(maxBytes)

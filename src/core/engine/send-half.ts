@@ -47,7 +47,7 @@ export class SendHalf implements P2PSendStream {
   #resetAfterWrite: number | undefined
   #idle: Waiter<void> | undefined
   #stopCode: number | undefined
-  #stopListeners: Set<(code: number) => void> | undefined
+  #stopListeners: readonly ((code: number) => void)[] | undefined
   #writable: WritableStream<Uint8Array> | undefined
 
   /** `header` travels with the first write, or with the end. */
@@ -65,6 +65,15 @@ export class SendHalf implements P2PSendStream {
   write(bytes: Uint8Array, options?: WaitOptions): Promise<void> {
     try {
       return this.#write(bytes, options?.signal) ?? DONE
+    } catch (error) {
+      return Promise.reject(error)
+    }
+  }
+
+  /** @internal As `write`; undefined when the carrier has taken it at once. */
+  writeNow(bytes: Uint8Array): Promise<void> | undefined {
+    try {
+      return this.#write(bytes, undefined)
     } catch (error) {
       return Promise.reject(error)
     }
@@ -115,8 +124,14 @@ export class SendHalf implements P2PSendStream {
 
   onStopped(listener: (code: number) => void): Disposable {
     if (this.#stopCode !== undefined) listener(this.#stopCode)
-    else (this.#stopListeners ??= new Set()).add(listener)
-    return { [Symbol.dispose]: () => void this.#stopListeners?.delete(listener) }
+    else if (this.#stopListeners) this.#stopListeners = [...this.#stopListeners, listener]
+    else this.#stopListeners = [listener]
+    return {
+      [Symbol.dispose]: () => {
+        const others = this.#stopListeners?.filter((other) => other !== listener) ?? []
+        this.#stopListeners = others.length > 0 ? others : undefined
+      },
+    }
   }
 
   /** The peer said in a control frame that it reads no further. */
