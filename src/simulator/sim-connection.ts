@@ -389,7 +389,7 @@ export class SimConnection implements CarrierConnection, TransportSink, StreamHo
   }
 
   onStreamReset(streamId: number, code: number): void {
-    if (this.#receiving) return this.#news.add(Told.reset, streamId, code)
+    if (this.#receiving) return this.#news.addReset(streamId, code)
     this.#trace?.streamEnded(streamId, 'reset', 'remote', code)
     this.#streams.get(streamId)?.onReset(code)
   }

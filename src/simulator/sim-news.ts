@@ -21,6 +21,8 @@ export const Told = {
   stopped: 9,
   available: 10,
   refused: 11,
+  /** What was taken back. */
+  nothing: 12,
 } as const
 
 type ToldKind = (typeof Told)[keyof typeof Told]
@@ -44,6 +46,17 @@ export class News {
     this.#entries[this.#length++] = streamId
     this.#entries[this.#length++] = code
     if (value) this.#values.push(value)
+  }
+
+  /**
+   * A stream that has been reset has nothing to read any more: whoever was told that there is would find the end of a
+   * stream that seems to be whole.
+   */
+  addReset(streamId: number, code: number): void {
+    for (let i = 0; i < this.#length; i += 3) {
+      if (this.#entries[i] === Told.readable && this.#entries[i + 1] === streamId) this.#entries[i] = Told.nothing
+    }
+    this.add(Told.reset, streamId, code)
   }
 
   /** Tells all of them. What this leads to comes after. */
@@ -95,6 +108,8 @@ export class News {
           break
         case Told.available:
           sink.onStreamsAvailable(true)
+          break
+        case Told.nothing:
           break
       }
     }

@@ -54,6 +54,30 @@ describe('options', () => {
   })
 })
 
+test('a stream that is abandoned right behind its bytes does not look as if it were whole', async () => {
+  const codes: unknown[] = []
+  await run({
+    server: async () => {
+      const p2p = await SimulatorP2P.create()
+      const connection = await (await p2p.listen()).accept()
+      const stream = await connection.acceptStream()
+      await stream.readExactly(10)
+      await stream.readToEnd(1000).catch((error: unknown) => codes.push(error))
+    },
+    client: async ({ runtime }) => {
+      const p2p = await SimulatorP2P.create()
+      await runtime.sleep(1000)
+      const stream = await (await p2p.connect(testNodeId('server'))).openStream()
+      await stream.write(new Uint8Array(10))
+      await runtime.sleep(500)
+      await stream.write(new Uint8Array(100))
+      await runtime.sleep(0.02)
+      stream.reset(7)
+    },
+  })
+  expect(codes).toMatchObject([{ code: 'stream-reset', streamCode: 7 }])
+})
+
 test('nodes and connections are short to look at', async () => {
   await run({
     server: echo,

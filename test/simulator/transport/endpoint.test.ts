@@ -224,6 +224,22 @@ describe('streams', () => {
     await world.until(opening)
   })
 
+  test('bytes and a reset that come within the time an answer takes are a reset, and not the end of a stream', async () => {
+    const world = new World()
+    const server = world.node('server', { transport: { processingUs: 3_000 } })
+    const client = world.node('client')
+    const [here, there] = await world.until(Promise.all([client.connect(server), server.accept()]))
+    const { send } = await here.openBi()
+    await send.write(pattern(10))
+    const { receive } = await world.until(there.acceptBi())
+    expect((await receive.read(100))?.length).toBe(10)
+
+    const reading = failure(receive.read(100))
+    await send.write(pattern(10))
+    world.kernel.schedule(1_500, () => send.reset(7))
+    expect(await world.until(reading)).toMatchObject({ code: 'stream-reset', streamCode: 7 })
+  })
+
   test('a reset and a stop reach the other side and whoever waits', async () => {
     const world = new World()
     const { here, there } = await world.pair()
