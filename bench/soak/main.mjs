@@ -34,6 +34,8 @@ if (!(minutes >= 0.5 && minutes <= 1440) || !Number.isSafeInteger(seed) || !(pau
 
 const PEERS = 3
 const LOOK_EVERY_MS = 2_000
+/** How often it says that it is still there. */
+const TELL_EVERY_MS = 60_000
 /** Nobody has got anything done for so long: that is no fault's doing. */
 const STALL_MS = 120_000
 const random = randomFrom(seed)
@@ -193,10 +195,23 @@ async function look() {
   return { minute: minute(), ...got[0], ...soFar() }
 }
 
+/** A line for those who wait. */
+function tell({ about, handles }) {
+  const { done, failed } = soFar()
+  const memory = `memory ${(about.rss / 1_048_576).toFixed(0)} MiB`
+  const what = `${done} done, ${failed} hit by ${faults.length} faults`
+  console.error(`soak: minute ${Math.round(minute())} of ${minutes}: ${what}, ${memory}, ${handles} handles`)
+}
+
 async function watch() {
+  let toldMs = startedMs
   while (performance.now() < endMs) {
     const sample = await look()
     if (sample) samples.push(sample)
+    if (sample && performance.now() - toldMs > TELL_EVERY_MS) {
+      toldMs += TELL_EVERY_MS
+      tell(sample)
+    }
     for (const { doneMs, peer } of peers.values()) {
       if (performance.now() - doneMs > STALL_MS) problems.push(`peer ${peer.pid} got nothing done for ${STALL_MS} ms`)
     }
