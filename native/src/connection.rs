@@ -21,11 +21,15 @@ use crate::{
     runtime::{free, poll_once, post, with},
     shares::Share,
     stream::Opening,
+    voice::Voice,
     world::World,
 };
 
 /// Streams of each kind that may wait for JavaScript; it asks for more as it takes them.
 const ACCEPT_AHEAD: u32 = 256;
+
+/// Streams that are accepted at a time; then the other connections have a turn.
+const ACCEPT_LOT: usize = 32;
 
 /// Who ended a connection, as a number in [`RecordKind::Closed`].
 #[derive(Clone, Copy)]
@@ -40,7 +44,7 @@ enum By {
 
 /// One connection.
 pub struct ConnectionEntry {
-    pub(crate) context: Arc<Context>,
+    pub(crate) voice: Voice,
     pub(crate) link: Link,
     pub(crate) streams: FxHashSet<u32>,
     pub(crate) opening: [VecDeque<Opening>; 2],
@@ -87,18 +91,19 @@ impl World {
         if let Some(connection) = link.full() {
             lock(&context.connections).insert(handle, connection.weak_handle());
         }
+        let voice = Voice::of(Arc::clone(context), &link.peer());
         let changed = Arc::new(Notify::new());
         let share = admitted.as_ref().map_or(share, Admitted::share);
         link.give(share);
         if let Some(place) = admitted.as_ref().filter(|place| place.lessens()) {
             self.share_again(place.door());
         }
-        tokio::spawn(serve(handle, link.clone(), Arc::clone(context), Arc::clone(&changed)));
+        tokio::spawn(serve(handle, link.clone(), voice.clone(), Arc::clone(&changed)));
         let room = Room { two_way: ACCEPT_AHEAD, one_way: ACCEPT_AHEAD, datagrams: 0 };
         self.connections.insert(
             handle,
             ConnectionEntry {
-                context: Arc::clone(context),
+                voice,
                 link,
                 streams: FxHashSet::default(),
                 opening: Default::default(),
@@ -164,7 +169,7 @@ impl World {
             entry.share = share;
             match (was_full, entry.held >= share.window) {
                 (true, false) => waiting.extend(entry.streams.iter().copied()),
-                (false, true) => entry.context.push(RecordKind::Full, *handle, 0, Bytes::new()),
+                (false, true) => entry.voice.push(RecordKind::Full, *handle, 0, Bytes::new()),
                 _ => {}
             }
         }
@@ -177,7 +182,7 @@ impl World {
         let had_room = entry.held < entry.share.window;
         entry.held += bytes;
         if had_room && entry.held >= entry.share.window {
-            entry.context.push(RecordKind::Full, handle, 0, Bytes::new());
+            entry.voice.push(RecordKind::Full, handle, 0, Bytes::new());
         }
     }
 
@@ -200,10 +205,10 @@ impl World {
     /// The handshake is complete.
     pub(crate) fn completed(&mut self, handle: u32, connection: Connection) -> Option<Early> {
         let entry = self.connections.get_mut(&handle)?;
-        lock(&entry.context.connections).insert(handle, connection.weak_handle());
+        lock(&entry.voice.context.connections).insert(handle, connection.weak_handle());
         entry.link = Link::Full(connection);
         let early = std::mem::take(&mut entry.early);
-        entry.context.push(RecordKind::Confirmed, handle, 0, Bytes::new());
+        entry.voice.push(RecordKind::Confirmed, handle, 0, Bytes::new());
         if entry.watches {
             self.watch_paths(handle);
         }
@@ -212,7 +217,7 @@ impl World {
 
     fn remove_connection(&mut self, handle: u32) {
         let Some(entry) = self.connections.remove(&handle) else { return };
-        lock(&entry.context.connections).remove(&handle);
+        lock(&entry.voice.context.connections).remove(&handle);
         if let Some(watching) = entry.watching {
             watching.abort();
         }
@@ -238,10 +243,10 @@ impl World {
             return;
         }
         let Some(mut events) = entry.link.full().map(Connection::path_events) else { return };
-        let context = Arc::clone(&entry.context);
+        let voice = entry.voice.clone();
         let task = tokio::spawn(async move {
             while events.next().await.is_some() {
-                context.push(RecordKind::Paths, handle, 0, Bytes::new());
+                voice.push(RecordKind::Paths, handle, 0, Bytes::new());
             }
         });
         entry.watching = Some(task.abort_handle());
@@ -253,11 +258,11 @@ impl World {
 
     fn accepted(&mut self, handle: u32, send: Option<SendStream>, receive: RecvStream) {
         let Some(entry) = self.connections.get_mut(&handle) else { return };
-        let Some(stream) = post().inbox().handles.allocate(Kind::Stream, entry.context.id) else {
+        let Some(stream) = post().inbox().handles.allocate(Kind::Stream, entry.voice.context.id) else {
             entry.link.close(0_u32.into(), b"it holds too many handles");
             return;
         };
-        let context = Arc::clone(&entry.context);
+        let voice = entry.voice.clone();
         entry.streams.insert(stream);
         let kind = if send.is_some() {
             entry.room.two_way = entry.room.two_way.saturating_sub(1);
@@ -267,8 +272,8 @@ impl World {
             RecordKind::OneWay
         };
         let over = entry.over;
-        context.push(kind, handle, stream, Bytes::new());
-        self.accepted_stream(context, handle, stream, send, receive);
+        voice.push(kind, handle, stream, Bytes::new());
+        self.accepted_stream(voice, handle, stream, send, receive);
         if over {
             self.stream_over(stream);
         }
@@ -278,7 +283,10 @@ impl World {
     fn accept_on(&mut self, handle: u32) {
         let Some(entry) = self.connections.get(&handle) else { return };
         let link = entry.link.clone();
-        while self.room(handle).is_some_and(|room| room.two_way > 0) {
+        for _ in 1..ACCEPT_LOT {
+            if self.room(handle).is_none_or(|room| room.two_way == 0) {
+                return;
+            }
             let Poll::Ready(Ok((send, receive))) = poll_once(link.accept_bi()) else { break };
             self.accepted(handle, Some(send), receive);
         }
@@ -287,23 +295,26 @@ impl World {
     fn datagram(&mut self, handle: u32, bytes: Bytes) {
         let Some(entry) = self.connections.get_mut(&handle) else { return };
         entry.room.datagrams = entry.room.datagrams.saturating_sub(1);
-        entry.context.push(RecordKind::Datagram, handle, 0, bytes);
+        entry.voice.push(RecordKind::Datagram, handle, 0, bytes);
     }
 }
 
-async fn serve(handle: u32, link: Link, context: Arc<Context>, changed: Arc<Notify>) {
+async fn serve(handle: u32, link: Link, voice: Voice, changed: Arc<Notify>) {
     let [mut two_way, mut one_way, mut datagrams, mut open] = [true; 4];
     let mut closed = pin!(link.closed());
     // `None` once JavaScript has closed it.
     while let Some(room) = with(|world| world.room(handle)) {
         tokio::select! {
             result = link.accept_bi(), if two_way && room.two_way > 0 => match result {
-                Ok((send, receive)) => together(|| {
-                    with(|world| {
-                        world.accepted(handle, Some(send), receive);
-                        world.accept_on(handle);
+                Ok((send, receive)) => {
+                    together(|| {
+                        with(|world| {
+                            world.accepted(handle, Some(send), receive);
+                            world.accept_on(handle);
+                        });
                     });
-                }),
+                    tokio::task::yield_now().await;
+                }
                 Err(_) => two_way = false,
             },
             result = link.accept_uni(), if one_way && room.one_way > 0 => match result {
@@ -316,19 +327,19 @@ async fn serve(handle: u32, link: Link, context: Arc<Context>, changed: Arc<Noti
             },
             error = &mut closed, if open => {
                 open = false;
-                tell_end(&context, handle, &error);
+                tell_end(&voice, handle, &error);
                 with(|world| world.connection_over(handle));
             }
             () = changed.notified() => {}
         }
         if !(open || two_way || one_way || datagrams) {
-            context.push(RecordKind::AcceptEnd, handle, 0, Bytes::new());
+            voice.push(RecordKind::AcceptEnd, handle, 0, Bytes::new());
             with(|world| world.remove_connection(handle));
         }
     }
 }
 
-fn tell_end(context: &Arc<Context>, handle: u32, error: &ConnectionError) {
+fn tell_end(voice: &Voice, handle: u32, error: &ConnectionError) {
     let zero = VarInt::from_u32(0);
     let text = describe(error);
     let (by, code, reason) = match error {
@@ -338,5 +349,5 @@ fn tell_end(context: &Arc<Context>, handle: u32, error: &ConnectionError) {
         ConnectionError::Reset => (By::Reset, zero, &b""[..]),
         _ => (By::Transport, zero, text.as_bytes()),
     };
-    context.push_code(RecordKind::Closed, handle, by as u32, code, reason);
+    voice.push_code(RecordKind::Closed, handle, by as u32, code, reason);
 }

@@ -9,7 +9,7 @@ use std::{
 use bytes::Bytes;
 use iroh::{
     Endpoint,
-    endpoint::{VarInt, WeakConnectionHandle},
+    endpoint::WeakConnectionHandle,
 };
 use napi::{
     Env, Status,
@@ -19,9 +19,8 @@ use rustc_hash::FxHashMap;
 
 use crate::{
     admission::Admission,
-    failure::{Failed, Failure, code_and_text},
-    records::{RecordKind, Records},
-    stream::End,
+    failure::{Failed, Failure},
+    records::{Lane, RecordKind, Records},
 };
 
 thread_local! {
@@ -101,27 +100,12 @@ impl Context {
         }
     }
 
-    /// Adds a record and wakes JavaScript.
+    /// Adds a record of this side's own and wakes JavaScript.
     pub fn push(self: &Arc<Self>, kind: RecordKind, id: u32, number: u32, payload: Bytes) {
-        self.add(|records| records.push(kind, id, number, payload));
+        self.add(|records| records.push(Lane::Own, kind, id, number, payload));
     }
 
-    /// Adds a record about the end of a half of a stream.
-    pub fn push_end(self: &Arc<Self>, kind: RecordKind, stream: u32, end: End) {
-        self.push(kind, stream, end as u32, Bytes::new());
-    }
-
-    /// Adds a record with a code and a text.
-    pub fn push_code(self: &Arc<Self>, kind: RecordKind, id: u32, number: u32, code: VarInt, text: &[u8]) {
-        self.push(kind, id, number, code_and_text(code, text));
-    }
-
-    /// Adds bytes of a stream.
-    pub fn push_data(self: &Arc<Self>, stream: u32, chunks: impl IntoIterator<Item = Bytes>) {
-        self.add(|records| records.data(stream, chunks));
-    }
-
-    fn add(self: &Arc<Self>, add: impl FnOnce(&mut Records)) {
+    pub(crate) fn add(self: &Arc<Self>, add: impl FnOnce(&mut Records)) {
         let ring = {
             let mut outbox = lock(&self.outbox);
             if outbox.closed {

@@ -17,6 +17,7 @@ use crate::{
     link::Link,
     records::RecordKind,
     runtime::with,
+    voice::Voice,
 };
 
 /// What those who knock need to know.
@@ -55,7 +56,7 @@ impl Host {
             // Said first, as streams may come at once; they cannot be told before this is done.
             let handle = world.adopt(&self.context, link.clone(), Some(admitted), share);
             match handle {
-                Some(handle) => self.context.push(kind, self.handle, handle, Bytes::from(about)),
+                Some(handle) => Voice::of(Arc::clone(&self.context), &peer).push(kind, self.handle, handle, Bytes::from(about)),
                 None => link.close(self.refuse_code, b"it holds too many handles"),
             }
             handle

@@ -20,4 +20,5 @@ pub mod runtime;
 pub mod settings;
 pub mod shares;
 pub mod stream;
+pub mod voice;
 pub mod world;

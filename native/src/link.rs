@@ -36,6 +36,18 @@ impl Link {
         if let Self::Full(connection) = self { Some(connection) } else { None }
     }
 
+    /// The peer's id.
+    #[must_use]
+    pub fn peer(&self) -> [u8; 32] {
+        let id = match self {
+            Self::Full(connection) => Some(connection.remote_id()),
+            Self::Outgoing(connection) => connection.remote_id().ok(),
+            Self::Incoming(connection) => connection.remote_id().ok(),
+        };
+        // There is always one: a session that is resumed knows whose it is.
+        id.map(|id| *id.as_bytes()).unwrap_or_default()
+    }
+
     /// Whether this side may say something early.
     #[must_use]
     pub fn is_outgoing_early(&self) -> bool {

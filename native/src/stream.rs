@@ -27,6 +27,7 @@ use crate::{
     context::Context,
     records::RecordKind,
     runtime::{free, poll_once, post, with},
+    voice::Voice,
     world::World,
 };
 
@@ -38,7 +39,7 @@ const OPENED_LOT: u32 = 32;
 
 /// One stream.
 pub struct StreamEntry {
-    context: Arc<Context>,
+    voice: Voice,
     connection: u32,
     send: Send,
     receive: Receive,
@@ -55,9 +56,9 @@ pub struct StreamEntry {
 }
 
 impl StreamEntry {
-    fn new(context: Arc<Context>, connection: u32, send: Send, receive: Receive) -> Self {
+    fn new(voice: Voice, connection: u32, send: Send, receive: Receive) -> Self {
         let room = FIRST_READ_AHEAD;
-        Self { context, connection, send, receive, room, held: 0, is_read: false, said: None, rouse: None }
+        Self { voice, connection, send, receive, room, held: 0, is_read: false, said: None, rouse: None }
     }
 }
 
@@ -113,13 +114,13 @@ impl World {
         let Some(entry) = self.connections.get_mut(&connection) else {
             // It went while JavaScript was asking.
             free(stream);
-            context.push_end(RecordKind::ReadEnd, stream, End::Lost);
+            context.push(RecordKind::ReadEnd, stream, End::Lost as u32, Bytes::new());
             return;
         };
         entry.streams.insert(stream);
         let receive = if how.two_way { Receive::Opening(None) } else { Receive::Done };
         let send = Send::Opening(VecDeque::new());
-        self.streams.insert(stream, StreamEntry::new(Arc::clone(&entry.context), connection, send, receive));
+        self.streams.insert(stream, StreamEntry::new(entry.voice.clone(), connection, send, receive));
         self.begin_stream(connection, stream, how);
     }
 
@@ -235,7 +236,7 @@ impl World {
         entry.untold += u32::from(counted);
         if loudly || entry.untold >= OPENED_LOT {
             let count = mem::take(&mut entry.untold);
-            entry.context.push(RecordKind::Opened, connection, count, Bytes::new());
+            entry.voice.push(RecordKind::Opened, connection, count, Bytes::new());
         }
         let early = entry.link.is_outgoing_early() && receive.as_ref().is_some_and(RecvStream::is_0rtt);
         if early {
@@ -256,14 +257,14 @@ impl World {
     /// A stream that the peer has opened.
     pub(crate) fn accepted_stream(
         &mut self,
-        context: Arc<Context>,
+        voice: Voice,
         connection: u32,
         stream: u32,
         send: Option<SendStream>,
         receive: RecvStream,
     ) {
         let send = send.map_or(Send::Done, |send| Send::Open(send, VecDeque::new()));
-        self.streams.insert(stream, StreamEntry::new(context, connection, send, Receive::Opening(None)));
+        self.streams.insert(stream, StreamEntry::new(voice, connection, send, Receive::Opening(None)));
         self.receive(stream, receive);
     }
 
@@ -311,7 +312,7 @@ impl World {
         if matches!(entry.send, Send::Opening(_)) {
             // It was never opened, so nothing has arrived.
             if matches!(entry.receive, Receive::Opening(_)) {
-                entry.context.push_end(RecordKind::ReadEnd, stream, End::Lost);
+                entry.voice.push_end(RecordKind::ReadEnd, stream, End::Lost);
             }
             entry.receive = Receive::Done;
         }

@@ -66,7 +66,7 @@ impl World {
             *of != context
         });
         let connections: Vec<u32> =
-            self.connections.iter().filter(|(_, entry)| entry.context.id == context).map(|(handle, _)| *handle).collect();
+            self.connections.iter().filter(|(_, entry)| entry.voice.context.id == context).map(|(handle, _)| *handle).collect();
         for connection in connections {
             self.close_connection(connection, 0_u32.into(), b"the program has ended");
         }

@@ -64,6 +64,41 @@ async function flood(connection: CarrierConnection, count: number, bytes: Uint8A
 }
 
 describe.skipIf(!NATIVE_DOOR.here)(`limits in Rust ${NATIVE_DOOR.why}`, () => {
+  test('one who opens many streams does not make another wait', async () => {
+    const [hostile, honest, server] = await Promise.all([open('hostile'), open('honest'), open('b')])
+    const next = incoming(server)
+    server.setAlpns([ALPN])
+    const pairOver = async (client: IrohEndpoint): Promise<{ from: NativeConnection; to: NativeConnection }> => {
+      const [from, to] = await Promise.all([connect(client, server), next()])
+      return { from: from as NativeConnection, to: to as NativeConnection }
+    }
+    const [many, one] = [await pairOver(hostile), await pairOver(honest)]
+    const order: string[] = []
+    for (const [{ to }, name] of [
+      [many, 'hostile'],
+      [one, 'honest'],
+    ] as const) {
+      const accepted = to.accepted.bind(to)
+      to.accepted = (...stream): void => {
+        order.push(name)
+        accepted(...stream)
+      }
+    }
+    /** JavaScript is busy meanwhile, so that nothing is taken before all is there. */
+    const send = ({ from, to }: typeof one, count: number): void => {
+      const before = arrivedBytes(to)
+      for (let i = 0; i < count; i++) void from.openBiNow()?.send.writeNow?.(new Uint8Array(1000))
+      from.door.batch.flush()
+      const limitMs = performance.now() + 5000
+      while (arrivedBytes(to) < before + count * 1000 && performance.now() < limitMs);
+    }
+    send(many, 200)
+    for (let i = 0; i < 4; i++) send(one, 1)
+    await until(() => order.length === 204)
+    // All 200 came first; a turn is worth eight of them.
+    expect(order.indexOf('honest')).toBeLessThan(50)
+  })
+
   test('of connections, in all and of a peer, hold before JavaScript hears of anybody', async () => {
     const [a, b, c] = [await open('a'), await open('b'), await open('c')]
     let heard = 0

@@ -53,7 +53,7 @@ impl World {
             let Some(connection) = self.streams.get(&stream).map(|entry| entry.connection) else { return };
             let may_hold = self.may_hold(connection);
             let Self { streams, chunks, .. } = self;
-            let Some(StreamEntry { context, receive, room, held, said, rouse, .. }) = streams.get_mut(&stream) else { return };
+            let Some(StreamEntry { voice, receive, room, held, said, rouse, .. }) = streams.get_mut(&stream) else { return };
             let Receive::Open(half) = receive else { return };
             if *room <= 0 || !may_hold {
                 return;
@@ -66,15 +66,15 @@ impl World {
                     let bytes: usize = chunks[..count].iter().map(Bytes::len).sum();
                     *room -= i64::try_from(bytes).unwrap_or(i64::MAX / 4);
                     *held += bytes as u64;
-                    context.push_data(stream, chunks[..count].iter_mut().map(mem::take));
+                    voice.push_data(stream, chunks[..count].iter_mut().map(mem::take));
                     self.hold(connection, bytes as u64);
                     continue;
                 }
-                Poll::Ready(Ok(None)) => context.push_end(RecordKind::ReadEnd, stream, End::Clean),
+                Poll::Ready(Ok(None)) => voice.push_end(RecordKind::ReadEnd, stream, End::Clean),
                 Poll::Ready(Err(ReadError::Reset(code))) => {
-                    context.push_code(RecordKind::ReadEnd, stream, End::ByPeer as u32, code, b"");
+                    voice.push_code(RecordKind::ReadEnd, stream, End::ByPeer as u32, code, b"");
                 }
-                Poll::Ready(Err(_)) => context.push_end(RecordKind::ReadEnd, stream, End::Lost),
+                Poll::Ready(Err(_)) => voice.push_end(RecordKind::ReadEnd, stream, End::Lost),
             }
             self.receive_done(stream);
             return;

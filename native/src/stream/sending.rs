@@ -53,18 +53,18 @@ impl World {
     /// Does what waits, as far as the transport takes it.
     pub(super) fn send_on(&mut self, stream: u32) {
         loop {
-            let Some(StreamEntry { context, send: half, said, rouse, .. }) = self.streams.get_mut(&stream) else { return };
+            let Some(StreamEntry { voice, send: half, said, rouse, .. }) = self.streams.get_mut(&stream) else { return };
             let (send, ops) = match half {
                 Send::Open(send, ops) => (send, ops),
                 Send::Finished(stopped) => {
                     let Poll::Ready(how) = poll_with(stopped.as_mut(), &waker(rouse, stream)) else { return };
                     match how {
-                        Ok(None) => context.push_end(RecordKind::Acknowledged, stream, End::Clean),
+                        Ok(None) => voice.push_end(RecordKind::Acknowledged, stream, End::Clean),
                         Ok(Some(code)) => {
-                            context.push_code(RecordKind::Acknowledged, stream, End::ByPeer as u32, code, b"");
+                            voice.push_code(RecordKind::Acknowledged, stream, End::ByPeer as u32, code, b"");
                         }
                         Err(StoppedError::ZeroRttRejected) if said.is_some() => return,
-                        Err(_) => context.push_end(RecordKind::Acknowledged, stream, End::Lost),
+                        Err(_) => voice.push_end(RecordKind::Acknowledged, stream, End::Lost),
                     }
                     self.send_done(stream);
                     return;
@@ -92,7 +92,7 @@ impl World {
                         }
                     }
                     if *tell {
-                        context.push(RecordKind::Drained, stream, 0, Bytes::new());
+                        voice.push(RecordKind::Drained, stream, 0, Bytes::new());
                     }
                     ops.pop_front();
                 }
@@ -119,9 +119,9 @@ impl World {
         if let Some(entry) = self.streams.get(&stream) {
             match error {
                 WriteError::Stopped(code) => {
-                    entry.context.push_code(RecordKind::WriteEnd, stream, End::ByPeer as u32, *code, b"");
+                    entry.voice.push_code(RecordKind::WriteEnd, stream, End::ByPeer as u32, *code, b"");
                 }
-                _ => entry.context.push_end(RecordKind::WriteEnd, stream, End::Lost),
+                _ => entry.voice.push_end(RecordKind::WriteEnd, stream, End::Lost),
             }
         }
         self.send_done(stream);
