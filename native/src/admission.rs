@@ -1,15 +1,19 @@
 //! Who may come in: decided before JavaScript hears of it.
 #![forbid(unsafe_code)]
 
-use std::sync::{
-    Arc, Mutex, PoisonError,
-    atomic::{AtomicBool, AtomicU32, Ordering},
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU32, Ordering},
+    },
+    time::Instant,
 };
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::{
     knocking::{Caller, Knocking},
+    rates::{Pace, Rates},
     settings::Settings,
     shares::{Share, Shares, step},
 };
@@ -57,6 +61,7 @@ pub struct Admission {
     early: Mutex<Vec<Vec<u8>>>,
     turned_away: AtomicU32,
     knocking: Mutex<Knocking>,
+    rates: Mutex<Rates>,
     access: Mutex<Access>,
     present: Mutex<Present>,
     max_connections: AtomicU32,
@@ -73,6 +78,7 @@ impl Admission {
             early: Mutex::default(),
             turned_away: AtomicU32::new(0),
             knocking: Mutex::new(Knocking::new(settings)),
+            rates: Mutex::new(Rates::new(settings)),
             access: Mutex::default(),
             present: Mutex::default(),
             max_connections: AtomicU32::new(settings.max_connections),
@@ -132,6 +138,14 @@ impl Admission {
         }
         if !validated && knocking.is_busy(&caller) {
             return Arrival::Validate;
+        }
+        match lock(&self.rates).take(&caller, validated, Instant::now()) {
+            Pace::Steady => {}
+            Pace::Hasty => return Arrival::Validate,
+            Pace::Over => {
+                self.turned_away.fetch_add(1, Ordering::Relaxed);
+                return Arrival::Refused;
+            }
         }
         knocking.begin(caller.clone());
         Arrival::Welcome(Handshake { admission: Arc::clone(self), caller })

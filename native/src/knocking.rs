@@ -19,6 +19,15 @@ pub enum Caller {
     Elsewhere,
 }
 
+impl Caller {
+    /// Whether it is a loopback address.
+    #[must_use]
+    pub fn is_this_machine(&self) -> bool {
+        // Of IPv6 it is the network of `::1`, of which no other address is anybody's (RFC 4291, 2.4).
+        matches!(self, Self::Network([0, 4, 0, 0, 127, ..] | [0, 0, 0, 0, 0, 0, 0, 0]))
+    }
+}
+
 impl From<IpAddr> for Caller {
     fn from(address: IpAddr) -> Self {
         let octets = match address.to_canonical() {

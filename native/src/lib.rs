@@ -14,6 +14,7 @@ pub mod handles;
 pub mod hosting;
 pub mod knocking;
 pub mod link;
+pub mod rates;
 pub mod records;
 pub mod relays;
 pub mod runtime;

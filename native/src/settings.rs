@@ -46,6 +46,8 @@ pub struct Settings {
     pub max_handshakes: u32,
     /// Of these, from one address; one of IPv6 is a network of 64 bits.
     pub max_handshakes_per_address: u32,
+    /// Handshakes that one address may begin a second; without a word a default, and none for loopback addresses.
+    pub max_handshakes_per_second: Option<u32>,
     /// Longest time for one of them.
     pub handshake_timeout: Duration,
     /// Inbound connections at a time, and from one peer.
@@ -71,6 +73,7 @@ impl Default for Settings {
             max_receive_bytes: 1024 * 1024 * 1024,
             max_handshakes: 256,
             max_handshakes_per_address: 64,
+            max_handshakes_per_second: None,
             handshake_timeout: Duration::from_secs(10),
             max_connections: 100_000,
             max_connections_per_peer: 10_000,
@@ -129,6 +132,7 @@ impl Settings {
                 "max-streams-in-all" => settings.max_streams_in_all = number(name, value)?,
                 "max-receive-bytes" => settings.max_receive_bytes = number(name, value)?,
                 "max-handshakes-per-address" => settings.max_handshakes_per_address = number(name, value)?,
+                "max-handshakes-per-second" => settings.max_handshakes_per_second = Some(number(name, value)?),
                 "receive-window-bytes" => settings.receive_window = var_int(name, value)?,
                 "max-handshakes" => settings.max_handshakes = number(name, value)?,
                 "handshake-timeout-ms" => settings.handshake_timeout = millis(name, value)?,
@@ -172,7 +176,7 @@ mod tests {
         let text = "bind 127.0.0.1:0\nbind [::1]:7\nrelays disabled\nrelay-root 3fA0\nidle-timeout-ms 12\nkeep-alive-ms 3\nmax-streams 4\n\
             receive-window-bytes 5\nmax-handshakes 6\nhandshake-timeout-ms 7\nmax-connections 8\n\
             max-connections-per-peer 9\nrefuse-code 4294967297\nmax-streams-per-peer 10\nmax-streams-in-all 11\n\
-            max-receive-bytes 12\nmax-handshakes-per-address 13\n";
+            max-receive-bytes 12\nmax-handshakes-per-address 13\nmax-handshakes-per-second 14\n";
         let settings = Settings::parse(text).unwrap();
         assert_eq!(settings.bind.len(), 2);
         assert!(settings.is_loopback_only());
@@ -187,6 +191,7 @@ mod tests {
         assert_eq!(settings.refuse_code.into_inner(), 0x1_0000_0001);
         assert_eq!((settings.max_streams_per_peer, settings.max_streams_in_all), (10, 11));
         assert_eq!((settings.max_receive_bytes, settings.max_handshakes_per_address), (12, 13));
+        assert_eq!(settings.max_handshakes_per_second, Some(14));
     }
 
     #[test]

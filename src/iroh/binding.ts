@@ -40,6 +40,11 @@ export interface IrohAdmission {
   readonly maxHandshakes?: number | undefined
   /** Of these, from one address of IPv4, one network of 64 bits of IPv6, or one id at a relay. @default 64 */
   readonly maxHandshakesPerAddress?: number | undefined
+  /**
+   * Handshakes that one such address may begin a second, and three times as many at once; beyond half of that it must
+   * prove its address. @default 100, and no bound for loopback addresses
+   */
+  readonly maxHandshakesPerSecond?: number | undefined
   /** Longest time for one of them. @default 10000 */
   readonly handshakeTimeoutMs?: number | undefined
   /** Streams of each kind that a peer may have open at a time, a connection. @default 1024 */

@@ -68,6 +68,7 @@ export interface IrohSettings {
 const ADMISSION: readonly string[] = [
   'maxHandshakes',
   'maxHandshakesPerAddress',
+  'maxHandshakesPerSecond',
   'handshakeTimeoutMs',
   'maxStreams',
   'maxStreamsPerPeer',

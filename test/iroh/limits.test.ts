@@ -99,6 +99,32 @@ describe.skipIf(!NATIVE_DOOR.here)(`limits in Rust ${NATIVE_DOOR.why}`, () => {
     expect(order.indexOf('honest')).toBeLessThan(50)
   })
 
+  test('of handshakes a second from one address, and then there is room again', async () => {
+    const [a, b] = [await open('a'), await open('b', { admission: { maxHandshakesPerSecond: 2 } })]
+    let heard = 0
+    b.onIncoming = () => heard++
+    b.setAlpns([ALPN])
+    let made = 0
+    const attempt = async (): Promise<unknown> =>
+      connect(a, b).then(
+        () => undefined,
+        (error: unknown) => error,
+      )
+    let refusal: unknown = undefined
+    // Six at once, and two more for every second that these take.
+    while (refusal === undefined && made < 100) {
+      refusal = await attempt()
+      made++
+    }
+    expect(refusal).toMatchObject({ code: 'refused' })
+    expect(made).toBeGreaterThan(6)
+    expect(made).toBeLessThan(30)
+    await until(() => heard === made - 1)
+    let refusals = 0
+    for (; refusals < 100 && (await attempt()) !== undefined; refusals++) await pause(50)
+    expect(refusals).toBeLessThan(100)
+  })
+
   test('of connections, in all and of a peer, hold before JavaScript hears of anybody', async () => {
     const [a, b, c] = [await open('a'), await open('b'), await open('c')]
     let heard = 0

@@ -24,6 +24,7 @@ const KEEP_ALIVE_MS = 5_000
 const ADMISSION: Readonly<Record<keyof IrohAdmission, string>> = {
   maxHandshakes: 'max-handshakes',
   maxHandshakesPerAddress: 'max-handshakes-per-address',
+  maxHandshakesPerSecond: 'max-handshakes-per-second',
   handshakeTimeoutMs: 'handshake-timeout-ms',
   maxStreams: 'max-streams',
   maxStreamsPerPeer: 'max-streams-per-peer',
