@@ -12,7 +12,9 @@ import type { P2PNodeId } from '../core/node-id.ts'
 import type { WaitOptions } from '../core/stream.ts'
 import type { P2PDiscovery } from '../core/system.ts'
 import { parseRecord, RECORD_LABEL } from './node-record.ts'
+import type { NodeRecord } from './node-record.ts'
 import { checkMilliseconds } from './options.ts'
+import { readName } from './signed-name.ts'
 
 /** Options of {@link DnsDiscovery}. */
 export interface DnsOptions {
@@ -58,26 +60,40 @@ export class DnsDiscovery implements P2PDiscovery {
     this.#resolver()
   }
 
-  /** Names are not what these records are for. */
+  /** Names are not what these records are for; whose one is, {@link nameOf} tells. */
   resolveName(): Promise<undefined> {
     return Promise.resolve(undefined)
   }
 
   /** @throws P2PError `discovery-failed` when no server answers, `aborted` */
   async resolveId(id: P2PNodeId, options?: WaitOptions): Promise<P2PAddress | undefined> {
+    const address = (await this.#record(id, options?.signal))?.address
+    return address && address.direct.length + address.relays.length > 0 ? address : undefined
+  }
+
+  /**
+   * The name that the node has been registered with, signed by itself; undefined where there is none, or a signature that
+   * is not the node's.
+   *
+   * @throws P2PError `discovery-failed` when no server answers, `aborted`
+   */
+  async nameOf(id: P2PNodeId, options?: WaitOptions): Promise<string | undefined> {
+    const claim = readName(id, (await this.#record(id, options?.signal))?.userData)
+    return claim.kind === 'signed' ? claim.name : undefined
+  }
+
+  async #record(id: P2PNodeId, signal: AbortSignal | undefined): Promise<NodeRecord | undefined> {
     const node = NodeId.fromBytes(id.asBytes())
-    const signal = options?.signal
     const resolver = this.#resolver()
     const cancel = (): void => resolver.cancel()
     signal?.addEventListener('abort', cancel, { once: true })
     const name = `${RECORD_LABEL}.${node.toString()}.${this.#origin}`
     try {
       const records = await resolver.resolveTxt(name)
-      const { address } = parseRecord(
+      return parseRecord(
         node,
         records.map((parts) => parts.join('')),
       )
-      return address.direct.length + address.relays.length > 0 ? address : undefined
     } catch (error) {
       if (signal?.aborted === true) throw P2PError.aborted(signal, 'the look-up')
       const { code } = error as NodeJS.ErrnoException

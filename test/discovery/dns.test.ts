@@ -2,8 +2,9 @@ import { createSocket } from 'node:dgram'
 import { decode, encode } from 'dns-packet'
 import type { Packet } from 'dns-packet'
 import { describe, expect, test } from 'vitest'
-import { testNodeId } from '../../src/core/keys.ts'
+import { testNodeId, testSigningKey } from '../../src/core/keys.ts'
 import { DnsDiscovery } from '../../src/discovery/index.ts'
+import { signName } from '../../src/discovery/signed-name.ts'
 
 const id = testNodeId('home')
 const name = `_iroh.${id.toString()}.dns.example`
@@ -71,6 +72,20 @@ describe('a node in the DNS', () => {
         query: id.toString(),
         message: expect.stringMatching(message) as unknown,
       })
+    }
+  })
+
+  test('has the name that it has signed, and no other', async () => {
+    const signedBy = (who: string): string => signName('living-room', (message) => testSigningKey(who).sign(message))
+    const cases: [Packet, string | undefined][] = [
+      [txt('addr=192.0.2.1:4', `user-data=${signedBy('home')}`), 'living-room'],
+      [txt(`user-data=${signedBy('thief')}`), undefined],
+      [txt('user-data=living-room'), undefined],
+      [{ flags: 3, answers: [] }, undefined],
+    ]
+    for (const [answer, expected] of cases) {
+      await using server = await nameServer(() => answer)
+      expect(await source(server).nameOf(id)).toBe(expected)
     }
   })
 
