@@ -21,6 +21,7 @@ import { PathChanges } from './path-changes.ts'
 import { checkStreamCode } from './receive-half.ts'
 import type { Session } from './session.ts'
 import { throwIfAborted } from './waiting.ts'
+import { watchReceiveHalf, watchSendHalf } from './watched-halves.ts'
 import { LIBRARY_CODE } from './wire.ts'
 
 /** The largest reason that fits beside a close code in one packet of the smallest size. */
@@ -117,12 +118,14 @@ export class EngineConnection implements P2PConnection<NodeId> {
   async openSendStream(options?: WaitOptions): Promise<P2PSendStream> {
     this.#checkHandle()
     throwIfAborted(options?.signal, 'openSendStream')
-    return await this.session.openUni(options?.signal)
+    const half = await this.session.openUni(options?.signal)
+    return watchSendHalf(half, this.session.leaks, this.remoteNodeId().fmtShort())
   }
 
   async acceptReceiveStream(options?: WaitOptions): Promise<P2PReceiveStream> {
     this.#checkReadable()
-    return await this.session.acceptUni(options?.signal)
+    const half = await this.session.acceptUni(options?.signal)
+    return watchReceiveHalf(half, this.session.leaks, this.remoteNodeId().fmtShort())
   }
 
   sendDatagram(bytes: Uint8Array): void {

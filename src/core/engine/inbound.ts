@@ -8,11 +8,11 @@ import type { P2PLimits } from '../config.ts'
 import type { StreamKind } from '../connection.ts'
 import type { P2PError } from '../errors.ts'
 import type { Runtime } from '../runtime.ts'
-import type { P2PReceiveStream } from '../stream.ts'
 import type { WaitScope } from '../wait-log.ts'
 import { FIRST_READ_BYTES, parseStreamHeader, readStreamHeader } from './header.ts'
 import type { StreamHeader } from './header.ts'
 import type { DuplexStream } from './duplex-stream.ts'
+import type { ReceiveHalf } from './receive-half.ts'
 import type { StreamTable } from './streams.ts'
 import { AsyncQueue, DeadlineQueue } from './waiting.ts'
 import { LIBRARY_CODE, STREAM_KIND } from './wire.ts'
@@ -42,7 +42,7 @@ export class Inbound {
   readonly #options: InboundOptions
   readonly #kinds = new Set<StreamKind>()
   readonly #twoWay: Readonly<Record<StreamKind, AsyncQueue<DuplexStream>>>
-  readonly #oneWay: AsyncQueue<P2PReceiveStream>
+  readonly #oneWay: AsyncQueue<ReceiveHalf>
   readonly #headers: DeadlineQueue
   /** Streams whose header is being read. */
   #classifying: Set<Promise<void>> | undefined
@@ -73,7 +73,7 @@ export class Inbound {
     return this.#twoWay[kind].next(signal, 'acceptStream')
   }
 
-  acceptOneWay(signal: AbortSignal | undefined): Promise<P2PReceiveStream> {
+  acceptOneWay(signal: AbortSignal | undefined): Promise<ReceiveHalf> {
     return this.#oneWay.next(signal, 'acceptReceiveStream')
   }
 

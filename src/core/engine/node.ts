@@ -141,6 +141,7 @@ export abstract class EngineNode<Connection extends EngineConnection> implements
     this.backend = options.backend
     this.runtime = options.runtime
     this.#attached = sources.flatMap((source) => source.attach?.(this.#announcer.nodeFor(source)) ?? [])
+    this.runtime.leaks?.hold(this, `the node ${id.fmtShort()}`, () => this.#closing === undefined)
     options.endpoint.onIncoming = (carrier): void => void this.#incoming(carrier)
   }
 
@@ -275,6 +276,7 @@ export abstract class EngineNode<Connection extends EngineConnection> implements
   }
 
   close(): Promise<void> {
+    this.runtime.leaks?.forget(this)
     return (this.#closing ??= this.#close())
   }
 
@@ -393,12 +395,14 @@ export abstract class EngineNode<Connection extends EngineConnection> implements
       maxConnectionsPerPeer: limits.maxConnectionsPerPeer,
       waits: this.runtime.waits,
       onClose: () => {
+        this.runtime.leaks?.forget(listener)
         this.#listeners.splice(this.#listeners.indexOf(listener), 1)
         this.#announceAlpns()
       },
       refuse: (connection, why) => connection.refuse(why),
     })
     this.#listeners.push(listener)
+    this.runtime.leaks?.hold(listener, `a listener for ${alpns.join(', ')}`, () => listener.listening)
     this.#announceAlpns()
     this.#announcer.start()
     return listener

@@ -16,7 +16,7 @@ import type { CloseInfo, ConnectionStats, StreamKind } from '../connection.ts'
 import { P2PError } from '../errors.ts'
 import type { LeakWatch } from '../leaks.ts'
 import type { Runtime } from '../runtime.ts'
-import type { P2PReceiveStream } from '../stream.ts'
+import type { ReceiveHalf } from './receive-half.ts'
 import { closedError, describeClose, ENDED_BY_PEER } from './closing.ts'
 import { ControlChannel } from './control.ts'
 import { DatagramChannel } from './datagrams.ts'
@@ -225,7 +225,7 @@ export class Session {
     return this.#inbound.acceptTwoWay(kind, signal)
   }
 
-  acceptUni(signal: AbortSignal | undefined): Promise<P2PReceiveStream> {
+  acceptUni(signal: AbortSignal | undefined): Promise<ReceiveHalf> {
     return this.#inbound.acceptOneWay(signal)
   }
 

@@ -1,8 +1,9 @@
-// Loses handles, or does not, and prints the warnings that come of it. `node --expose-gc leak-child.mjs DOOR`.
+// Loses handles, or does not, and prints the warnings that come of it. `node --expose-gc leak-child.mjs DOOR`; with `exit`
+// behind it, it ends without closing anything, with `close` after closing everything.
 import { once } from 'node:events'
 import { IrohP2P } from '../../../dist/iroh/index.js'
 
-const [binding] = process.argv.slice(2)
+const [binding, end] = process.argv.slice(2)
 const local = { relay: 'disabled', bind: ['127.0.0.1:0', '[::1]:0'], binding }
 const warnings = []
 process.on('warning', (warning) => {
@@ -17,6 +18,20 @@ const accept = async () => {
 }
 void accept()
 
+if (end !== undefined) {
+  if (end === 'close') {
+    listener.close()
+    await Promise.all([a.close(), b.close()])
+  }
+  process.exit(0)
+}
+
+/** The connection that was accepted as that one. */
+async function acceptedAs(index) {
+  while (accepted.length <= index) await new Promise((resolve) => setImmediate(resolve))
+  return accepted[index]
+}
+
 async function loseConnection() {
   await a.connect(b.address())
 }
@@ -26,12 +41,25 @@ async function loseStream(connection) {
   await stream.write(Uint8Array.of(1))
 }
 
+async function loseSendStream(connection) {
+  const stream = await connection.openSendStream()
+  await stream.write(Uint8Array.of(1))
+}
+
+async function loseReceiveStream(connection) {
+  await connection.acceptReceiveStream()
+}
+
 async function closeAsOneShould() {
   const connection = await a.connect(b.address())
   const clone = connection.clone()
   const stream = await connection.openStream()
   stream.reset(0)
   stream.stop(0)
+  const oneWay = await connection.openSendStream()
+  await oneWay.write(Uint8Array.of(1))
+  await oneWay.finish()
+  for await (const bytes of await (await acceptedAs(0)).acceptReceiveStream()) void bytes
   await connection.end()
   clone.close()
 }
@@ -53,7 +81,9 @@ const afterGood = warnings.length
 const kept = await a.connect(b.address())
 await loseConnection()
 await loseStream(kept)
-await collect(2)
+await loseSendStream(kept)
+await loseReceiveStream(await acceptedAs(1))
+await collect(4)
 // Never a semantic: what was lost goes on to be connected.
 const stillConnected = accepted.filter((connection) => connection.isConnected()).length
 process.send({ afterGood, warnings, stillConnected })
