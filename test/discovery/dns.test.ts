@@ -4,6 +4,7 @@ import type { Packet } from 'dns-packet'
 import { describe, expect, test } from 'vitest'
 import { testNodeId, testSigningKey } from '../../src/core/keys.ts'
 import { DnsDiscovery } from '../../src/discovery/index.ts'
+import { parseRecord } from '../../src/discovery/node-record.ts'
 import { signName } from '../../src/discovery/signed-name.ts'
 
 const id = testNodeId('home')
@@ -71,6 +72,30 @@ describe('a node in the DNS', () => {
         code: 'discovery-failed',
         query: id.toString(),
         message: expect.stringMatching(message) as unknown,
+      })
+    }
+  })
+
+  test('is what of its record makes sense, however much else is in it', async () => {
+    const strings = ['addr=192.0.2.1:99999', 'relay=javascript:alert(1)', '=', '\u0000\u001b[2J', 'addr=192.0.2.1:4']
+    await using server = await nameServer(() => txt(...strings))
+    const address = await source(server).resolveId(id)
+    expect(address?.direct).toEqual(['192.0.2.1:4'])
+    expect(address?.relays).toEqual([])
+    expect(await source(server).nameOf(id)).toBeUndefined()
+    // More values than a node has are not looked at, nor a text that is too long.
+    const many = Array.from({ length: 200 }, (_, i) => `addr=198.51.100.1:${i + 1}`)
+    const record = parseRecord(id, [`user-data=${'x'.repeat(246)}`, ...many])
+    expect(record.address.direct).toHaveLength(63)
+    expect(record.userData).toBeUndefined()
+  })
+
+  test('cannot be found where the answers are no DNS, and the error says so', async () => {
+    for (const bytes of [Buffer.alloc(0), Buffer.from('HTTP/1.1 200 OK'), Buffer.alloc(4096, 0xc0)]) {
+      await using server = await nameServer(() => bytes)
+      await expect(source(server, 140).resolveId(id)).rejects.toMatchObject({
+        code: 'discovery-failed',
+        query: id.toString(),
       })
     }
   })

@@ -1,0 +1,63 @@
+/**
+ * Machines that lack something: IPv6, every network, even loopback. In network namespaces; needs `npm run build`.
+ *
+ * @module
+ */
+import { spawnSync } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+import { describe, expect, test } from 'vitest'
+import { namespacesWork } from '../support/lan-hosts.ts'
+import { DOORS } from './doors.ts'
+
+const CHILD = fileURLToPath(new URL('./support/bare-child.mjs', import.meta.url))
+const USER = process.getuid?.() === 0 ? [] : ['-U', '-r']
+const LIMIT_MS = 60_000
+const LOOPBACK = { relay: 'disabled', bind: ['127.0.0.1:0', '[::1]:0'] }
+const NO_IPV6 = 'echo 1 > /proc/sys/net/ipv6/conf/all/disable_ipv6 && ip link set lo up'
+
+interface Outcome {
+  readonly answer?: string
+  readonly bound?: number
+  readonly code?: string
+  readonly message?: string
+}
+
+/** What two nodes come to in a namespace of their own that `prepare` has made. */
+function nodes(door: string, prepare: string, options: object): Outcome {
+  const shell = `${prepare} && exec "$@"`
+  const program = [process.execPath, '--no-warnings', CHILD, door, JSON.stringify(options)]
+  const { status, stdout, stderr } = spawnSync('unshare', [...USER, '-n', 'sh', '-ec', shell, 'sh', ...program], {
+    encoding: 'utf8',
+    timeout: LIMIT_MS,
+  })
+  if (status !== 0) throw new Error(`it ended with ${status}: ${stderr}`)
+  return JSON.parse(stdout) as Outcome
+}
+
+describe.skipIf(!namespacesWork).each(DOORS)(
+  'through the $name door (skipped without network namespaces)',
+  ({ name }) => {
+    test('without IPv6 nodes are bound to IPv4 alone, and meet', { timeout: LIMIT_MS }, () => {
+      expect(nodes(name, NO_IPV6, LOOPBACK)).toMatchObject({ answer: 'here', bound: 1 })
+    })
+
+    test('an address of IPv6 that is asked for is missed', { timeout: LIMIT_MS }, () => {
+      expect(nodes(name, NO_IPV6, { relay: 'disabled', bind: ['127.0.0.1:0', '[2001:db8::7]:0'] })).toMatchObject({
+        code: 'network',
+      })
+    })
+
+    test(
+      'without a network nodes are created all the same, and say that there is no way',
+      { timeout: LIMIT_MS },
+      () => {
+        expect(nodes(name, 'ip link set lo down', { relay: 'disabled' })).toMatchObject({ code: 'no-route' })
+      },
+    )
+
+    test('without a network relays that cannot be reached hold nobody up', { timeout: LIMIT_MS }, () => {
+      const relay = ['https://192.0.2.1/']
+      expect(nodes(name, 'ip link set lo up', { ...LOOPBACK, relay })).toMatchObject({ answer: 'here' })
+    })
+  },
+)
