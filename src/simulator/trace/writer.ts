@@ -68,7 +68,6 @@ export class TraceWriter implements Trace {
   readonly #encoder = new TextEncoder()
   readonly #bytes = new Uint8Array(CHUNK_BYTES + LARGEST_RECORD_BYTES)
   readonly #float = new DataView(this.#bytes.buffer)
-  readonly #items: number[] = []
   #at = 0
   /** Where the buffer is to be looked at: when it is full, or with it the trace. */
   #lookAt = 0
@@ -117,8 +116,7 @@ export class TraceWriter implements Trace {
     }
     if (!this.#open()) return index
     this.#known[index] = 1
-    this.#begin(ADDRESS)
-    this.#u(index)
+    this.#at = put(this.#bytes, this.#begin(ADDRESS), index)
     this.#text(address.toString())
     return index
   }
@@ -140,66 +138,76 @@ export class TraceWriter implements Trace {
     const source = this.address(from)
     const destination = this.address(to)
     if (!this.#open()) return
-    const items = this.#items
-    items.length = 0
-    if (isDescribable(payload)) payload.describe(items)
-    else items.push(0, 1, bytes)
-    this.#begin(SENT)
-    this.#p(packet)
-    this.#u(host)
-    this.#u(node)
-    this.#u(protocol === 'udp' ? UDP : TCP)
-    this.#u(source)
-    this.#u(destination)
-    this.#u(bytes)
-    this.#list(items)
+    const bytesOf = this.#bytes
+    let at = this.#begin(SENT)
+    at = put(bytesOf, at, this.#packetDelta(packet))
+    at = put(bytesOf, at, host)
+    at = put(bytesOf, at, node)
+    at = put(bytesOf, at, protocol === 'udp' ? UDP : TCP)
+    at = put(bytesOf, at, source)
+    at = put(bytesOf, at, destination)
+    at = put(bytesOf, at, bytes)
+    if (isDescribable(payload)) {
+      const items: number[] = []
+      payload.describe(items)
+      this.#at = putList(bytesOf, at, items)
+      return
+    }
+    // One item, of bytes that nobody describes.
+    at = put(bytesOf, at, 3)
+    at = put(bytesOf, at, 0)
+    at = put(bytesOf, at, 1)
+    this.#at = put(bytesOf, at, bytes)
   }
 
   hop(packet: number, from: number, to: number, inUs: number, takesUs: number): void {
     if (!this.#open()) return
-    this.#begin(HOP)
-    this.#p(packet)
-    this.#u(from)
-    this.#u(to)
-    this.#u(inUs)
-    this.#u(takesUs)
+    const bytes = this.#bytes
+    let at = this.#begin(HOP)
+    at = put(bytes, at, this.#packetDelta(packet))
+    at = put(bytes, at, from)
+    at = put(bytes, at, to)
+    at = put(bytes, at, inUs)
+    this.#at = put(bytes, at, takesUs)
   }
 
   translated(packet: number, node: number, from: TracedAddress, to: TracedAddress): void {
     const source = this.address(from)
     const destination = this.address(to)
     if (!this.#open()) return
-    this.#begin(TRANSLATED)
-    this.#p(packet)
-    this.#u(node)
-    this.#u(source)
-    this.#u(destination)
+    const bytes = this.#bytes
+    let at = this.#begin(TRANSLATED)
+    at = put(bytes, at, this.#packetDelta(packet))
+    at = put(bytes, at, node)
+    at = put(bytes, at, source)
+    this.#at = put(bytes, at, destination)
   }
 
   delivered(packet: number, host: number, from: TracedAddress, to: TracedAddress, corrupted: boolean): void {
     const source = this.address(from)
     const destination = this.address(to)
     if (!this.#open()) return
-    this.#begin(DELIVERED)
-    this.#p(packet)
-    this.#u(host)
-    this.#u(source)
-    this.#u(destination)
-    this.#u(corrupted ? 1 : 0)
+    const bytes = this.#bytes
+    let at = this.#begin(DELIVERED)
+    at = put(bytes, at, this.#packetDelta(packet))
+    at = put(bytes, at, host)
+    at = put(bytes, at, source)
+    at = put(bytes, at, destination)
+    this.#at = put(bytes, at, corrupted ? 1 : 0)
   }
 
   dropped(packet: number, reason: number, node: number): void {
     if (!this.#open()) return
-    this.#begin(DROPPED)
-    this.#p(packet)
-    this.#u(reason)
-    this.#u(node)
+    const bytes = this.#bytes
+    let at = this.#begin(DROPPED)
+    at = put(bytes, at, this.#packetDelta(packet))
+    at = put(bytes, at, reason)
+    this.#at = put(bytes, at, node)
   }
 
   wake(host: number): void {
     if (!this.#open()) return
-    this.#begin(WAKE)
-    this.#s(host)
+    this.#at = put(this.#bytes, this.#begin(WAKE), zigzag(host))
   }
 
   /** The end of a run: recorded even past the limit, and handed to the sink with everything before. */
@@ -262,50 +270,43 @@ export class TraceWriter implements Trace {
 
   #record(kind: TraceKind, fields: object): void {
     const plan = this.#plans.get(kind) as KindPlan
-    this.#begin(plan.code)
+    this.#at = this.#begin(plan.code)
     for (const { name, type, codes } of plan.fields) {
       const value = (fields as Readonly<Record<string, unknown>>)[name]
       if (codes) this.#u(codes.get(value as string) ?? 0)
       else if (type === 'u') this.#u(value as number)
       else if (type === 's') this.#s(value as number)
       else if (type === 'x') this.#text(value as string)
-      else if (type === 'p') this.#p(value as number)
+      else if (type === 'p') this.#u(this.#packetDelta(value as number))
       else if (type === 'f') this.#f(value as number)
       else if (type === 'l') this.#list(value as readonly number[])
       else this.#floats(value as readonly number[])
     }
   }
 
-  #begin(code: number): void {
+  /** Begins a record; returns where its fields begin. */
+  #begin(code: number): number {
     const nowUs = this.#options.nowUs()
-    this.#bytes[this.#at++] = code
-    this.#u(nowUs - this.#timeUs)
+    const bytes = this.#bytes
+    bytes[this.#at] = code
+    const at = put(bytes, this.#at + 1, nowUs - this.#timeUs)
     this.#timeUs = nowUs
+    return at
   }
 
-  /** Seven bits a byte, the lowest first (LEB128). */
   #u(value: number): void {
-    const bytes = this.#bytes
-    let rest = value
-    while (rest >= 0x8000_0000) {
-      bytes[this.#at++] = (rest % 128) | 0x80
-      rest = Math.floor(rest / 128)
-    }
-    while (rest > 0x7f) {
-      bytes[this.#at++] = (rest & 0x7f) | 0x80
-      rest >>>= 7
-    }
-    bytes[this.#at++] = rest
+    this.#at = put(this.#bytes, this.#at, value)
   }
 
   #s(value: number): void {
-    this.#u(value < 0 ? -2 * value - 1 : 2 * value)
+    this.#u(zigzag(value))
   }
 
   /** Packets are mostly told of soon after those with a number nearby. */
-  #p(packet: number): void {
-    this.#s(packet - this.#packet)
+  #packetDelta(packet: number): number {
+    const delta = packet - this.#packet
     this.#packet = packet
+    return zigzag(delta)
   }
 
   #f(value: number): void {
@@ -314,9 +315,7 @@ export class TraceWriter implements Trace {
   }
 
   #list(values: readonly number[]): void {
-    const length = Math.min(values.length, MAX_TRACE_LIST)
-    this.#u(length)
-    for (let i = 0; i < length; i++) this.#u(values[i] as number)
+    this.#at = putList(this.#bytes, this.#at, values)
   }
 
   #floats(values: readonly number[]): void {
@@ -334,6 +333,41 @@ export class TraceWriter implements Trace {
     this.#bytes.copyWithin(this.#at, start, start + written)
     this.#at += written
   }
+}
+
+/** Seven bits a byte, the lowest first (LEB128); returns where the next begins. */
+function put(bytes: Uint8Array, at: number, value: number): number {
+  if (value <= 0x7f) {
+    bytes[at] = value
+    return at + 1
+  }
+  return putLong(bytes, at, value)
+}
+
+function putLong(bytes: Uint8Array, from: number, value: number): number {
+  let at = from
+  let rest = value
+  while (rest >= 0x8000_0000) {
+    bytes[at++] = (rest % 128) | 0x80
+    rest = Math.floor(rest / 128)
+  }
+  while (rest > 0x7f) {
+    bytes[at++] = (rest & 0x7f) | 0x80
+    rest >>>= 7
+  }
+  bytes[at] = rest
+  return at + 1
+}
+
+function putList(bytes: Uint8Array, from: number, values: readonly number[]): number {
+  const length = Math.min(values.length, MAX_TRACE_LIST)
+  let at = put(bytes, from, length)
+  for (let i = 0; i < length; i++) at = put(bytes, at, values[i] as number)
+  return at
+}
+
+function zigzag(value: number): number {
+  return value < 0 ? -2 * value - 1 : 2 * value
 }
 
 function isDescribable(payload: unknown): payload is Describable {
