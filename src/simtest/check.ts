@@ -98,7 +98,8 @@ export async function checkWithWorkers(
   const examined: Examined[] = []
   const reports: string[] = []
   const commands = commandsFor(what.name, file)
-  for await (const look of lookInto(what, resolved, result.failures, { folder: artifactsFolder(), commands })) {
+  const task = typeof workers?.task === 'object' ? workers.task : undefined
+  for await (const look of lookInto(what, resolved, result.failures, { folder: artifactsFolder(), commands }, task)) {
     reports.push(look.text)
     if (look.examined) examined.push(look.examined)
   }

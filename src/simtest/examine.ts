@@ -86,6 +86,11 @@ function fileName(name: string, seed: bigint): string {
   return `${short || 'test'}-${seed}`
 }
 
+/** Where the replay file of a seed goes. */
+export function replayPathOf(folder: string, name: string, seed: bigint): string {
+  return join(folder, `${fileName(name, seed)}.json`)
+}
+
 /** Looks into a failure. */
 export async function examine(
   scenario: Scenario,

@@ -8,15 +8,14 @@ import { parentPort, workerData } from 'node:worker_threads'
 import { ambientScope } from '../runtime/ambient/scope.ts'
 import { findScenario, loadScenarios } from './module.ts'
 import type { FromWorker, ToWorker, WorkerStart, WorkerTask } from './pool.ts'
-import { register } from './registering.ts'
-import type { RunSeed } from './registering.ts'
-import { runScenario } from './run.ts'
+import { register, seedsOfScenario } from './registering.ts'
+import type { RunSeed, Seeds } from './registering.ts'
 import { groupsEntered, hooksUsed } from './runner-stubs.ts'
 import { replaceNodeTest } from './node-test-hooks.ts'
 import { resolveOptions, scenario } from './scenario.ts'
 import { importLikeVitest } from './vitest-worker.ts'
 
-const { task, known, isAmbient } = workerData as WorkerStart
+const { task, known, isAmbient, look } = workerData as WorkerStart
 
 function say(message: FromWorker): void {
   // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread, not a window
@@ -33,22 +32,21 @@ function fetchFromParent(args: readonly unknown[]): Promise<{ readonly result?: 
   return new Promise((resolve) => fetching.set(fetch, resolve))
 }
 
-async function fromModule({ module, name, options }: Extract<WorkerTask, { kind: 'module' }>): Promise<RunSeed> {
+async function fromModule({ module, name, options }: Extract<WorkerTask, { kind: 'module' }>): Promise<Seeds> {
   const found = findScenario(await loadScenarios(module), name, module)
   const what = scenario(found.name, { ...found.options, ...options }, found.body)
-  const resolved = resolveOptions(what.options, process.env)
-  return (seed) => runScenario(what, resolved, seed)
+  return seedsOfScenario(what, resolveOptions(what.options, process.env))
 }
 
-async function fromFile(file: Extract<WorkerTask, { kind: 'file' }>): Promise<RunSeed> {
+async function fromFile(file: Extract<WorkerTask, { kind: 'file' }>): Promise<Seeds> {
   const { module, name, nth, vitest, isScript } = file
-  let found: RunSeed | undefined
+  let found: Seeds | undefined
   let seen = 0
   const offered = new Promise<void>((resolve) => {
     register({
-      offer: (other, run) => {
+      offer: (other, seeds) => {
         if (other !== name || seen++ !== nth) return false
-        found = run
+        found = seeds
         resolve()
         return isScript
       },
@@ -101,7 +99,13 @@ async function work(): Promise<void> {
       }
     })
   })
-  const run = await (task.kind === 'module' ? fromModule(task) : fromFile(task))
+  const { run, look: lookAt } = await (task.kind === 'module' ? fromModule(task) : fromFile(task))
+  if (look) {
+    const { seed, folder, commands, commandsWithoutFile } = look
+    const which = (_seed: bigint, path: string | undefined): typeof commands =>
+      path === undefined ? commandsWithoutFile : commands
+    return say({ looked: await lookAt(BigInt(seed), { folder, commands: which }) })
+  }
   await compare(run)
   loaded(run)
   say({ ready: true })

@@ -48,6 +48,17 @@ export interface WorkerStart {
   readonly isAmbient: boolean
   /** A seed whose history is known, which must be the same in a worker. */
   readonly known: KnownSeed | undefined
+  /** A seed that failed on another worker: to be looked into, and nothing else. */
+  readonly look?: SeedLook | undefined
+}
+
+/** What is to be looked into, and where files go. */
+export interface SeedLook {
+  readonly seed: string
+  readonly folder: string
+  /** The commands to see it again, where there is a replay file, and where not. */
+  readonly commands: Readonly<Record<string, string>>
+  readonly commandsWithoutFile: Readonly<Record<string, string>>
 }
 
 /** What a worker is told to do. */
@@ -67,6 +78,7 @@ export type FromWorker =
     }
   | { readonly ready: true }
   | { readonly unfit: string }
+  | { readonly looked: string | undefined }
   | { readonly fetch: number; readonly args: readonly unknown[] }
 
 /** Options of {@link sweepPool}. */
@@ -135,10 +147,7 @@ class Pool {
     if (lot.length === 0) return Promise.resolve(false)
     let isReady = false
     let ran = 0
-    const worker = new Worker(new URL(isSource ? './pool-worker.ts' : './pool-worker.js', import.meta.url), {
-      workerData: { task, known, isAmbient: ambientScope().isInstalled } satisfies WorkerStart,
-      resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MB },
-    })
+    const worker = startWorker({ task, known, isAmbient: ambientScope().isInstalled })
     return new Promise((resolve, reject) => {
       const alarm = new Alarm(() => lose(`took more than ${seedLimitMs / 1000} s of real time without a word`))
       alarm.keepAlive = true
@@ -190,6 +199,7 @@ class Pool {
           void fetchForWorker(message.args).then((fetched) => say({ fetched: message.fetch, ...fetched }))
           return
         }
+        if ('looked' in message) return
         const { seed, hash, ...result } = message
         if (++ran > this.#most && !result.failure) {
           this.#most = ran
@@ -217,6 +227,44 @@ class Pool {
   #leaveAll(): void {
     for (const leave of this.#ends) leave()
   }
+}
+
+function startWorker(start: WorkerStart): Worker {
+  return new Worker(new URL(isSource ? './pool-worker.ts' : './pool-worker.js', import.meta.url), {
+    workerData: start,
+    resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MB },
+  })
+}
+
+/**
+ * Looks into a seed on a worker of its own.
+ *
+ * @returns what is to be told; undefined when it does not fail there either, or there was not time enough
+ */
+export async function lookOnWorker(task: WorkerTask, look: SeedLook, limitMs: number): Promise<string | undefined> {
+  if (!canStart) return undefined
+  const worker = startWorker({ task, known: undefined, isAmbient: ambientScope().isInstalled, look })
+  const looked = await new Promise<string | undefined>((resolve) => {
+    const alarm = new Alarm(() => resolve(undefined))
+    alarm.keepAlive = true
+    alarm.set(limitMs)
+    worker.once('exit', () => alarm.clear())
+    worker.on('error', () => resolve(undefined))
+    worker.on('exit', () => resolve(undefined))
+    worker.on('message', (message: FromWorker) => {
+      if ('looked' in message) resolve(message.looked)
+      else if ('unfit' in message) resolve(undefined)
+      else if ('fetch' in message) {
+        void fetchForWorker(message.args).then((fetched) => {
+          const answer: ToWorker = { fetched: message.fetch, ...fetched }
+          // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread, not a window
+          worker.postMessage(answer)
+        })
+      }
+    })
+  })
+  await worker.terminate()
+  return looked
 }
 
 /** Runs seeds on worker threads, until there are no more. */

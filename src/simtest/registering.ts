@@ -7,20 +7,42 @@
  *
  * @module
  */
+import { examine } from './examine.ts'
+import type { ExamineOptions } from './examine.ts'
 import { runScenario } from './run.ts'
 import type { Outcome } from './run.ts'
 import { resolveOptions } from './scenario.ts'
-import type { Scenario } from './scenario.ts'
+import type { ResolvedOptions, Scenario } from './scenario.ts'
 
 /** Runs a seed of the scenario that was offered. */
 export type RunSeed = (seed: bigint) => Promise<Outcome>
+/** Looks into a seed; what is to be told, or undefined when it does not fail. */
+type LookAtSeed = (seed: bigint, options: ExamineOptions) => Promise<string | undefined>
+
+/** What a worker needs of a scenario. */
+export interface Seeds {
+  readonly run: RunSeed
+  readonly look: LookAtSeed
+}
 
 interface Register {
   /** Takes a scenario, or not; true when nothing of the file after it is to be run. */
-  offer(name: string, run: RunSeed): boolean
+  offer(name: string, seeds: Seeds): boolean
 }
 
-const REGISTER = Symbol.for('@moosicbox/p2p/simtest/register/1')
+/** How seeds of a scenario are run and looked into. */
+export function seedsOfScenario(what: Scenario, resolved: ResolvedOptions): Seeds {
+  const run: RunSeed = (seed) => runScenario(what, resolved, seed)
+  return {
+    run,
+    look: async (seed, options) => {
+      const first = await run(seed)
+      return first.failure && (await examine(what, resolved, first, options)).text
+    },
+  }
+}
+
+const REGISTER = Symbol.for('@moosicbox/p2p/simtest/register/2')
 
 type WithRegister = { [REGISTER]?: Register }
 
@@ -38,6 +60,6 @@ export function register(to: Register): void {
 export function offer(what: Scenario): Promise<void> | undefined {
   const to = (globalThis as WithRegister)[REGISTER]
   if (!to) return undefined
-  const isLast = to.offer(what.name, (seed) => runScenario(what, resolveOptions(what.options, process.env), seed))
+  const isLast = to.offer(what.name, seedsOfScenario(what, resolveOptions(what.options, process.env)))
   return isLast ? new Promise(() => {}) : Promise.resolve()
 }

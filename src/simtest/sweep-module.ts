@@ -11,6 +11,7 @@ import { artifactsFolder } from './check.ts'
 import { differsOnceMore } from './isolation.ts'
 import { lookInto } from './look-into.ts'
 import { loadScenarios, findScenario } from './module.ts'
+import type { WorkerTask } from './pool.ts'
 import { resolveOptions, scenario } from './scenario.ts'
 import type { Scenario, ScenarioOptions } from './scenario.ts'
 import type { SweepProgress } from './seed-queue.ts'
@@ -92,6 +93,7 @@ async function sweepOne(what: Scenario, url: string, options: SweepModuleOptions
   const { epochOffsetMs } = resolved.config
   options.onStart?.({ name: what.name, firstSeed, runs: of, workers, epochOffsetMs })
   const watch = resolved.checkSharedState ? new SharedStateWatch() : undefined
+  const task: WorkerTask = { kind: 'module', module: url, name: what.name, options: overrides }
   const result = await sweep(own, resolved, {
     first: watch && { sharedState: watch },
     seeds,
@@ -100,7 +102,7 @@ async function sweepOne(what: Scenario, url: string, options: SweepModuleOptions
     signal: options.signal,
     onProgress: options.onProgress,
     workers: {
-      task: { kind: 'module', module: url, name: what.name, options: overrides },
+      task,
       count: Math.min(workers, of ?? workers),
       isAsked: true,
     },
@@ -111,13 +113,11 @@ async function sweepOne(what: Scenario, url: string, options: SweepModuleOptions
   if (difference) options.onReport?.(`${JSON.stringify(what.name)}: ${difference.message}`)
   const shared = watch?.end()
   if (shared !== undefined) options.onReport?.(`${JSON.stringify(what.name)}: ${shared}`)
-  const looks = lookInto(own, resolved, result.failures, {
-    folder: artifactsFolder(),
-    commands: (seed, replay) => ({
-      ...(replay !== undefined && { 'the smallest run': command(what.name, { replay }) }),
-      'the whole seed': command(what.name, { seed }),
-    }),
+  const commands = (seed: bigint, replay: string | undefined): Record<string, string> => ({
+    ...(replay !== undefined && { 'the smallest run': command(what.name, { replay }) }),
+    'the whole seed': command(what.name, { seed }),
   })
+  const looks = lookInto(own, resolved, result.failures, { folder: artifactsFolder(), commands }, task)
   for await (const { text } of looks) options.onReport?.(text)
   const corpus = options.corpus
   if (corpus !== undefined)

@@ -18,6 +18,8 @@ export const body = async (sim) => {
   await sim.run()
   sim.sometimes('a large one', number > 900)
   if (process.env.BAD?.split(' ').includes(String(sim.seed))) throw new Error('seed ' + sim.seed + ' is bad')
+  if (!isMainThread && process.env.THERE === String(sim.seed) && number > 3) throw new Error('only there')
+  if (!isMainThread && process.env.LATER === 'yes' && (globalThis.ran = (globalThis.ran ?? 0) + 1) > 5) throw new Error('later')
   if (!isMainThread && process.env.DEADLY === String(sim.seed)) process.exit(3)
   if (!isMainThread && process.env.DIFFERENT === 'yes') sim.integer(0, 1000), sim.host('b', async ({ runtime }) => runtime.random()), await sim.run()
 }
@@ -158,6 +160,25 @@ describe.each(RUNNERS)('%s', (_name, args) => {
       expect(text).toMatch(/failure of 1: seed 38/)
     }
     expect(sums(there)).toBe(sums(alone))
+  })
+})
+
+describe('a failure that only workers have', () => {
+  test.each(RUNNERS)('is made smaller on a worker: %s', async (_name, args) => {
+    const { code, text } = await folder.run(args, { ...onWorkers, THERE: '33' })
+    expect(code).toBe(1)
+    expect(text).toMatch(/"many \(of them\)" fails with seed 33\s+only there/)
+    expect(text).toMatch(/The smallest run that still fails(?:.*\n)* +number = 4 {2}\(5 of 1001\)/)
+    expect(text).toContain('This is how it is on a worker thread; in the main thread the seed does not fail')
+    expect(text).toMatch(/the smallest run: SIMULATOR_REPLAY=\S+-33\.json /)
+  })
+
+  test('and those that have run others before is told', async () => {
+    const { code, text } = await folder.run(['many.mjs'], { ...onWorkers, LATER: 'yes' })
+    expect(code).toBe(1)
+    expect(text).toContain(
+      'later\n  on a worker thread; it fails neither here nor on a worker that has run no other seed',
+    )
   })
 })
 
