@@ -106,7 +106,12 @@ export class AckTracker {
 
   /** A packet is sent anyway: take an acknowledgement along when many packets asked for none. */
   beforeOtherPacket(): void {
-    if (this.#otherCount > LAZY_THRESHOLD) this.#immediate = true
+    if (this.isLazilyDue) this.#immediate = true
+  }
+
+  /** Whether {@link beforeOtherPacket} would take one along. */
+  get isLazilyDue(): boolean {
+    return this.#otherCount > LAZY_THRESHOLD
   }
 
   /** The ranges for an ACK frame, which is then taken as sent. */

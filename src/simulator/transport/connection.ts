@@ -216,15 +216,16 @@ export class TransportConnection {
     let atUs = core.idleTimerUs
     if (core.closeTimerUs < atUs) atUs = core.closeTimerUs
     if (nat && nat.timerUs < atUs) atUs = nat.timerUs
+    if (core.others.areKnown) {
+      const { selected, others } = core
+      if (paths.length > 1 && selected.idleTimerUs < atUs) atUs = selected.idleTimerUs
+      return Math.min(atUs, selected.deadlineUs, others.deadlineUs)
+    }
     for (let i = 0; i < paths.length; i++) {
       const path = paths[i] as Path
-      if (path.lossTimerUs < atUs) atUs = path.lossTimerUs
-      if (path.pacingTimerUs < atUs) atUs = path.pacingTimerUs
-      if (path.keepAliveTimerUs < atUs) atUs = path.keepAliveTimerUs
-      if (path.challengeTimerUs < atUs) atUs = path.challengeTimerUs
       if (paths.length > 1 && path.idleTimerUs < atUs) atUs = path.idleTimerUs
-      const ackUs = path.data.acks.deadlineUs
-      if (ackUs < atUs) atUs = ackUs
+      const pathUs = path.deadlineUs
+      if (pathUs < atUs) atUs = pathUs
     }
     return atUs
   }
@@ -241,23 +242,30 @@ export class TransportConnection {
       return
     }
     if (core.nat && core.nat.timerUs <= nowUs) core.controls.unshift(...core.nat.handleTimeout(nowUs))
-    const { paths } = core
+    const { paths, selected, others } = core
+    if (others.areKnown && nowUs < others.deadlineUs && nowUs < selected.idleTimerUs) {
+      this.#handlePathTimeout(selected, nowUs)
+      return
+    }
+    others.disturb()
     // Ending one changes the list.
     const due = paths.length > 1 && paths.some((path) => path.idleTimerUs <= nowUs) ? paths.slice() : paths
     for (const path of due) {
-      if (core.paths.length > 1 && path.idleTimerUs <= nowUs) {
-        core.closePath(path, nowUs, true)
-        continue
-      }
-      if (path.challengeTimerUs <= nowUs) core.onChallengeLost(path)
-      if (path.keepAliveTimerUs <= nowUs) {
-        path.keepAliveTimerUs = NEVER
-        path.data.pingPending = true
-      }
-      if (path.lossTimerUs <= nowUs) core.recovery.onTimer(path, nowUs)
-      if (path.pacingTimerUs <= nowUs) path.pacingTimerUs = NEVER
-      if (path.data.acks.deadlineUs <= nowUs) path.data.acks.onDeadline()
+      if (core.paths.length > 1 && path.idleTimerUs <= nowUs) core.closePath(path, nowUs, true)
+      else this.#handlePathTimeout(path, nowUs)
     }
+  }
+
+  #handlePathTimeout(path: Path, nowUs: number): void {
+    const core = this.#core
+    if (path.challengeTimerUs <= nowUs) core.onChallengeLost(path)
+    if (path.keepAliveTimerUs <= nowUs) {
+      path.keepAliveTimerUs = NEVER
+      path.data.pingPending = true
+    }
+    if (path.lossTimerUs <= nowUs) core.recovery.onTimer(path, nowUs)
+    if (path.pacingTimerUs <= nowUs) path.pacingTimerUs = NEVER
+    if (path.data.acks.deadlineUs <= nowUs) path.data.acks.onDeadline()
   }
 
   /** Adds `ip:port`s at which the peer may find this side, for a better path than one over a relay. */

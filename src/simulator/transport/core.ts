@@ -23,6 +23,7 @@ import { Recovery } from './recovery.ts'
 import type { RecoveryHost, WindowChange } from './recovery.ts'
 import { DropStats } from './sink.ts'
 import type { ConnectionState, TransportSink } from './sink.ts'
+import { OtherPaths } from './other-paths.ts'
 import { Streams } from './streams.ts'
 
 const NEVER = Number.POSITIVE_INFINITY
@@ -67,6 +68,8 @@ export class ConnectionCore implements RecoveryHost {
   readonly laterControls: ControlFrame[] = []
   /** The search for better paths; undefined where there is none. */
   readonly nat: NatTraversal | undefined
+  /** What is known of the paths that data does not take. */
+  readonly others: OtherPaths = new OtherPaths()
   readonly #candidates: string[] = []
   /** The highest path number used. */
   #lastPathId = 0
@@ -193,6 +196,7 @@ export class ConnectionCore implements RecoveryHost {
 
   /** This side is somewhere else: all is measured anew, and the peer may find it at `addresses` and nowhere else. */
   onNetworkChange(addresses: readonly string[], nowUs: number): void {
+    this.others.disturb()
     this.#candidates.length = 0
     this.#candidates.push(...addresses)
     if (this.state !== 'established') return
@@ -224,6 +228,7 @@ export class ConnectionCore implements RecoveryHost {
     if (known || this.paths.length >= MAX_PATHS || id <= this.#lastPathId) return known
     const path = new Path(id, [route], this.config, nowUs, this.random)
     this.#lastPathId = id
+    this.others.disturb()
     path.challengePending = true
     path.validated = this.role === 'client' || (this.nat?.hasReached(route) ?? false)
     path.idleTimerUs = nowUs + this.config.pathIdleTimeoutUs
@@ -238,6 +243,7 @@ export class ConnectionCore implements RecoveryHost {
 
   /** The peer has answered on a path: it works both ways. */
   onPathProven(path: Path, nowUs: number): void {
+    this.others.disturb()
     path.guessRtt(nowUs - path.challengeSentUs)
     path.challengeToken = -1
     path.challengeTimerUs = NEVER
@@ -250,6 +256,7 @@ export class ConnectionCore implements RecoveryHost {
 
   /** The client is somewhere else: a path goes on there, with little until it has answered (RFC 9000, 9.3). */
   migrate(path: Path, route: Route, nowUs: number): void {
+    this.others.disturb()
     path.routes = [route]
     path.forgetMeasurements(this.config, nowUs)
     path.validated = false
@@ -274,6 +281,7 @@ export class ConnectionCore implements RecoveryHost {
     const index = this.paths.indexOf(path)
     if (index < 0 || this.paths.length === 1) return
     this.paths.splice(index, 1)
+    this.others.disturb()
     path.stopTimers()
     for (let number = path.data.sent.from; number < path.data.sent.to; number++) {
       const packet = path.data.sent.take(number)
@@ -293,6 +301,7 @@ export class ConnectionCore implements RecoveryHost {
     for (const path of this.paths) if (path.isOpen && isBetter(path, best)) best = path
     if (best && best !== this.selected) {
       this.selected = best
+      this.others.disturb()
       this.datagrams.dropLargerThan(maxDatagramBytes(best.mtuBytes))
       this.sink.onPathsChanged()
     }
@@ -313,8 +322,10 @@ export class ConnectionCore implements RecoveryHost {
 
   /** The longest probe time-out of any path. */
   probeTimeoutUs(): number {
+    const { others, recovery, selected } = this
+    if (others.areKnown) return Math.max(others.probeTimeoutUs, recovery.probeTimeoutUs(selected))
     let longestUs = 0
-    for (const path of this.paths) longestUs = Math.max(longestUs, this.recovery.probeTimeoutUs(path))
+    for (const path of this.paths) longestUs = Math.max(longestUs, recovery.probeTimeoutUs(path))
     return longestUs
   }
 
@@ -429,6 +440,7 @@ export class ConnectionCore implements RecoveryHost {
     this.idleTimerUs = NEVER
     this.closeTimerUs = NEVER
     if (this.nat) this.nat.timerUs = NEVER
+    this.others.disturb()
     for (const path of this.paths) path.stopTimers()
   }
 }

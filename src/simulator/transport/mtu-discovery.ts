@@ -51,6 +51,11 @@ export class MtuDiscovery {
     return this.#probe
   }
 
+  /** When the next search begins; Infinity for never. */
+  get nextSearchUs(): number {
+    return this.#nextSearchUs
+  }
+
   /** Whether no probe is due, nor will be when one that is under way is answered. */
   isIdle(nowUs: number): boolean {
     return !this.#searching && nowUs < this.#nextSearchUs

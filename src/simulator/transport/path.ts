@@ -117,6 +117,16 @@ export class Path {
     return this.routes[0]?.kind ?? 'direct'
   }
 
+  /** The first of its timers to be due, but for that of its idleness. */
+  get deadlineUs(): number {
+    let atUs = this.data.acks.deadlineUs
+    if (this.lossTimerUs < atUs) atUs = this.lossTimerUs
+    if (this.pacingTimerUs < atUs) atUs = this.pacingTimerUs
+    if (this.keepAliveTimerUs < atUs) atUs = this.keepAliveTimerUs
+    if (this.challengeTimerUs < atUs) atUs = this.challengeTimerUs
+    return atUs
+  }
+
   /** Stops all timers. */
   stopTimers(): void {
     this.lossTimerUs = Number.POSITIVE_INFINITY

@@ -86,6 +86,7 @@ export class Receiver {
       core.drops.untimely++
       return
     }
+    if (path !== core.selected) core.others.disturb()
     if (!space.acks.register(body.number, nowUs)) {
       core.drops.duplicate++
       return
@@ -307,6 +308,7 @@ export class Receiver {
     const core = this.#core
     for (let frame = first; frame; frame = frame.next) {
       const path = core.path(frame.pathId)
+      if (path !== core.selected) core.others.disturb()
       if (path && !core.recovery.onAck(path, kind, frame, nowUs)) {
         core.close('transport', false, TransportErrorCode.protocolViolation, 'an unsent packet was acknowledged', nowUs)
         return false

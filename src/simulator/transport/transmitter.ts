@@ -61,6 +61,7 @@ export class Transmitter {
   #writtenBytes = 0
   /** Whether it is padded. */
   #isPadded = false
+  readonly #probeTimeoutUs = (path: Path): number => this.#core.recovery.probeTimeoutUs(path)
   /** Where the last datagram goes. */
   routes: readonly Route[] = NO_ROUTES
 
@@ -71,12 +72,21 @@ export class Transmitter {
   /** Whether there is nothing to send, as is mostly so for a connection at rest; cheaper than `poll`. */
   settle(nowUs: number): boolean {
     const core = this.#core
-    const { paths } = core
+    const { paths, selected, others } = core
     if (core.state !== 'established' || core.streams.hasData) return false
-    for (let i = 0; i < paths.length; i++) if (!(paths[i] as Path).isQuiet(nowUs)) return false
+    if (others.rest(nowUs)) {
+      if (!selected.isQuiet(nowUs)) return false
+    } else {
+      for (let i = 0; i < paths.length; i++) if (!(paths[i] as Path).isQuiet(nowUs)) return false
+    }
     if (core.controls.length > 0 || core.laterControls.length > 0 || core.nat?.hasProbes === true) return false
     if (core.datagrams.waiting > 0 || !core.streams.controls.isEmpty) return false
+    if (others.rest(nowUs)) {
+      selected.appLimited = true
+      return true
+    }
     for (let i = 0; i < paths.length; i++) (paths[i] as Path).appLimited = true
+    if (paths.length > 1) others.settle(paths, selected, this.#probeTimeoutUs)
     return true
   }
 
@@ -87,9 +97,14 @@ export class Transmitter {
     if (core.isOver) return this.#pollClose(nowUs)
     const probe = core.state === 'established' ? core.nat?.nextProbe() : undefined
     if (probe) return this.#sealProbe(probe)
-    for (const path of core.paths) {
-      const packet = this.#pollPath(path, nowUs)
+    if (core.others.rest(nowUs)) {
+      const packet = this.#pollPath(core.selected, nowUs)
       if (packet) return packet
+    } else {
+      for (const path of core.paths) {
+        const packet = this.#pollPath(path, nowUs)
+        if (packet) return packet
+      }
     }
     const mtuProbe = core.state === 'established' ? this.#pollMtuProbe(nowUs) : undefined
     if (mtuProbe || core.laterControls.length === 0) return mtuProbe
@@ -188,7 +203,8 @@ export class Transmitter {
           !core.streams.controls.isEmpty ||
           core.datagrams.waiting > 0 ||
           core.streams.hasData
-        for (let i = 0; i < core.paths.length && !urgent; i++) urgent = (core.paths[i] as Path).data.acks.due
+        if (core.others.areKnown) urgent ||= path.data.acks.due
+        else for (let i = 0; i < core.paths.length && !urgent; i++) urgent = (core.paths[i] as Path).data.acks.due
       }
     } else {
       limited = core.crypto[kind].length > 0
@@ -340,6 +356,10 @@ export class Transmitter {
     const core = this.#core
     if (kind !== DATA) return space.acks.due ? ackFrame(0, false, space, nowUs) : undefined
     if (path !== core.selected) return undefined
+    if (core.others.areKnown) {
+      path.data.acks.beforeOtherPacket()
+      return path.data.acks.due ? ackFrame(path.id, true, path.data, nowUs) : undefined
+    }
     let first: AckFrame | undefined
     for (const acked of core.paths) {
       // They go along only when they are due: data does not carry them ahead of time.
@@ -385,6 +405,7 @@ export class Transmitter {
     space.onSent(new SentPacket(body.number, nowUs, counted, body))
     path.inFlightBytes += counted
     path.sentBytes += sizeBytes
+    if (path !== core.selected) core.others.disturb()
     core.onSent(path, body.eliciting, nowUs)
     if (counted === 0) return
     if (body.eliciting) space.lastElicitingUs = nowUs
