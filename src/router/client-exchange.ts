@@ -8,6 +8,7 @@ import { P2PError } from '../core/errors.ts'
 import type { RuntimeTimer } from '../core/runtime.ts'
 import type { P2PStream, PromptStream } from '../core/stream.ts'
 import { P2PBody } from './body.ts'
+import type { ByteSource } from './body.ts'
 import type { PreparedRequest } from './client-options.ts'
 import { IDEMPOTENT } from './client-options.ts'
 import { P2PClientResponse } from './client-response.ts'
@@ -16,6 +17,7 @@ import { contentLength, decodeResponseHead, encodeRequest } from './codec.ts'
 import { explainStreamError, REQUEST_CODE } from './codes.ts'
 import { HeadReader, READ_BYTES } from './head-reader.ts'
 import { IncomingBody } from './incoming-body.ts'
+import type { BodyOwner } from './incoming-body.ts'
 import type { PooledPeer } from './pool.ts'
 import type { BodyProducer } from './producer.ts'
 import { produce } from './producer.ts'
@@ -24,8 +26,33 @@ import { produce } from './producer.ts'
 const INLINE_BYTES = 65_536
 const EMPTY = new Uint8Array(0)
 
+/** The body of an answer; whoever wants no more of it ends the request. */
+class AnswerSource implements ByteSource {
+  readonly #incoming: IncomingBody
+  readonly #owner: BodyOwner
+
+  constructor(incoming: IncomingBody, owner: BodyOwner) {
+    this.#incoming = incoming
+    this.#owner = owner
+  }
+
+  read(): Promise<Uint8Array | undefined> {
+    return this.#incoming.read()
+  }
+
+  whole(limitBytes: number): Uint8Array | undefined {
+    return this.#incoming.whole(limitBytes)
+  }
+
+  cancel(): void {
+    if (this.#incoming.complete) return
+    this.#incoming.cancel(undefined, REQUEST_CODE.cancelled)
+    this.#owner.bodyEnded()
+  }
+}
+
 /** A request under way. */
-export class ClientExchange {
+export class ClientExchange implements BodyOwner {
   readonly #peer: PooledPeer
   readonly #request: PreparedRequest
   readonly #what: string
@@ -212,7 +239,6 @@ export class ClientExchange {
   #answered(stream: P2PStream, { status, headers }: ResponseHead, rest: Uint8Array): void {
     this.#peer.heads.done(this)
     const bodyless = this.#request.method === 'HEAD' || status === 204 || status === 205 || status === 304
-    const what = `the answer to ${this.#what}`
     const incoming = new IncomingBody({
       stream,
       rest,
@@ -221,25 +247,29 @@ export class ClientExchange {
       limitName: 'maxBodyBytes',
       runtime: this.#peer.system.runtime,
       idleTimeoutMs: Number.POSITIVE_INFINITY,
-      what,
-      explain: (error) => explainStreamError(error, what, this.#peer.id),
-      onEnd: () => this.#finish(),
-      onFail: () => this.#finish(),
+      owner: this,
     })
     this.#incoming = incoming
-    const source = {
-      read: (): Promise<Uint8Array | undefined> => incoming.read(),
-      whole: (limitBytes: number): Uint8Array | undefined => incoming.whole(limitBytes),
-      cancel: (): void => {
-        if (incoming.complete) return
-        incoming.cancel(undefined, REQUEST_CODE.cancelled)
-        this.#finish()
-      },
-    }
     const { maxBufferedBytes } = this.#peer.limits
-    const body = new P2PBody(source, { maxBufferedBytes, what })
+    const body = new P2PBody(new AnswerSource(incoming, this), { maxBufferedBytes, what: this.bodyName })
     incoming.begin()
     this.#resolve(new P2PClientResponse({ status, headers, body, remoteNodeId: this.#peer.id }))
+  }
+
+  get bodyName(): string {
+    return `the answer to ${this.#what}`
+  }
+
+  explainBody(error: unknown): P2PError {
+    return explainStreamError(error, this.bodyName, this.#peer.id)
+  }
+
+  bodyEnded(): void {
+    this.#finish()
+  }
+
+  bodyFailed(): void {
+    this.#finish()
   }
 
   #late(message: string, afterMs: number): void {

@@ -15,6 +15,7 @@ import { explainStreamError, REQUEST_CODE } from './codes.ts'
 import type { Deadlines } from './deadlines.ts'
 import { HeadReader, READ_BYTES } from './head-reader.ts'
 import { IncomingBody } from './incoming-body.ts'
+import type { BodyOwner } from './incoming-body.ts'
 import { produce } from './producer.ts'
 import type { BodyProducer } from './producer.ts'
 import { P2PRequest } from './request.ts'
@@ -50,7 +51,8 @@ const EMPTY = new Uint8Array(0)
 const BODYLESS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'DELETE', 'OPTIONS'])
 
 /** A request being answered. */
-export class Exchange {
+export class Exchange implements BodyOwner {
+  bodyName = ''
   readonly #host: ExchangeHost
   readonly #stream: P2PStream & PromptStream
   readonly #connection: P2PConnection
@@ -143,7 +145,7 @@ export class Exchange {
 
   #accept(head: RequestHead, rest: Uint8Array): void {
     const { runtime, limits } = this.#host
-    const what = `the body of ${head.method} ${head.target.slice(0, 200)}`
+    this.bodyName = `the body of ${head.method} ${head.target.slice(0, 200)}`
     const incoming = new IncomingBody({
       stream: this.#stream,
       rest,
@@ -152,17 +154,14 @@ export class Exchange {
       limitName: 'maxBodyBytes',
       runtime,
       idleTimeoutMs: limits.bodyIdleTimeoutMs,
-      what,
-      explain: (error) => explainStreamError(error, what, this.#remote),
-      onEnd: () => {},
-      onFail: (error) => this.#bodyFailed(error),
+      owner: this,
     })
     this.#incoming = incoming
     this.#request = new P2PRequest({
       method: head.method,
       path: head.target,
       headers: head.headers,
-      body: new P2PBody(incoming, { maxBufferedBytes: limits.maxBufferedBytes, what }),
+      body: new P2PBody(incoming, { maxBufferedBytes: limits.maxBufferedBytes, what: this.bodyName }),
       remoteNodeId: this.#remote,
       isEarly: this.#connection.isEarly,
       runtime,
@@ -178,8 +177,14 @@ export class Exchange {
     if (!this.#over) this.#callHandler(this.#request)
   }
 
+  explainBody(error: unknown): P2PError {
+    return explainStreamError(error, this.bodyName, this.#remote)
+  }
+
+  bodyEnded(): void {}
+
   /** A peer that resets the body, or is gone, wants no answer either; over a limit it is owed one. */
-  #bodyFailed(error: P2PError): void {
+  bodyFailed(error: P2PError): void {
     const gone = error.code === 'stream-reset' || error.code === 'connection-closed'
     if (gone) this.cancel(error.message)
   }

@@ -27,14 +27,19 @@ export interface IncomingBodyOptions {
   readonly runtime: Runtime
   /** Longest wait for more while somebody reads; Infinity for any time. */
   readonly idleTimeoutMs: number
+  readonly owner: BodyOwner
+}
+
+/** Whose body it is. */
+export interface BodyOwner {
   /** For messages: `the body of GET /tracks`. */
-  readonly what: string
+  readonly bodyName: string
   /** Makes errors of the stream understandable. */
-  readonly explain: (error: unknown) => P2PError
+  explainBody(error: unknown): P2PError
   /** Everything has arrived. */
-  readonly onEnd: () => void
+  bodyEnded(): void
   /** The rest will never arrive: the peer or a limit said so. Not called after `cancel`. */
-  readonly onFail: (error: P2PError) => void
+  bodyFailed(error: P2PError): void
 }
 
 interface Reader {
@@ -89,7 +94,7 @@ export class IncomingBody implements ByteSource {
     if (this.complete) return Promise.resolve(undefined)
     if (this.#state !== 'open') return Promise.reject(this.#state)
     if (this.#reader) {
-      const message = `a read of ${this.#options.what} is under way: await it before the next`
+      const message = `a read of ${this.#options.owner.bodyName} is under way: await it before the next`
       return Promise.reject(P2PError.of('limit-exceeded', message, { limit: 'readers', max: 1 }))
     }
     return new Promise((resolve, reject) => {
@@ -114,7 +119,7 @@ export class IncomingBody implements ByteSource {
       return
     }
     this.#state =
-      error ?? P2PError.of('stream-stopped', `${this.#options.what} was cancelled here`, { streamCode: code })
+      error ?? P2PError.of('stream-stopped', `${this.#options.owner.bodyName} was cancelled here`, { streamCode: code })
     this.#settle()
     this.#drop()
     this.#options.stream.stop(code)
@@ -140,13 +145,13 @@ export class IncomingBody implements ByteSource {
   }
 
   #accept(chunk: Uint8Array): void {
-    const { expectedBytes, maxBytes, limitName, what } = this.#options
+    const { expectedBytes, maxBytes, limitName, owner } = this.#options
     this.#receivedBytes += chunk.length
     if (expectedBytes !== undefined && this.#receivedBytes > expectedBytes) {
-      const message = `${what} is longer than the ${expectedBytes} bytes that were announced`
+      const message = `${owner.bodyName} is longer than the ${expectedBytes} bytes that were announced`
       this.#fail(P2PError.of('protocol', message, {}), REQUEST_CODE.malformed)
     } else if (this.#receivedBytes > maxBytes) {
-      const message = `${what} is over the limit of ${maxBytes} bytes (${limitName})`
+      const message = `${owner.bodyName} is over the limit of ${maxBytes} bytes (${limitName})`
       this.#fail(P2PError.of('limit-exceeded', message, { limit: limitName, max: maxBytes }), REQUEST_CODE.tooLarge)
     } else if (this.#reader) {
       const { resolve } = this.#reader
@@ -161,9 +166,9 @@ export class IncomingBody implements ByteSource {
   }
 
   #makeIdleTimer(): IdleTimer {
-    const { runtime, idleTimeoutMs: ms, what } = this.#options
+    const { runtime, idleTimeoutMs: ms, owner } = this.#options
     return new IdleTimer(runtime, ms, () => {
-      const message = `nothing more of ${what} came for ${ms} ms`
+      const message = `nothing more of ${owner.bodyName} came for ${ms} ms`
       this.#fail(P2PError.of('timeout', message, { afterMs: ms }), REQUEST_CODE.timeout)
     })
   }
@@ -181,7 +186,7 @@ export class IncomingBody implements ByteSource {
       (chunk) => this.#fetched(chunk),
       (error: unknown) => {
         this.#fetching = false
-        if (this.#state === 'open') this.#fail(this.#options.explain(error))
+        if (this.#state === 'open') this.#fail(this.#options.owner.explainBody(error))
       },
     )
   }
@@ -199,9 +204,9 @@ export class IncomingBody implements ByteSource {
       this.#accept(chunk)
       return
     }
-    const { expectedBytes, what } = this.#options
+    const { expectedBytes, owner } = this.#options
     if (expectedBytes !== undefined && this.#receivedBytes < expectedBytes) {
-      const message = `${what} ended after ${this.#receivedBytes} of the ${expectedBytes} bytes that were announced`
+      const message = `${owner.bodyName} ended after ${this.#receivedBytes} of the ${expectedBytes} bytes that were announced`
       this.#fail(P2PError.of('protocol', message, {}))
       return
     }
@@ -211,7 +216,7 @@ export class IncomingBody implements ByteSource {
   #end(): void {
     this.#state = 'ended'
     this.#settle()
-    this.#options.onEnd()
+    this.#options.owner.bodyEnded()
   }
 
   /** What arrived before is dropped: a body that is cut short is not to be taken for a whole one. */
@@ -224,7 +229,7 @@ export class IncomingBody implements ByteSource {
     this.#settle()
     this.#drop()
     if (code !== undefined) this.#options.stream.stop(code)
-    this.#options.onFail(error)
+    this.#options.owner.bodyFailed(error)
   }
 
   #settle(): void {

@@ -41,6 +41,7 @@ const PACKAGES: Readonly<Record<string, readonly string[]>> = {
     'node:url',
     'node:util',
     'node:vm',
+    'node:worker_threads',
   ],
   discovery: [
     'bittorrent-dht',

@@ -10,6 +10,7 @@ import type { NativeAddon } from './addon.ts'
 import { Batch } from './batch.ts'
 import type { NativeConnection } from './connection.ts'
 import { ENDS, MORE, RECORD, Scratch } from './records.ts'
+import { Slab } from '../../runtime/slab.ts'
 import type { NativeStream } from './stream.ts'
 
 const SCRATCH_BYTES = 262_144
@@ -47,6 +48,7 @@ export class NativeDoor {
   events: DoorEvents | undefined
   readonly #pending = new Map<number, Pending>()
   #scratch = new Scratch(SCRATCH_BYTES)
+  readonly #slab = new Slab()
   #share = false
   #shared = false
   readonly #reserved = new Uint32Array(RESERVED)
@@ -209,6 +211,7 @@ export class NativeDoor {
 
   #take(start: number, end: number): Uint8Array {
     const { bytes } = this.#scratch
+    if (end - start <= Slab.MAX_BYTES) return this.#slab.copy(bytes, start, end)
     if (!this.#share || end - start < SHARED_BYTES) return bytes.slice(start, end)
     this.#shared = true
     return bytes.subarray(start, end)
