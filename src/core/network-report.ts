@@ -58,8 +58,11 @@ export interface NetworkReport {
   readonly homeRelay: string | undefined
   readonly relays: readonly RelayReport[]
   readonly reflectors: readonly ReflectorReport[]
-  /** Whether a router was asked to forward a port; what came of it no door tells. */
-  readonly portMapping: 'off' | 'unknown'
+  /**
+   * Whether a router was asked to forward a port (`off`: it was not), and what came of it: `mapped`, `none`, or `unknown`,
+   * as on iroh, which keeps it to itself.
+   */
+  readonly portMapping: 'off' | 'unknown' | 'mapped' | 'none'
   /** Whether something on the way answers HTTP in the place of others. */
   readonly captivePortal: boolean | undefined
 }

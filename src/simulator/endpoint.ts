@@ -13,6 +13,7 @@ import { Attempts, noRoute } from './attempts.ts'
 import type { DatagramInterface, DatagramSocket, ReceivedDatagram } from './datagrams.ts'
 import type { RelayClient, RelayClientSnapshot } from './relay-client.ts'
 import { Relays } from './relays.ts'
+import type { RelayAnswer } from './relays.ts'
 import { Routes } from './routes.ts'
 import { SimConnection } from './sim-connection.ts'
 import type { ConnectionHost } from './sim-connection.ts'
@@ -202,6 +203,21 @@ export class SimEndpoint implements CarrierEndpoint, ConnectionHost {
   /** Whether it was given relays, over which peers can reach it. */
   get usesRelays(): boolean {
     return this.#relays.isEnabled
+  }
+
+  /** What its relays say of where they see it; those that do not answer within 3 s say nothing. */
+  askRelays(): Promise<readonly RelayAnswer[]> {
+    const asked = deferred<readonly RelayAnswer[]>()
+    this.#relays.ask((answers) => {
+      this.kernel.woke(this.host)
+      asked.resolve(answers)
+    })
+    return asked.promise
+  }
+
+  /** The URL of its home relay. */
+  get homeRelay(): string | undefined {
+    return this.#relays.home
   }
 
   /** The relays it is connected to, or tries to be. */

@@ -31,6 +31,21 @@ export interface RelaysHost {
   onHomeChange(): void
 }
 
+/** What a relay says when it is asked where it sees this node. */
+export interface RelayAnswer {
+  readonly url: string
+  readonly ip: string
+  /** `ip:port`; undefined when it has not answered. */
+  readonly observed: string | undefined
+  readonly roundTripUs: number | undefined
+}
+
+/** One who asks, and who waits for what all of them hear. */
+interface Asking {
+  readonly probers: Map<string, AddressProber>
+  finish(): void
+}
+
 /** How long relays may take to answer (iroh, PROBES_TIMEOUT). */
 const MEASURE_TIMEOUT_US = 3_000_000
 /** Time between two measurements of all of them (iroh, FULL_REPORT_INTERVAL). */
@@ -48,6 +63,7 @@ export class Relays {
   #home: RelayClient | undefined
   #prober: AddressProber | undefined
   #proberAddress = ''
+  readonly #asking = new Set<Asking>()
   /** A measurement under way. */
   #probes: TcpClientSocket[] = []
   #measureTimer: KernelEvent | undefined
@@ -103,7 +119,47 @@ export class Relays {
 
   /** A datagram that is no packet of the transport has come from `source`. */
   receive(source: string, payload: unknown): void {
-    if (payload instanceof AddressReport && source === this.#proberAddress) this.#prober?.receive(payload)
+    if (!(payload instanceof AddressReport)) return
+    if (source === this.#proberAddress) this.#prober?.receive(payload)
+    for (const { probers } of this.#asking) probers.get(source)?.receive(payload)
+  }
+
+  /** Asks each of its relays where it sees this node; `done` is called once, when all have said so or not answered. */
+  ask(done: (answers: readonly RelayAnswer[]) => void): void {
+    const { kernel, random } = this.#host
+    const answers = new Map<string, RelayAnswer>()
+    const probers = new Map<string, AddressProber>()
+    const asking: Asking = {
+      probers,
+      finish: () => {
+        if (!this.#asking.delete(asking)) return
+        for (const prober of probers.values()) prober.stop()
+        done([...answers.values()])
+      },
+    }
+    this.#asking.add(asking)
+    let waiting = 0
+    for (const url of this.#urls) {
+      const ip = relayLocation(url)?.ip
+      if (ip === undefined) continue
+      const address = `${ip}:${ADDRESS_PROBE_PORT}`
+      answers.set(url, { url, ip, observed: undefined, roundTripUs: undefined })
+      waiting++
+      const answered = (observed: string | undefined): void => {
+        prober.stop()
+        answers.set(url, { url, ip, observed, roundTripUs: prober.roundTripUs })
+        if (--waiting === 0) asking.finish()
+      }
+      const prober = new AddressProber({
+        kernel,
+        transmit: (probe) => this.#host.sendProbe(address, probe),
+        nextToken: () => random.nextU32(),
+        onObserved: answered,
+        onSilence: () => answered(undefined),
+      })
+      probers.set(address, prober)
+    }
+    if (waiting === 0) kernel.schedule(0, () => asking.finish())
   }
 
   /** The node is somewhere else. */
@@ -127,6 +183,7 @@ export class Relays {
     for (const client of this.#clients.values()) client.destroy()
     this.#prober?.stop()
     this.#clients.clear()
+    for (const asking of this.#asking) asking.finish()
   }
 
   /** Makes one of them the home relay. */

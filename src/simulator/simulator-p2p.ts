@@ -11,8 +11,10 @@ import type { StreamKind } from '../core/connection.ts'
 import { EngineConnection } from '../core/engine/connection.ts'
 import { EngineNode, toAddress } from '../core/engine/node.ts'
 import type { Session } from '../core/engine/session.ts'
+import { abortable } from '../core/engine/waiting.ts'
 import { P2PError } from '../core/errors.ts'
 import { checkSigningKey, SigningKey } from '../core/keys.ts'
+import type { NetworkReport } from '../core/network-report.ts'
 import type { NodeId } from '../core/node-id.ts'
 import type { ConnectOptions, CreateOptions, P2PDiscovery } from '../core/system.ts'
 import { ambient } from './ambient.ts'
@@ -22,6 +24,7 @@ import { SimulatorDiscovery } from './discovery.ts'
 import { SimEndpoint } from './endpoint.ts'
 import { HeldEndpoint } from './held-endpoint.ts'
 import type { SimHost } from './host.ts'
+import { reportOf } from './network-report.ts'
 import { mapPort } from './port-mapping.ts'
 import { drawBytes } from './random.ts'
 import { relayLocation } from './relay-wire.ts'
@@ -88,6 +91,7 @@ export class SimulatorP2P extends EngineNode<SimulatorConnection> {
   /** The host it runs on. */
   readonly host: SimHost
   readonly #endpoint: SimEndpoint
+  readonly #hold: (() => () => void) | undefined
   readonly #cleanUp: readonly (() => void)[]
   #outside: string | undefined
   /** What was published last. */
@@ -126,6 +130,7 @@ export class SimulatorP2P extends EngineNode<SimulatorConnection> {
     })
     this.host = host
     this.#endpoint = endpoint
+    this.#hold = hold
     this.#cleanUp = [
       releaseId,
       host.onMoved(() => {
@@ -185,6 +190,29 @@ export class SimulatorP2P extends EngineNode<SimulatorConnection> {
 
   protected override makeConnection(session: Session, kinds: readonly StreamKind[]): SimulatorConnection {
     return new SimulatorConnection(session, kinds)
+  }
+
+  /** Its relays are asked over the simulated network: two of them are needed to tell the kind of a NAT. */
+  protected override async reportNetwork(signal: AbortSignal | undefined): Promise<NetworkReport> {
+    const startMs = this.runtime.now()
+    const release = this.#hold?.()
+    try {
+      const asking = this.#endpoint.askRelays()
+      const answers = await (signal ? abortable(asking, signal, 'networkReport', () => {}) : asking)
+      const boundAddresses = this.#endpoint.boundAddresses()
+      return {
+        ...reportOf(answers, boundAddresses, this.#endpoint.homeRelay, this.#endpoint.relays()),
+        backend: this.backend,
+        tookMs: this.runtime.now() - startMs,
+        address: this.address(),
+        boundAddresses,
+        reflectors: [],
+        portMapping: this.#outside === undefined ? 'none' : 'mapped',
+        captivePortal: undefined,
+      }
+    } finally {
+      release?.()
+    }
   }
 
   /** Its id, its address, and the one that its router forwards to it. */
