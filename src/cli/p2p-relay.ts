@@ -29,7 +29,8 @@ certificate again.
   --max-connections N  (10000)
   --per-address N      connections of one address (256)
   --reflector-port PORT    tell nodes the address they are seen from, on this UDP
-                       port; needs iroh. Twice, to tell kinds of NATs apart
+                       port, or IP:PORT; needs iroh. Twice, and best at two
+                       addresses, to tell kinds of NATs apart
   --reflector-address IP   where nodes reach the reflectors, when not at the name
                        of this relay; repeatable
   --metrics            answer GET /metrics, to everybody
@@ -60,6 +61,11 @@ interface Reflectors {
   close(): Promise<void>
 }
 
+/** As it is written before a port. */
+function bracketed(ip: string): string {
+  return ip.includes(':') && !ip.startsWith('[') ? `[${ip}]` : ip
+}
+
 /** A node of its own for each port, whose only use is to say where others are seen from. */
 async function startReflectors(
   host: string | undefined,
@@ -77,8 +83,10 @@ async function startReflectors(
   try {
     const offers: RelayReflector[] = []
     for (const text of ports) {
-      const port = count('reflector-port', text) ?? 0
-      const hosts = host === undefined ? ['0.0.0.0', '[::]'] : [host.includes(':') ? `[${host}]` : host]
+      const [, ip, number] = /^(.+):([^:]*)$/.exec(text) ?? [undefined, undefined, text]
+      const port = count('reflector-port', number) ?? 0
+      const all = host === undefined ? ['0.0.0.0', '[::]'] : [bracketed(host)]
+      const hosts = ip === undefined ? all : [bracketed(ip)]
       const limits = { maxConnections: MAX_REFLECTED, acceptBacklog: 1024 }
       const node = await IrohP2P.create({ relay: 'disabled', bind: hosts.map((ip) => `${ip}:${port}`), limits })
       nodes.push(node)
@@ -87,9 +95,9 @@ async function startReflectors(
       offers.push({
         id: node.localNodeId(),
         port: bound,
-        ...(addresses && {
-          addresses: addresses.map((ip) => `${ip.includes(':') && !ip.startsWith('[') ? `[${ip}]` : ip}:${bound}`),
-        }),
+        // At an address of its own it is nowhere else.
+        ...(ip !== undefined && { addresses: [`${bracketed(ip)}:${bound}`] }),
+        ...(ip === undefined && addresses && { addresses: addresses.map((one) => `${bracketed(one)}:${bound}`) }),
       })
     }
     return { offers, close }

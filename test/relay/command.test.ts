@@ -131,7 +131,28 @@ describe('the command', () => {
     await expect.poll(() => node.reflectors().flatMap(({ observed }) => observed), { timeout: 10_000 }).toEqual([])
   })
 
+  test('with reflectors at two addresses, which are two to whoever asks', async () => {
+    const ports = ['127.0.0.1:0', '127.0.0.2:0'].flatMap((address) => ['--reflector-port', address])
+    const { child, line } = run('--host', '127.0.0.1', '--port', '0', ...ports)
+    const url = (await line).replace('relay on ', '')
+    const { reflectors } = (await (await fetch(`${url}/reflector`)).json()) as {
+      readonly reflectors: readonly { readonly port: number; readonly addresses: readonly string[] }[]
+    }
+    expect(reflectors.map(({ addresses }) => addresses)).toEqual(
+      reflectors.map(({ port }, i) => [`127.0.0.${i + 1}:${port}`]),
+    )
+    await using node = await IrohP2P.create({ relay: [url], bind: LOOPBACK, reflectors: [] })
+    await expect
+      .poll(() => node.reflectors().map(({ observed }) => observed.length > 0), { timeout: 10_000 })
+      .toEqual([true, true])
+    const exit = once(child, 'exit')
+    child.kill('SIGTERM')
+    expect(await exit).toEqual([0, null])
+  })
+
   test.each([
+    [['--reflector-port', '127.0.0.1:x', '--port', '0'], /--reflector-port must be a whole number/, 2],
+    [['--reflector-port', '192.0.2.77:0', '--port', '0'], /no such address/, 1],
     [['--reflector-port', 'x', '--port', '0'], /--reflector-port must be a whole number/, 2],
     [['--reflector-address', '127.0.0.1', '--port', '0'], /needs --reflector-port/, 2],
     [['--reflector-port', '99999', '--port', '0'], /bind|ip:port|port/, 1],
