@@ -6,11 +6,10 @@
 import { spawnSync } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, test } from 'vitest'
-import { namespacesWork } from '../support/lan-hosts.ts'
+import { namespacesWork, wayToNamespaces } from '../support/lan-hosts.ts'
 import { DOORS } from './doors.ts'
 
 const CHILD = fileURLToPath(new URL('./support/bare-child.mjs', import.meta.url))
-const USER = process.getuid?.() === 0 ? [] : ['-U', '-r']
 const LIMIT_MS = 60_000
 const LOOPBACK = { relay: 'disabled', bind: ['127.0.0.1:0', '[::1]:0'] }
 const NO_IPV6 = 'echo 1 > /proc/sys/net/ipv6/conf/all/disable_ipv6 && ip link set lo up'
@@ -26,10 +25,8 @@ interface Outcome {
 function nodes(door: string, prepare: string, options: object): Outcome {
   const shell = `${prepare} && exec "$@"`
   const program = [process.execPath, '--no-warnings', CHILD, door, JSON.stringify(options)]
-  const { status, stdout, stderr } = spawnSync('unshare', [...USER, '-n', 'sh', '-ec', shell, 'sh', ...program], {
-    encoding: 'utf8',
-    timeout: LIMIT_MS,
-  })
+  const [enter = '', ...args] = [...wayToNamespaces(), 'sh', '-ec', shell, 'sh', ...program]
+  const { status, stdout, stderr } = spawnSync(enter, args, { encoding: 'utf8', timeout: LIMIT_MS })
   if (status !== 0) throw new Error(`it ended with ${status}: ${stderr}`)
   return JSON.parse(stdout) as Outcome
 }

@@ -11,10 +11,10 @@ import { afterAll, afterEach, describe, expect, test } from 'vitest'
 import { P2PAddress } from '../../src/core/address.ts'
 import { IrohP2P } from '../../src/iroh/index.ts'
 import type { IrohCreateOptions, RelayEvent } from '../../src/iroh/index.ts'
-import { RelayServer } from '../../src/relay/index.ts'
-import type { RelayOptions } from '../../src/relay/index.ts'
+import type { RelayOptions, RelayServer } from '../../src/relay/index.ts'
 import { counterpart, freePort, run } from '../interop/counterparts.ts'
 import { makeAuthority, makeCertificate } from '../support/certificates.ts'
+import { startRelay } from '../support/relays.ts'
 import { DOORS, NATIVE_DOOR } from './doors.ts'
 import { LOOPBACK } from './endpoints.ts'
 
@@ -27,11 +27,7 @@ afterEach(async () => {
   for (const one of open.splice(0).toReversed()) await one.close()
 })
 
-async function start(options: Partial<RelayOptions> = {}): Promise<RelayServer> {
-  const relay = await RelayServer.start({ host: '127.0.0.1', port: 0, ...options })
-  open.push(relay)
-  return relay
-}
+const start = (options?: Partial<RelayOptions>): Promise<RelayServer> => startRelay(open, options)
 
 async function create(options: IrohCreateOptions): Promise<IrohP2P> {
   const node = await IrohP2P.create({ bind: LOOPBACK, relayTimeoutMs: WAIT_MS, ...options })

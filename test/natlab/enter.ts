@@ -4,9 +4,17 @@
  *
  * @module
  */
-import { spawnSync } from 'node:child_process'
 import { accessSync, constants } from 'node:fs'
 import { delimiter, join } from 'node:path'
+
+type Namespaces = {
+  wayInto(flags: readonly string[], script: string, options: { readonly asRoot: boolean }): Way
+}
+type Way = { readonly command: readonly string[] } | { readonly why: string }
+
+// Where it is built, it is further from there.
+const SCRIPTS = import.meta.url.endsWith('.ts') ? '../../scripts' : '../../../scripts'
+const { wayInto } = (await import(new URL(`${SCRIPTS}/namespaces.mjs`, import.meta.url).href)) as Namespaces
 
 /** The path of a program, or undefined. */
 export function findProgram(name: string, folders: readonly (string | undefined)[] = []): string | undefined {
@@ -42,16 +50,15 @@ const FLAGS = ['--net', '--mount', '--pid', '--fork', '--kill-child', '--mount-p
 const PREPARE = 'mount -t tmpfs natlab /run && mkdir /run/netns'
 
 /** How to get in: the command in front of one's own; or why that is not possible here. */
-export function wayIn(): { readonly command: readonly string[] } | { readonly why: string } {
+export function wayIn(): Way {
   if (process.platform !== 'linux') return { why: 'it needs network namespaces, which only Linux has' }
   for (const [name, from] of Object.entries(PROGRAMS)) {
     if (findProgram(name) === undefined) return { why: `it needs ${name}, of the package ${from}` }
   }
-  const user = process.getuid?.() === 0 ? [] : ['--user', '--map-root-user']
-  const command = ['unshare', ...user, ...FLAGS, 'sh', '-ec', `${PREPARE} && exec "$@"`, 'sh']
   // All that the lab does there and a machine may not allow.
   const tries = ['ip netns add try', 'ip netns exec try nft list tables', 'exec 3<>/dev/net/tun']
-  const [program = '', ...args] = command
-  const { status, stderr } = spawnSync(program, [...args, 'sh', '-ec', tries.join('\n')], { encoding: 'utf8' })
-  return status === 0 ? { command } : { why: `namespaces, nftables or TUN devices are not to be had: ${stderr.trim()}` }
+  const way = wayInto(FLAGS, [PREPARE, ...tries].join('\n'), { asRoot: true })
+  return 'why' in way
+    ? { why: `namespaces, nftables or TUN devices are not to be had: ${way.why}` }
+    : { command: [...way.command, 'sh', '-ec', `${PREPARE} && exec "$@"`, 'sh'] }
 }

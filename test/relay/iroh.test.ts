@@ -6,11 +6,11 @@ import { P2PAddress } from '../../src/core/address.ts'
 import { testNodeId, testSigningKey } from '../../src/core/keys.ts'
 import type { IrohEndpoint } from '../../src/iroh/binding.ts'
 import { IrohP2P } from '../../src/iroh/index.ts'
-import { RelayServer } from '../../src/relay/index.ts'
-import type { RelayOptions } from '../../src/relay/index.ts'
+import type { RelayOptions, RelayServer } from '../../src/relay/index.ts'
 import { DOORS, NATIVE_DOOR } from '../iroh/doors.ts'
 import { ALPN, incoming, openEndpoint, useDoor } from '../iroh/endpoints.ts'
 import { bytesOf } from '../iroh/raw-binding.ts'
+import { startRelay } from '../support/relays.ts'
 import { TestClient } from './client.ts'
 
 const open: { close(): Promise<void> }[] = []
@@ -19,11 +19,7 @@ afterEach(async () => {
   for (const one of open.splice(0).toReversed()) await one.close()
 })
 
-async function start(options: Partial<RelayOptions> = {}): Promise<RelayServer> {
-  const relay = await RelayServer.start({ host: '127.0.0.1', port: 0, ...options })
-  open.push(relay)
-  return relay
-}
+const start = (options?: Partial<RelayOptions>): Promise<RelayServer> => startRelay(open, options)
 
 describe.each(DOORS)('the $name door', (door) => {
   const endpoint = async (name: string, relay: RelayServer): Promise<IrohEndpoint> => {

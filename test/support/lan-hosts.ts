@@ -8,17 +8,20 @@ import { spawn, spawnSync } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
 import { run } from '../interop/counterparts.ts'
 import type { Running } from '../interop/counterparts.ts'
+import { networkOf, wayInto } from '../../scripts/namespaces.mjs'
 
 /** A namespace is held open by a process in it, which ends when its standard input does. */
 const HOLD = ['sh', '-c', 'ip link set lo up && echo ready && exec cat']
-const USER = process.getuid?.() === 0 ? [] : ['-U', '-r']
-const ENTER_USER = process.getuid?.() === 0 ? [] : ['-U', '--preserve-credentials']
+const way = wayInto(['--net'], 'ip link add lan type veth peer name other')
 
 /** Whether namespaces can be had here. */
-export const namespacesWork =
-  process.platform === 'linux' &&
-  spawnSync('unshare', [...USER, '-n', 'sh', '-c', 'ip link add lan type veth peer name other'], { stdio: 'ignore' })
-    .status === 0
+export const namespacesWork: boolean = 'command' in way
+
+/** The command in front of one's own that makes a network namespace. */
+export function wayToNamespaces(): readonly string[] {
+  if ('command' in way) return way.command
+  throw new Error(way.why)
+}
 
 /** One of two hosts. */
 export interface LanHost {
@@ -39,7 +42,7 @@ export interface LanHosts extends AsyncDisposable {
 /** Makes them. Whether the cable has addresses of IPv4 or IPv6, the options say. */
 export async function lanHosts(family: 'IPv4' | 'IPv6' = 'IPv4'): Promise<LanHosts> {
   const holders: ChildProcess[] = []
-  const hold = async (command: string, args: readonly string[]): Promise<number> => {
+  const hold = async ([command = '', ...args]: readonly string[]): Promise<number> => {
     const child = spawn(command, [...args, ...HOLD], { stdio: ['pipe', 'pipe', 'inherit'] })
     holders.push(child)
     await new Promise<void>((resolve, reject) => {
@@ -48,15 +51,21 @@ export async function lanHosts(family: 'IPv4' | 'IPv6' = 'IPv4'): Promise<LanHos
     })
     return child.pid ?? 0
   }
-  const inside = (pid: number): string[] => ['-t', String(pid), ...ENTER_USER, '-n']
-  const left = await hold('unshare', [...USER, '-n'])
-  const right = await hold('nsenter', [...inside(left), 'unshare', '-n'])
+  const command = wayToNamespaces()
+  const inside = (pid: number): string[] => networkOf(pid, command)
+  const left = await hold(command)
+  // Within the first, so that whoever may do everything there may do so here.
+  const right = await hold([...inside(left), 'unshare', '--net'])
   const host = (pid: number): LanHost => ({
     shell: (command) => {
-      const { status, stderr } = spawnSync('nsenter', [...inside(pid), 'sh', '-c', command], { encoding: 'utf8' })
+      const [program = '', ...args] = [...inside(pid), 'sh', '-c', command]
+      const { status, stderr } = spawnSync(program, args, { encoding: 'utf8' })
       if (status !== 0) throw new Error(`${command}: ${stderr}`)
     },
-    start: (program, args, env) => run('nsenter', [...inside(pid), program, ...args], env),
+    start: (program, args, env) => {
+      const [enter = '', ...flags] = inside(pid)
+      return run(enter, [...flags, program, ...args], env)
+    },
   })
   const [a, b] = [host(left), host(right)]
   a.shell(`ip link add lan type veth peer name lan netns ${right}`)
