@@ -8,7 +8,7 @@ import { accessSync, constants } from 'node:fs'
 import { delimiter, join } from 'node:path'
 
 type Namespaces = {
-  wayInto(flags: readonly string[], script: string, options: { readonly asRoot: boolean }): Way
+  readonly wayInto: (flags: readonly string[], script: string, options: { readonly asRoot: boolean }) => Way
 }
 type Way = { readonly command: readonly string[] } | { readonly why: string }
 

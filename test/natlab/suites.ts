@@ -62,18 +62,25 @@ export interface SuiteOptions {
   readonly times: number
 }
 
-interface LabSuite {
-  readonly name: string
-  readonly title: string
-  readonly isUsual?: boolean
-  readonly relay: RelayKind
-  readonly binding: 'native' | 'official'
-  readonly line: LineSettings
+/** What happens in a lab, and where. */
+interface Story {
   readonly sites: readonly Site[]
   readonly scenario: (lab: Lab) => Promise<Outcome>
 }
 
-function inLab({ name, title, isUsual = true, relay, binding, line, sites, scenario }: LabSuite): Suite {
+/** What a lab is like. */
+interface LabSettings {
+  /** @default true */
+  readonly isUsual?: boolean
+  /** @default 'iroh' */
+  readonly relay?: RelayKind
+  /** @default 'native' */
+  readonly binding?: 'native' | 'official'
+  readonly line?: LineSettings
+}
+
+function inLab(name: string, title: string, { sites, scenario }: Story, settings: LabSettings = {}): Suite {
+  const { isUsual = true, relay = 'iroh', binding = 'native', line = LINE } = settings
   return {
     name,
     title,
@@ -94,59 +101,25 @@ const NETWORK: Suite = {
   simulated: () => Promise.resolve({ kind: 'network', findings: [] }),
 }
 
-function pairs(name: string, title: string, relay: RelayKind, binding: 'native' | 'official', places = PLACES): Suite {
+function pairs(places: readonly Place[] = PLACES): Story {
   const scenario = pairScenario(places)
-  return inLab({
-    name,
-    title,
-    relay,
-    binding,
-    line: LINE,
-    sites: pairSites(places),
-    scenario: async (lab) => ({ kind: 'pairs', pairs: await scenario(lab) }),
-  })
+  return { sites: pairSites(places), scenario: async (lab) => ({ kind: 'pairs', pairs: await scenario(lab) }) }
 }
 
-function outage(name: string, title: string, options: Outage, more: Partial<LabSuite> = {}): Suite {
+function outage(options: Outage): Story {
   const scenario = outageScenario(options)
-  return inLab({
-    name,
-    title,
-    relay: 'iroh',
-    binding: 'native',
-    line: LINE,
-    sites: outageSites(options),
-    scenario: async (lab) => ({ kind: 'stories', stories: await scenario(lab) }),
-    ...more,
-  })
+  return { sites: outageSites(options), scenario: async (lab) => ({ kind: 'stories', stories: await scenario(lab) }) }
 }
 
-function life(name: string, title: string, relay: RelayKind, binding: 'native' | 'official'): Suite {
+function life(): Story {
   const scenario = lifeScenario(STORIES)
-  return inLab({
-    name,
-    title,
-    relay,
-    binding,
-    line: LINE,
-    sites: lifeSites(STORIES),
-    scenario: async (lab) => ({ kind: 'stories', stories: await scenario(lab) }),
-  })
+  return { sites: lifeSites(STORIES), scenario: async (lab) => ({ kind: 'stories', stories: await scenario(lab) }) }
 }
 
-function lossy(name: string, title: string, times: number): Suite {
+function lossy(times: number): Story {
   const load = { pairs: 4, requests: 400 * times, transfers: 4 * times }
   const scenario = lossyScenario(load)
-  return inLab({
-    name,
-    title,
-    isUsual: false,
-    relay: 'iroh',
-    binding: 'native',
-    line: LOSSY,
-    sites: lossySites(load),
-    scenario: async (lab) => ({ kind: 'loads', loads: await scenario(lab) }),
-  })
+  return { sites: lossySites(load), scenario: async (lab) => ({ kind: 'loads', loads: await scenario(lab) }) }
 }
 
 /** All suites. */
@@ -154,17 +127,27 @@ export function suites({ times }: SuiteOptions): readonly Suite[] {
   const busy = { pairs: 5, streams: true, times }
   const quiet = { pairs: 8, streams: false, times }
   const alone = { isUsual: false, line: SLOWER }
+  const ours = { relay: 'ours' } as const
+  const official = { relay: 'ours', binding: 'official' } as const
   return [
     NETWORK,
-    pairs('pairs', 'Every pair: iroh-relay, native door', 'iroh', 'native'),
-    pairs('pairs-ours', 'Every pair: p2p-relay, native door', 'ours', 'native'),
-    pairs('pairs-official', 'The essential pairs: p2p-relay, official binding', 'ours', 'official', ESSENTIAL),
-    life('life', 'Life: iroh-relay, native door', 'iroh', 'native'),
-    life('life-official', 'Life: p2p-relay, official binding', 'ours', 'official'),
-    outage('outage-3', 'iroh-relay is killed for 3 s', { forMs: 3000, ...busy }),
-    outage('outage-12', 'iroh-relay is killed for 12 s', { forMs: 12_000, ...busy }),
-    outage('quiet-3', 'The same with requests alone and lines of 25 ms, 3 s', { forMs: 3000, ...quiet }, alone),
-    outage('quiet-12', 'The same with requests alone and lines of 25 ms, 12 s', { forMs: 12_000, ...quiet }, alone),
-    lossy('lossy', 'Lines of 20 ms that lose 1 %, with a relay between and without', times),
+    inLab('pairs', 'Every pair: iroh-relay, native door', pairs()),
+    inLab('pairs-ours', 'Every pair: p2p-relay, native door', pairs(), ours),
+    inLab('pairs-official', 'The essential pairs: p2p-relay, official binding', pairs(ESSENTIAL), official),
+    inLab('life', 'Life: iroh-relay, native door', life()),
+    inLab('life-official', 'Life: p2p-relay, official binding', life(), official),
+    inLab('outage-3', 'iroh-relay is killed for 3 s', outage({ forMs: 3000, ...busy })),
+    inLab('outage-12', 'iroh-relay is killed for 12 s', outage({ forMs: 12_000, ...busy })),
+    inLab('quiet-3', 'The same with requests alone and lines of 25 ms, 3 s', outage({ forMs: 3000, ...quiet }), alone),
+    inLab(
+      'quiet-12',
+      'The same with requests alone and lines of 25 ms, 12 s',
+      outage({ forMs: 12_000, ...quiet }),
+      alone,
+    ),
+    inLab('lossy', 'Lines of 20 ms that lose 1 %, with a relay between and without', lossy(times), {
+      isUsual: false,
+      line: LOSSY,
+    }),
   ]
 }

@@ -58,7 +58,7 @@ export async function lanHosts(family: 'IPv4' | 'IPv6' = 'IPv4'): Promise<LanHos
   const right = await hold([...inside(left), 'unshare', '--net'])
   const host = (pid: number): LanHost => ({
     shell: (command) => {
-      const [program = '', ...args] = [...inside(pid), 'sh', '-c', command]
+      const [program, ...args] = [...inside(pid), 'sh', '-c', command]
       const { status, stderr } = spawnSync(program, args, { encoding: 'utf8' })
       if (status !== 0) throw new Error(`${command}: ${stderr}`)
     },
