@@ -80,20 +80,31 @@ export class ReceiveHalf implements P2PReceiveStream, CarrierReader {
     return this.#end !== 'open'
   }
 
-  async read(maxBytes: number = FETCH_BYTES, options?: WaitOptions): Promise<Uint8Array | undefined> {
-    checkLength('maxBytes', maxBytes, 1)
+  read(maxBytes: number = FETCH_BYTES, options?: WaitOptions): Promise<Uint8Array | undefined> {
     const signal = options?.signal
-    this.#checkReader(signal)
-    for (;;) {
+    try {
+      checkLength('maxBytes', maxBytes, 1)
+      this.#checkReader(signal)
       const ready = this.#readNow(maxBytes)
-      if (ready !== undefined) return ready ?? undefined
+      if (ready !== undefined) return Promise.resolve(ready ?? undefined)
       if (typeof this.#end !== 'string') throw this.#end
+    } catch (error) {
+      return Promise.reject(error)
+    }
+    return this.#readLater(maxBytes, signal)
+  }
+
+  async #readLater(maxBytes: number, signal: AbortSignal | undefined): Promise<Uint8Array | undefined> {
+    for (;;) {
       const reader = this.#await(maxBytes, signal)
       try {
         await reader
       } finally {
         this.#reader = undefined
       }
+      const ready = this.#readNow(maxBytes)
+      if (ready !== undefined) return ready ?? undefined
+      if (typeof this.#end !== 'string') throw this.#end
     }
   }
 
