@@ -2,7 +2,7 @@
 // Usage: build.mjs [build|test|clippy|bench|lock] [ARGUMENTS OF CARGO]
 // Builds the native door (native/) into build/native/p2p.node; it needs cargo and a C compiler. Its lock file names no
 // registry (locked-crate.mjs); `lock` writes it anew after a change to Cargo.toml.
-import { cpSync, renameSync } from 'node:fs'
+import { cpSync, existsSync, readFileSync, renameSync, utimesSync, writeFileSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -19,8 +19,12 @@ const LIBRARY = {
   win32: 'moosicbox_p2p_native.dll',
 }
 
+/** Whose library lies in the folder for what is built: several checkouts may share it. */
+const OWNER = join(TARGET, 'built-from')
+const SOURCE = join(ROOT, 'native')
+
 const crate = new LockedCrate({
-  source: join(ROOT, 'native'),
+  source: SOURCE,
   stage: join(BUILD, 'crate'),
   name: 'native',
   relock: 'node native/build.mjs lock',
@@ -31,6 +35,13 @@ function cargo(command, ...args) {
   crate.cargo([command, '--release', ...args], { CARGO_TARGET_DIR: TARGET })
 }
 
+/** Another checkout has built since: cargo would call this one's library fresh, and the file would be the other's. */
+function claimLibrary() {
+  if (existsSync(OWNER) && readFileSync(OWNER, 'utf8') === ROOT) return
+  const now = new Date()
+  utimesSync(join(SOURCE, 'src/lib.rs'), now, now)
+}
+
 function libraryOf(triple) {
   if (triple.includes('windows')) return LIBRARY.win32
   return triple.includes('apple') ? LIBRARY.darwin : LIBRARY.linux
@@ -39,7 +50,9 @@ function libraryOf(triple) {
 const [command = 'build', ...rest] = process.argv.slice(2)
 const COMMANDS = {
   build() {
+    claimLibrary()
     cargo('build', '--lib', ...rest)
+    writeFileSync(OWNER, ROOT)
     const triple = rest.includes('--target') ? [rest[rest.indexOf('--target') + 1]] : []
     const library = triple.length > 0 ? libraryOf(triple[0]) : LIBRARY[process.platform]
     // Renamed into place: a process that has loaded the old one goes on with it.

@@ -54,7 +54,7 @@ export interface NativeAddon {
 const BUILT = '../../../build/native/p2p.node'
 
 /** The version that this door speaks with; a record or a call that differs makes another. */
-const VERSION = '0.1.1'
+const VERSION = '0.1.2'
 
 /** The package that holds the addon for this platform. */
 export function platformPackage(): string {
