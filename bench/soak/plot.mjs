@@ -52,6 +52,18 @@ function ceiling(most) {
   return ([1, 2, 3, 5, 8, 10].find((n) => n * magnitude >= most) ?? 10) * magnitude
 }
 
+/** Of the points above each other only the highest and the lowest: an hour has more samples than a picture has columns. */
+function line(points) {
+  const columns = new Map()
+  for (const [x, y] of points) {
+    const column = columns.get(x)
+    columns.set(x, column ? [Math.min(column[0], y), Math.max(column[1], y)] : [y, y])
+  }
+  return [...columns].flatMap(([x, [top, bottom]]) =>
+    top === bottom ? [`${x} ${top}`] : [`${x} ${bottom}`, `${x} ${top}`],
+  )
+}
+
 function panel({ title, curves }, i, { samples, faults, minutes }) {
   const top = PANEL.top + i * (PANEL.height + PANEL.gap)
   const most = ceiling(Math.max(...samples.flatMap((sample) => curves.map(([, , of]) => of(sample)))))
@@ -70,15 +82,15 @@ function panel({ title, curves }, i, { samples, faults, minutes }) {
     parts.push(`<path class="fault" d="M${x(minute)} ${top + PANEL.height}v-5"/>`)
   }
   curves.forEach(([kind, name, of], n) => {
-    const points = samples.map((sample) => `${x(sample.minute)} ${y(of(sample))}`)
+    const points = samples.map((sample) => [Math.round(x(sample.minute)), y(of(sample))])
     parts.push(
-      `<path class="${kind}" d="M${points.join('L')}"/>`,
+      `<path class="${kind}" d="M${line(points).join('L')}"/>`,
       `<text class="small t${kind}" x="${PANEL.left + 330 + n * 220}" y="${top - 12}">${name}</text>`,
     )
   })
   for (const share of [0, 0.25, 0.5, 0.75, 1]) {
     parts.push(
-      `<text class="small" x="${x(last * share)}" y="${top + PANEL.height + 16}">${round(last * share)} min</text>`,
+      `<text class="small${share === 1 ? ' right' : ''}" x="${x(last * share)}" y="${top + PANEL.height + 16}">${round(last * share)} min</text>`,
     )
   }
   return parts.join('\n')
