@@ -1,5 +1,5 @@
 // The comparison as pictures: `main.mjs --plots DIRECTORY`. Plain SVG, with colours for light and for dark pages.
-import { writeFileSync } from 'node:fs'
+import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 
 const STYLE = `<style>
@@ -195,6 +195,7 @@ function shareOfBar({ ks, error, limit }) {
 
 /** Writes the pictures of the documentation; the names of the files. */
 export function writePlots(directory, rows, simulated, judgements) {
+  mkdirSync(directory, { recursive: true })
   const erratic = rows.flatMap((row, i) => (row.isErratic ? [i] : []))
   const pick = (list) => erratic.map((i) => list[i])
   const files = [['fidelity-errors.svg', errorPlot(judgements)]]
