@@ -119,13 +119,13 @@ export class EngineConnection implements P2PConnection<NodeId> {
     this.#checkHandle()
     throwIfAborted(options?.signal, 'openSendStream')
     const half = await this.session.openUni(options?.signal)
-    return watchSendHalf(half, this.session.leaks, this.remoteNodeId().fmtShort())
+    return watchSendHalf(half, this.session.leaks, this.remoteNodeId())
   }
 
   async acceptReceiveStream(options?: WaitOptions): Promise<P2PReceiveStream> {
     this.#checkReadable()
     const half = await this.session.acceptUni(options?.signal)
-    return watchReceiveHalf(half, this.session.leaks, this.remoteNodeId().fmtShort())
+    return watchReceiveHalf(half, this.session.leaks, this.remoteNodeId())
   }
 
   sendDatagram(bytes: Uint8Array): void {

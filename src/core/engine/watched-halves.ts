@@ -5,6 +5,7 @@
  * @module
  */
 import type { LeakWatch } from '../leaks.ts'
+import type { P2PNodeId } from '../node-id.ts'
 import type { P2PReceiveStream, P2PSendStream, WaitOptions } from '../stream.ts'
 import type { ReceiveHalf } from './receive-half.ts'
 import type { SendHalf } from './send-half.ts'
@@ -72,17 +73,17 @@ class WatchedReceiveStream implements P2PReceiveStream {
 }
 
 /** What to hand out for a half: itself where nobody watches, at no cost. */
-export function watchSendHalf(half: SendHalf, leaks: LeakWatch | undefined, peer: string): P2PSendStream {
+export function watchSendHalf(half: SendHalf, leaks: LeakWatch | undefined, peer: P2PNodeId): P2PSendStream {
   if (!leaks) return half
   const stream = new WatchedSendStream(half)
-  leaks.watch(stream, `a one-way stream to ${peer}`, () => !half.done)
+  leaks.watch(stream, `a one-way stream to ${peer.fmtShort()}`, () => !half.done)
   return stream
 }
 
 /** As {@link watchSendHalf}. */
-export function watchReceiveHalf(half: ReceiveHalf, leaks: LeakWatch | undefined, peer: string): P2PReceiveStream {
+export function watchReceiveHalf(half: ReceiveHalf, leaks: LeakWatch | undefined, peer: P2PNodeId): P2PReceiveStream {
   if (!leaks) return half
   const stream = new WatchedReceiveStream(half)
-  leaks.watch(stream, `a one-way stream from ${peer}`, () => !half.done)
+  leaks.watch(stream, `a one-way stream from ${peer.fmtShort()}`, () => !half.done)
   return stream
 }
