@@ -21,7 +21,7 @@ import { within } from './raw-binding.ts'
 
 const official = await loadOfficial()
 const BACKTRACE = '\n\nStack backtrace:\n   0: <anyhow::Error>::msg\n   1: closed by peer: x (code 1)'
-const PLACE = '(/root/.cargo/registry/src/iroh-1.0.2/src/endpoint.rs:1060:20)'
+const PLACE = '(/home/build/.cargo/registry/src/iroh-1.0.2/src/endpoint.rs:1060:20)'
 /** The same failure as the binding tells it without and with RUST_BACKTRACE. */
 const told = (...causes: string[]): Error[] => [
   new Error(causes.join('\nCaused by:\n    ')),
