@@ -108,8 +108,20 @@ const ROWS = [
     [seconds, perPacket],
   ),
   ...[
-    ['sweep', 'five hosts, nothing goes wrong', 'no faults', '<= 10 s'],
-    ['sweep-faults', 'five hosts, everything goes wrong', 'all faults', '<= 60 s'],
+    ['sweep', 'five hosts, twenty requests each, nothing goes wrong', 'twenty requests each, no faults', '<= 10 s'],
+    [
+      'sweep-faults',
+      'five hosts, twenty requests each, everything goes wrong',
+      'twenty requests each, all faults',
+      '<= 60 s',
+    ],
+    ['sweep-gossip', 'five hosts that gossip, nothing goes wrong', 'gossip for 20 s and more, no faults', ''],
+    [
+      'sweep-gossip-faults',
+      'five hosts that gossip, everything goes wrong',
+      'gossip for 20 s and more, all faults',
+      '<= 60 s',
+    ],
   ].map(([name, scenario, work, aim]) =>
     row(
       name,
