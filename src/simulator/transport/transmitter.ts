@@ -1,41 +1,26 @@
 /**
- * Builds datagrams: what goes into one, in which order, and whether it may go now.
+ * Builds datagrams: what is to be sent, along which path, and whether it may go now.
  *
  * @module
  */
 import { MIN_MTU_BYTES } from './config.ts'
 import type { ConnectionCore } from './core.ts'
-import type { DatagramFrame } from './datagrams.ts'
-import { AckFrame, controlBytes, TransportErrorCode } from './frames.ts'
-import type { CloseFrame, ControlFrame, StreamFrame } from './frames.ts'
+import { controlBytes, TransportErrorCode } from './frames.ts'
+import type { CloseFrame, ControlFrame } from './frames.ts'
 import { DATA, HANDSHAKE, INITIAL, Packet, PacketBody, packetBytes, packetOverheadBytes } from './packet.ts'
 import type { PacketKind } from './packet.ts'
 import { SentPacket } from './packet-space.ts'
 import type { PacketSpace } from './packet-space.ts'
+import { ackFrame, PacketWriter } from './packet-writer.ts'
 import type { Probe } from './nat-traversal.ts'
 import type { Path, Route } from './path.ts'
-import { powerOfTwo } from '../power-of-two.ts'
 
 const KINDS = [INITIAL, HANDSHAKE, DATA] as const
 /** Less room than this is not worth another packet in the same datagram. */
 const MIN_PACKET_BYTES = 80
-/** Longest wait for the answer to a challenge (noq-proto 1.4, connection/paths.rs:496). */
-const MAX_CHALLENGE_WAIT_US = 2_000_000
-const MAX_DOUBLINGS = 16
 const NO_ROUTES: readonly Route[] = []
-/** Room that noq wants for a frame with a connection id, however short it is in the end; what is left is for streams. */
-const NEW_ID_BOUND = 54
 /** What a probe of the path's MTU holds, and padding (noq-proto 1.4, connection/mod.rs:1872). */
 const MTU_PROBE: readonly ControlFrame[] = Object.freeze([{ type: 'ping' }, { type: 'immediate-ack' }])
-
-const PING: ControlFrame = Object.freeze({ type: 'ping' })
-const IMMEDIATE_ACK: ControlFrame = Object.freeze({ type: 'immediate-ack' })
-
-/** Appends a frame; returns what is left of `budgetBytes`. */
-function put(frames: ControlFrame[], frame: ControlFrame, budgetBytes: number): number {
-  frames.push(frame)
-  return budgetBytes - controlBytes(frame)
-}
 
 /** A packet that is not sealed yet. */
 interface Draft {
@@ -55,18 +40,14 @@ const URGENT = 2
 /** Builds the datagrams of one connection. */
 export class Transmitter {
   readonly #core: ConnectionCore
-  /** The control frames of the packet that is being written. */
-  readonly #controls: ControlFrame[] = []
-  /** The size of the packet that was written last. */
-  #writtenBytes = 0
-  /** Whether it is padded. */
-  #isPadded = false
+  readonly #writer: PacketWriter
   readonly #probeTimeoutUs = (path: Path): number => this.#core.recovery.probeTimeoutUs(path)
   /** Where the last datagram goes. */
   routes: readonly Route[] = NO_ROUTES
 
   constructor(core: ConnectionCore) {
     this.#core = core
+    this.#writer = new PacketWriter(core)
   }
 
   /** Whether there is nothing to send, as is mostly so for a connection at rest; cheaper than `poll`. */
@@ -74,14 +55,15 @@ export class Transmitter {
     const core = this.#core
     const { paths, selected, others } = core
     if (core.state !== 'established' || core.streams.hasData) return false
-    if (others.rest(nowUs)) {
+    const othersRest = others.rest(nowUs)
+    if (othersRest) {
       if (!selected.isQuiet(nowUs)) return false
     } else {
       for (let i = 0; i < paths.length; i++) if (!(paths[i] as Path).isQuiet(nowUs)) return false
     }
     if (core.controls.length > 0 || core.laterControls.length > 0 || core.nat?.hasProbes === true) return false
     if (core.datagrams.waiting > 0 || !core.streams.controls.isEmpty) return false
-    if (others.rest(nowUs)) {
+    if (othersRest) {
       selected.appLimited = true
       return true
     }
@@ -121,6 +103,7 @@ export class Transmitter {
   #pollData(path: Path, nowUs: number): Packet | undefined {
     const space = path.data
     const core = this.#core
+    const writer = this.#writer
     let body: PacketBody | undefined
     let blocked = false
     const wants = core.keys ? this.#wants(path, DATA, space) : 0
@@ -130,13 +113,13 @@ export class Transmitter {
       if (!blocked) {
         if (probe) this.#prepareProbe(DATA, space)
         const limitBytes = probe ? Math.min(path.mtuBytes, MIN_MTU_BYTES) : path.mtuBytes
-        body = this.#write(path, DATA, space, limitBytes, nowUs)
+        body = writer.write(path, DATA, space, limitBytes, nowUs)
       }
     }
     path.appLimited = !body && !blocked
     if (!body) return undefined
-    let sizeBytes = this.#writtenBytes
-    let isPadded = this.#isPadded
+    let sizeBytes = writer.writtenBytes
+    let isPadded = writer.isPadded
     // RFC 9000, 8.2.1: the path must be shown to carry the smallest datagram QUIC needs.
     if (sizeBytes < MIN_MTU_BYTES && body.controls?.some(needsPadding)) {
       sizeBytes = MIN_MTU_BYTES
@@ -150,6 +133,7 @@ export class Transmitter {
   }
 
   #pollHandshake(path: Path, nowUs: number): Packet | undefined {
+    const writer = this.#writer
     let drafts: Draft[] | undefined
     let usedBytes = 0
     let limitBytes = path.mtuBytes
@@ -174,9 +158,9 @@ export class Transmitter {
       } else if (limitBytes - usedBytes < MIN_PACKET_BYTES) {
         break
       }
-      const body = this.#write(path, kind, space, limitBytes - usedBytes, nowUs)
+      const body = writer.write(path, kind, space, limitBytes - usedBytes, nowUs)
       if (!body) continue
-      const draft: Draft = { kind, space, body, sizeBytes: this.#writtenBytes, padded: this.#isPadded }
+      const draft: Draft = { kind, space, body, sizeBytes: writer.writtenBytes, padded: writer.isPadded }
       drafts ??= []
       drafts.push(draft)
       usedBytes += draft.sizeBytes
@@ -247,82 +231,6 @@ export class Transmitter {
     if (kind !== DATA) space.pingPending = true
   }
 
-  /** A packet of at most `limitBytes`, its size in `#writtenBytes`; undefined when there is nothing to put into it after all. */
-  #write(path: Path, kind: PacketKind, space: PacketSpace, limitBytes: number, nowUs: number): PacketBody | undefined {
-    const core = this.#core
-    // One more for a number that may be skipped.
-    const overheadBytes = packetOverheadBytes(kind, space.nextNumber + 1, space.largestAcked)
-    let left = limitBytes - overheadBytes
-    const draft = this.#controls
-    if (draft.length > 0) draft.length = 0
-    // Mostly there are none of them.
-    if (kind === DATA && path === core.selected && core.controls.length > 0) left = this.#putControls(draft, left)
-    if (space.pingPending) {
-      space.pingPending = false
-      left = put(draft, PING, left)
-    }
-    if (space.immediateAckPending) {
-      space.immediateAckPending = false
-      left = put(draft, IMMEDIATE_ACK, left)
-    }
-    const acks = this.#takeAcks(path, kind, space, nowUs)
-    for (let ack = acks; ack; ack = ack.next) left -= ack.sizeBytes
-    if (kind === DATA) {
-      if (path.responseToken >= 0) left = put(draft, { type: 'path-response', token: path.responseToken }, left)
-      path.responseToken = -1
-      if (path.challengePending) left = put(draft, this.#challenge(path, nowUs), left)
-    } else {
-      const messages = core.crypto[kind]
-      while (messages.length > 0) {
-        const frame: ControlFrame = { type: 'crypto', message: messages[0] as (typeof messages)[number] }
-        if (controlBytes(frame) > left) break
-        messages.shift()
-        left = put(draft, frame, left)
-      }
-    }
-    let streams: StreamFrame | undefined
-    let datagrams: DatagramFrame | undefined
-    if (kind === DATA && path === core.selected) {
-      if (!core.streams.controls.isEmpty) left -= core.streams.controls.take(left, draft)
-      if (core.datagrams.waiting > 0) datagrams = core.datagrams.take(left)
-      for (let frame = datagrams; frame; frame = frame.next) left -= frame.sizeBytes
-      streams = core.streams.takeFrames(left)
-      for (let frame = streams; frame; frame = frame.next) left -= frame.sizeBytes
-    }
-    const controls = draft.length > 0 ? draft.slice() : undefined
-    const eliciting = controls !== undefined || streams !== undefined || datagrams !== undefined
-    if (!eliciting && !acks) return undefined
-    const contentBytes = limitBytes - left
-    this.#writtenBytes = packetBytes(kind, contentBytes)
-    this.#isPadded = this.#writtenBytes > contentBytes
-    return new PacketBody(path.id, space.allocate(), eliciting, acks, streams, controls, datagrams)
-  }
-
-  /** The frames about the connection that fit; returns what is left. */
-  #putControls(draft: ControlFrame[], budgetBytes: number): number {
-    const { controls } = this.#core
-    let left = budgetBytes
-    for (let frame = controls[0]; frame; frame = controls[0]) {
-      const fitting = fittingPart(frame, left)
-      if (!fitting) break
-      left = put(draft, fitting.now, left)
-      if (fitting.later) controls[0] = fitting.later
-      else controls.shift()
-    }
-    return left
-  }
-
-  #challenge(path: Path, nowUs: number): ControlFrame {
-    const core = this.#core
-    path.challengePending = false
-    path.challengeSentUs = nowUs
-    path.challengeToken = core.random.nextU32()
-    const doublings = Math.min(path.challengesSent++, MAX_DOUBLINGS)
-    const waitUs = core.recovery.probeTimeoutUs(path) * powerOfTwo(doublings)
-    path.challengeTimerUs = nowUs + Math.min(waitUs, MAX_CHALLENGE_WAIT_US)
-    return { type: 'path-challenge', token: path.challengeToken }
-  }
-
   /** A packet outside of any path: nobody waits for its acknowledgement, and no window counts it. */
   #sealProbe({ route, frame }: Probe): Packet {
     const core = this.#core
@@ -350,26 +258,6 @@ export class Transmitter {
       return this.#seal(path, [{ kind: DATA, space, body, sizeBytes, padded: true }], 0, nowUs)
     }
     return undefined
-  }
-
-  #takeAcks(path: Path, kind: PacketKind, space: PacketSpace, nowUs: number): AckFrame | undefined {
-    const core = this.#core
-    if (kind !== DATA) return space.acks.due ? ackFrame(0, false, space, nowUs) : undefined
-    if (path !== core.selected) return undefined
-    if (core.others.areKnown) {
-      path.data.acks.beforeOtherPacket()
-      return path.data.acks.due ? ackFrame(path.id, true, path.data, nowUs) : undefined
-    }
-    let first: AckFrame | undefined
-    for (const acked of core.paths) {
-      // They go along only when they are due: data does not carry them ahead of time.
-      acked.data.acks.beforeOtherPacket()
-      if (!acked.data.acks.due) continue
-      const frame = ackFrame(acked.id, true, acked.data, nowUs)
-      frame.next = first
-      first = frame
-    }
-    return first
   }
 
   #seal(path: Path, drafts: readonly Draft[], padBytes: number, nowUs: number): Packet {
@@ -441,20 +329,6 @@ export class Transmitter {
     path.lossTimerUs = Number.POSITIVE_INFINITY
     return packet
   }
-}
-
-function ackFrame(pathId: number, named: boolean, space: PacketSpace, nowUs: number): AckFrame {
-  const delayUs = space.acks.delayUs(nowUs)
-  return new AckFrame(pathId, named, space.acks.take(), delayUs, space.acks.total)
-}
-
-/** As much of a frame as fits, and the rest. Only one that stands for several can be parted. */
-function fittingPart(frame: ControlFrame, bytes: number): { now: ControlFrame; later?: ControlFrame } | undefined {
-  if (frame.type !== 'new-ids') return controlBytes(frame) <= bytes ? { now: frame } : undefined
-  const count = Math.min(frame.count, 1 + Math.floor((bytes - NEW_ID_BOUND) / frame.bytesEach))
-  if (count <= 0) return undefined
-  if (count === frame.count) return { now: frame }
-  return { now: { ...frame, count }, later: { ...frame, count: frame.count - count } }
 }
 
 function pad(draft: Draft, sizeBytes: number): void {
