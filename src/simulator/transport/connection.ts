@@ -251,14 +251,14 @@ export class TransportConnection {
     // Ending one changes the list.
     const due = paths.length > 1 && paths.some((path) => path.idleTimerUs <= nowUs) ? paths.slice() : paths
     for (const path of due) {
-      if (core.paths.length > 1 && path.idleTimerUs <= nowUs) core.closePath(path, nowUs, true)
+      if (core.paths.length > 1 && path.idleTimerUs <= nowUs) core.multipath.close(path, nowUs, true)
       else this.#handlePathTimeout(path, nowUs)
     }
   }
 
   #handlePathTimeout(path: Path, nowUs: number): void {
     const core = this.#core
-    if (path.challengeTimerUs <= nowUs) core.onChallengeLost(path)
+    if (path.challengeTimerUs <= nowUs) path.onChallengeLost()
     if (path.keepAliveTimerUs <= nowUs) {
       path.keepAliveTimerUs = NEVER
       path.data.pingPending = true
@@ -270,12 +270,12 @@ export class TransportConnection {
 
   /** Adds `ip:port`s at which the peer may find this side, for a better path than one over a relay. */
   addCandidates(addresses: readonly string[], nowUs: number): void {
-    this.#core.addCandidates(addresses, nowUs)
+    this.#core.multipath.addCandidates(addresses, nowUs)
   }
 
   /** This side is somewhere else: the peer may find it at `addresses` and nowhere else. */
   onNetworkChange(addresses: readonly string[], nowUs: number): void {
-    this.#core.onNetworkChange(addresses, nowUs)
+    this.#core.multipath.onNetworkChange(addresses, nowUs)
   }
 
   /** Opens a stream without a round trip; undefined while the peer allows no more of them. */

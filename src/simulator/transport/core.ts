@@ -12,6 +12,7 @@ import { cutReason } from './frames.ts'
 import type { CloseFrame, ControlFrame } from './frames.ts'
 import { ClientHandshake } from './handshake.ts'
 import type { HandshakeMessage, ServerHandshake, TransportParameters } from './handshake.ts'
+import { Multipath } from './multipath.ts'
 import { NatTraversal } from './nat-traversal.ts'
 import type { SessionKeys } from './identity.ts'
 import { DATA, HANDSHAKE, INITIAL } from './packet.ts'
@@ -30,9 +31,6 @@ const NEVER = Number.POSITIVE_INFINITY
 /** How long a closed connection answers to what was under way (RFC 9000, 10.2), in probe time-outs. */
 const DRAIN_TIMEOUTS = 3
 
-/** Paths a connection may have at a time. */
-const MAX_PATHS = 8
-
 /** The shared state. */
 export class ConnectionCore implements RecoveryHost {
   readonly role: 'client' | 'server'
@@ -49,6 +47,8 @@ export class ConnectionCore implements RecoveryHost {
   readonly streams: Streams
   readonly datagrams: Datagrams
   readonly recovery: Recovery
+  /** What is done with the paths, seldom; the fields below are what each packet looks at. */
+  readonly multipath: Multipath = new Multipath(this)
   readonly paths: Path[]
   /** The path that data takes. */
   selected: Path
@@ -70,9 +70,6 @@ export class ConnectionCore implements RecoveryHost {
   readonly nat: NatTraversal | undefined
   /** What is known of the paths that data does not take. */
   readonly others: OtherPaths = new OtherPaths()
-  readonly #candidates: string[] = []
-  /** The highest path number used. */
-  #lastPathId = 0
   peerMaxAckDelayUs: number
   idleTimeoutUs: number
   idleTimerUs: number = NEVER
@@ -163,7 +160,7 @@ export class ConnectionCore implements RecoveryHost {
   establish(nowUs: number): void {
     this.state = 'established'
     this.extendKeepAlive(this.selected, nowUs)
-    this.#search(nowUs)
+    this.multipath.search(nowUs)
     this.sink.onConnected()
   }
 
@@ -192,132 +189,6 @@ export class ConnectionCore implements RecoveryHost {
 
   extendKeepAlive(path: Path, nowUs: number): void {
     if (this.state === 'established') path.keepAliveTimerUs = nowUs + this.config.keepAliveUs
-  }
-
-  /** This side is somewhere else: all is measured anew, and the peer may find it at `addresses` and nowhere else. */
-  onNetworkChange(addresses: readonly string[], nowUs: number): void {
-    this.others.disturb()
-    this.#candidates.length = 0
-    this.#candidates.push(...addresses)
-    if (this.state !== 'established') return
-    const hasRelay = this.paths.some((path) => path.kind === 'relay' && path.isOpen)
-    for (const path of this.paths.slice()) {
-      if (path.kind === 'direct' && hasRelay) {
-        this.closePath(path, nowUs, true)
-        continue
-      }
-      path.forgetMeasurements(this.config, nowUs)
-      path.challengesSent = 0
-      path.challengePending = path.kind === 'direct'
-      path.data.pingPending = true
-    }
-    if (this.nat) this.controls.push(...this.nat.replaceLocal(this.#candidates, nowUs))
-    this.#search(nowUs)
-    this.sink.onPathsChanged()
-  }
-
-  /** Adds addresses where the peer may find this side; it is told of them when a better path is wanted. */
-  addCandidates(addresses: readonly string[], nowUs: number): void {
-    for (const address of addresses) if (!this.#candidates.includes(address)) this.#candidates.push(address)
-    if (this.state === 'established') this.#search(nowUs)
-  }
-
-  /** Opens another path along `route`, which must still be shown to work; undefined when there are too many. */
-  openPath(id: number, route: Route, nowUs: number): Path | undefined {
-    const known = this.paths.find((path) => path.routes.includes(route))
-    if (known || this.paths.length >= MAX_PATHS || id <= this.#lastPathId) return known
-    const path = new Path(id, [route], this.config, nowUs, this.random)
-    this.#lastPathId = id
-    this.others.disturb()
-    path.challengePending = true
-    path.validated = this.role === 'client' || (this.nat?.hasReached(route) ?? false)
-    path.idleTimerUs = nowUs + this.config.pathIdleTimeoutUs
-    this.paths.push(path)
-    return path
-  }
-
-  /** The number for another path; the client gives them out. */
-  get nextPathId(): number {
-    return this.#lastPathId + 1
-  }
-
-  /** The peer has answered on a path: it works both ways. */
-  onPathProven(path: Path, nowUs: number): void {
-    this.others.disturb()
-    path.guessRtt(nowUs - path.challengeSentUs)
-    path.challengeToken = -1
-    path.challengeTimerUs = NEVER
-    path.validated = true
-    path.proven = true
-    const before = this.selected
-    this.#select(nowUs)
-    if (this.selected === before) this.sink.onPathsChanged()
-  }
-
-  /** The client is somewhere else: a path goes on there, with little until it has answered (RFC 9000, 9.3). */
-  migrate(path: Path, route: Route, nowUs: number): void {
-    this.others.disturb()
-    path.routes = [route]
-    path.forgetMeasurements(this.config, nowUs)
-    path.validated = false
-    path.receivedBytes = 0
-    path.sentBytes = 0
-    path.challengePending = true
-    path.challengesSent = 0
-    this.sink.onPathsChanged()
-  }
-
-  /**
-   * A challenge on a path has gone unanswered: another one, as long as the path is there. It is idleness that ends a path,
-   * and the last one is not ended: the peer may get there later than anybody had thought.
-   */
-  onChallengeLost(path: Path): void {
-    path.challengeTimerUs = NEVER
-    path.challengePending = true
-  }
-
-  /** Gives up a path: what was on its way along it goes again along another. */
-  closePath(path: Path, nowUs: number, tell: boolean): void {
-    const index = this.paths.indexOf(path)
-    if (index < 0 || this.paths.length === 1) return
-    this.paths.splice(index, 1)
-    this.others.disturb()
-    path.stopTimers()
-    for (let number = path.data.sent.from; number < path.data.sent.to; number++) {
-      const packet = path.data.sent.take(number)
-      if (packet) this.onPacketLost(DATA, packet)
-    }
-    if (tell) this.controls.push({ type: 'path-abandon', pathId: path.id })
-    this.#select(nowUs)
-    this.sink.onPathsChanged()
-  }
-
-  /**
-   * Any direct path is better than one over a relay; among equals another one must be better by 5 ms to be worth the
-   * change, of which IPv6 is given 3 (iroh, RTT_SWITCHING_MIN and IPV6_RTT_ADVANTAGE).
-   */
-  #select(nowUs: number): void {
-    let best: Path | undefined = this.paths.includes(this.selected) && this.selected.isOpen ? this.selected : undefined
-    for (const path of this.paths) if (path.isOpen && isBetter(path, best)) best = path
-    if (best && best !== this.selected) {
-      this.selected = best
-      this.others.disturb()
-      this.datagrams.dropLargerThan(maxDatagramBytes(best.mtuBytes))
-      this.sink.onPathsChanged()
-    }
-    this.#search(nowUs)
-    // One direct path is enough to keep alive; the client decides which, so that not each side closes another.
-    if (this.role === 'server' || this.selected.kind === 'relay') return
-    for (const path of this.paths.slice()) {
-      if (path !== this.selected && path.kind === 'direct' && path.isOpen) this.closePath(path, nowUs, true)
-    }
-  }
-
-  /** Tells the peer where else this side may be found, and looks for a direct path while there is none. */
-  #search(nowUs: number): void {
-    if (!this.nat) return
-    this.nat.want(this.selected.kind === 'relay', nowUs)
-    this.laterControls.push(...this.nat.addLocal(this.#candidates, nowUs))
   }
 
   /** The longest probe time-out of any path. */
@@ -443,20 +314,6 @@ export class ConnectionCore implements RecoveryHost {
     this.others.disturb()
     for (const path of this.paths) path.stopTimers()
   }
-}
-
-const SWITCH_GAIN_US = 5_000
-const IPV6_ADVANTAGE_US = 3_000
-
-/** Whether data should rather take `path` than the one it takes. */
-export function isBetter(path: Path, than: Path | undefined): boolean {
-  if (!than || path === than) return !than
-  if (path.kind !== than.kind) return path.kind === 'direct'
-  return biasedRttUs(path) + SWITCH_GAIN_US <= biasedRttUs(than)
-}
-
-function biasedRttUs({ rtt, routes }: Path): number {
-  return rtt.smoothedUs - (routes[0]?.address.startsWith('[') === true ? IPV6_ADVANTAGE_US : 0)
 }
 
 function key(keys: SessionKeys | undefined, kind: PacketKind, clientsOwn: boolean): PacketKey | undefined {

@@ -186,6 +186,15 @@ export class Path {
     if (!this.rtt.hasSample) this.rtt = new RttEstimator(Math.max(rttUs, 1))
   }
 
+  /**
+   * A challenge has gone unanswered: another one, as long as the path is there. It is idleness that ends a path, and the
+   * last one is not ended: the peer may get there later than anybody had thought.
+   */
+  onChallengeLost(): void {
+    this.challengeTimerUs = Number.POSITIVE_INFINITY
+    this.challengePending = true
+  }
+
   /** Packets in flight that ask for an acknowledgement, or are padded. */
   get inFlightPackets(): number {
     const { inFlight } = this.data.sent

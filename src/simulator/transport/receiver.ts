@@ -108,8 +108,8 @@ export class Receiver {
   #pathOf(body: PacketBody, route: Route, nowUs: number): Path | undefined {
     const core = this.#core
     const path = core.path(body.pathId)
-    if (path || core.role === 'client' || core.isOver || body.pathId < core.nextPathId) return path
-    const opened = core.openPath(body.pathId, route, nowUs)
+    if (path || core.role === 'client' || core.isOver || body.pathId < core.multipath.nextId) return path
+    const opened = core.multipath.open(body.pathId, route, nowUs)
     return opened?.id === body.pathId ? opened : undefined
   }
 
@@ -218,7 +218,7 @@ export class Receiver {
     path.routes = [route]
     core.establish(nowUs)
     // Whatever was quicker now, a relay is there to fall back to (iroh, handle_msg_add_connection).
-    for (const relay of relays) core.openPath(core.nextPathId, relay, nowUs)
+    for (const relay of relays) core.multipath.open(core.multipath.nextId, relay, nowUs)
   }
 
   /**
@@ -299,7 +299,7 @@ export class Receiver {
     }
     path.data.acks.received(body.number, body.eliciting, nowUs)
     if (core.role === 'server' && !path.routes.includes(route) && route.kind === path.kind) {
-      if (body.number === path.data.acks.largest && !isProbing(body)) core.migrate(path, route, nowUs)
+      if (body.number === path.data.acks.largest && !isProbing(body)) core.multipath.migrate(path, route, nowUs)
     }
   }
 
@@ -320,9 +320,9 @@ export class Receiver {
   #onPathResponse(path: Path, token: number, route: Route, nowUs: number): void {
     const core = this.#core
     if (core.nat?.onResponse(token, route)) {
-      if (core.role === 'client' && core.nat.isWanted) core.openPath(core.nextPathId, route, nowUs)
+      if (core.role === 'client' && core.nat.isWanted) core.multipath.open(core.multipath.nextId, route, nowUs)
     } else if (token === path.challengeToken && path.routes.includes(route)) {
-      core.onPathProven(path, nowUs)
+      core.multipath.onProven(path, nowUs)
     }
   }
 
@@ -369,7 +369,7 @@ export class Receiver {
         return 0
       case 'path-abandon': {
         const abandoned = core.path(frame.pathId)
-        if (abandoned) core.closePath(abandoned, nowUs, false)
+        if (abandoned) core.multipath.close(abandoned, nowUs, false)
         return 0
       }
       case 'add-address':

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { randomStream } from '../../../src/simulator/random.ts'
 import { resolveTransportConfig } from '../../../src/simulator/transport/config.ts'
-import { isBetter } from '../../../src/simulator/transport/core.ts'
+import { isBetter } from '../../../src/simulator/transport/multipath.ts'
 import { NatTraversal } from '../../../src/simulator/transport/nat-traversal.ts'
 import { Path } from '../../../src/simulator/transport/path.ts'
 import type { Route } from '../../../src/simulator/transport/path.ts'
