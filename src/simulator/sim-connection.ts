@@ -29,7 +29,7 @@ import { ConnectionTrace } from './trace/connection-trace.ts'
 import type { StreamEnd } from './trace/connection-trace.ts'
 import type { Packet, PacketKind } from './transport/packet.ts'
 import type { Route } from './transport/path.ts'
-import { isBidi } from './transport/streams.ts'
+import { isBidi } from './transport/stream-counts.ts'
 
 /** A path as a simulation sees it. */
 export interface SimulatorPath extends P2PPath {

@@ -5,7 +5,6 @@
  */
 import type { PacketKind } from './packet.ts'
 import type { WindowChange } from './recovery.ts'
-import type { StreamSink } from './streams.ts'
 
 /** How a connection ended. */
 export interface TransportClose {
@@ -16,6 +15,24 @@ export interface TransportClose {
   readonly reason: string
   /** How long the peer had been silent, where that is why. */
   readonly afterUs?: number
+}
+
+/** What the connection's user is told of its streams. It must not call back from inside. */
+export interface StreamSink {
+  /** The peer has opened a stream: its first bytes, its end or its reset are there. */
+  onStreamOpened(streamId: number): void
+  /** There is more to read, or the end. */
+  onStreamReadable(streamId: number): void
+  /** A write that was cut short can go on. */
+  onStreamWritable(streamId: number): void
+  /** The peer has everything that was written, and its end. */
+  onStreamDelivered(streamId: number): void
+  /** The peer has abandoned what it was sending. */
+  onStreamReset(streamId: number, code: number): void
+  /** The peer wants no more of what this side sends, which is reset thereby. */
+  onStreamStopped(streamId: number, code: number): void
+  /** The peer allows more streams of a kind. */
+  onStreamsAvailable(bidi: boolean): void
 }
 
 /** What a connection's user is told. It must not call back from inside. */

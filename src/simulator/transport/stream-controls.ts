@@ -8,18 +8,10 @@ import type { ReceiveWindow } from './flow-control.ts'
 import { controlBytes } from './frames.ts'
 import type { ControlFrame } from './frames.ts'
 import type { ReceiveHalf } from './stream.ts'
+import type { StreamCounts, StreamKindIndex } from './stream-counts.ts'
 
 /** The largest of these frames. */
 const FRAME_BOUND = 25
-
-/** 0 for two-way, 1 for one-way streams. */
-export type StreamKindIndex = 0 | 1
-
-/** Numbers of streams that the peer may open. */
-export interface StreamCounts {
-  /** The current number of a kind, which is then taken as told. */
-  tell(kind: StreamKindIndex): number
-}
 
 /** The queue of one connection. */
 export class StreamControls {

@@ -1,5 +1,5 @@
 /**
- * All streams of a connection: opening and counting them, fair turns among those with something to send, and the
+ * All streams of a connection: writing and reading them, fair turns among those with something to send, and the
  * limits of both sides.
  *
  * @module
@@ -13,51 +13,19 @@ import type { TransportParameters } from './handshake.ts'
 import { Slab } from './send-buffer.ts'
 import { ReceiveHalf, SendHalf } from './stream.ts'
 import { StreamControls } from './stream-controls.ts'
-import type { StreamCounts, StreamKindIndex } from './stream-controls.ts'
-
-/** What the connection's user is told of its streams. It must not call back from inside. */
-export interface StreamSink {
-  /** The peer has opened a stream: its first bytes, its end or its reset are there. */
-  onStreamOpened(streamId: number): void
-  /** There is more to read, or the end. */
-  onStreamReadable(streamId: number): void
-  /** A write that was cut short can go on. */
-  onStreamWritable(streamId: number): void
-  /** The peer has everything that was written, and its end. */
-  onStreamDelivered(streamId: number): void
-  /** The peer has abandoned what it was sending. */
-  onStreamReset(streamId: number, code: number): void
-  /** The peer wants no more of what this side sends, which is reset thereby. */
-  onStreamStopped(streamId: number, code: number): void
-  /** The peer allows more streams of a kind. */
-  onStreamsAvailable(bidi: boolean): void
-}
-
-/** Whether a stream carries bytes both ways. */
-export function isBidi(streamId: number): boolean {
-  return (streamId & 2) === 0
-}
+import { isBidi, kindIndex, StreamCounts } from './stream-counts.ts'
+import type { StreamSink } from './sink.ts'
 
 /** The largest STREAM frame without data. */
 const STREAM_FRAME_BOUND = 25
-const BIDI = 0
-const UNI = 1
 
 /** The streams of one connection. */
-export class Streams implements StreamCounts {
+export class Streams {
   readonly #config: TransportConfig
-  /** The bit that client and server differ in, in the ids of streams they open. */
-  readonly #ownBit: number
   readonly #sink: StreamSink
   readonly #sends = new SmallMap<SendHalf>()
   readonly #receives = new SmallMap<ReceiveHalf>()
-  /** How many streams of each kind this side has opened, and may open. */
-  readonly #opened: [number, number] = [0, 0]
-  readonly #mayOpen: [number, number] = [0, 0]
-  /** How many the peer has opened, may open, and was told that it may. */
-  readonly #peerOpened: [number, number] = [0, 0]
-  readonly #peerMayOpen: [number, number]
-  readonly #peerWasTold: [number, number]
+  readonly #counts: StreamCounts
   #peerStreamWindow = 0
   readonly #credit = new SendCredit(0)
   readonly #window: ReceiveWindow
@@ -71,34 +39,23 @@ export class Streams implements StreamCounts {
 
   constructor(role: 'client' | 'server', config: TransportConfig, sink: StreamSink) {
     this.#config = config
-    this.#ownBit = role === 'client' ? 0 : 1
     this.#sink = sink
-    this.#peerMayOpen = [config.maxBidiStreams, config.maxUniStreams]
-    this.#peerWasTold = [config.maxBidiStreams, config.maxUniStreams]
+    this.#counts = new StreamCounts(role, config)
     this.#window = new ReceiveWindow(config.connectionWindowBytes)
-    this.#controls = new StreamControls(this.#window, this)
+    this.#controls = new StreamControls(this.#window, this.#counts)
   }
 
   /** Takes the peer's limits, once the handshake has brought them. */
   setPeerParameters(parameters: TransportParameters): void {
-    this.#mayOpen[BIDI] = parameters.maxBidiStreams
-    this.#mayOpen[UNI] = parameters.maxUniStreams
+    this.#counts.setPeerParameters(parameters)
     this.#peerStreamWindow = parameters.streamWindowBytes
     this.#credit.raise(parameters.connectionWindowBytes)
   }
 
-  tell(kind: StreamKindIndex): number {
-    this.#peerWasTold[kind] = this.#peerMayOpen[kind]
-    return this.#peerMayOpen[kind]
-  }
-
   /** Opens a stream; undefined while the peer allows no more of its kind. */
   open(bidi: boolean): number | undefined {
-    const kind = bidi ? BIDI : UNI
-    const index = this.#opened[kind]
-    if (index >= this.#mayOpen[kind]) return undefined
-    this.#opened[kind] = index + 1
-    const streamId = index * 4 + kind * 2 + this.#ownBit
+    const streamId = this.#counts.open(bidi)
+    if (streamId === undefined) return undefined
     this.#sends.set(streamId, new SendHalf(streamId, this.#peerStreamWindow, this.#slab))
     if (bidi) {
       const half = new ReceiveHalf(streamId, this.#config.streamWindowBytes)
@@ -266,7 +223,7 @@ export class Streams implements StreamCounts {
   onStopSending(streamId: number, code: number): number {
     const error = this.#ensurePeerStream(streamId)
     if (error) return error
-    if (!isBidi(streamId) && (streamId & 1) !== this.#ownBit) return TransportErrorCode.streamState
+    if (!isBidi(streamId) && !this.#counts.isOwn(streamId)) return TransportErrorCode.streamState
     const half = this.#sends.get(streamId)
     if (!half || half.resetCode !== undefined) return 0
     half.stopCode = code
@@ -291,10 +248,7 @@ export class Streams implements StreamCounts {
 
   /** MAX_STREAMS has arrived. */
   onMaxStreams(bidi: boolean, max: number): void {
-    const kind = bidi ? BIDI : UNI
-    if (max <= this.#mayOpen[kind]) return
-    this.#mayOpen[kind] = max
-    this.#sink.onStreamsAvailable(bidi)
+    if (this.#counts.raise(bidi, max)) this.#sink.onStreamsAvailable(bidi)
   }
 
   /** STREAM frames of a packet that was acknowledged. */
@@ -346,7 +300,7 @@ export class Streams implements StreamCounts {
         this.#controls.grantConnection()
         break
       case 'max-streams':
-        this.#controls.grantStreams(frame.bidi ? BIDI : UNI)
+        this.#controls.grantStreams(kindIndex(frame.bidi))
         break
       default:
         break
@@ -412,41 +366,34 @@ export class Streams implements StreamCounts {
 
   /** Makes the streams up to one that the peer has opened; an error code when it may not. */
   #ensurePeerStream(streamId: number): number {
-    const kind = isBidi(streamId) ? BIDI : UNI
-    const index = Math.floor(streamId / 4)
-    if ((streamId & 1) === this.#ownBit) return index < this.#opened[kind] ? 0 : TransportErrorCode.streamState
-    if (index < this.#peerOpened[kind]) return 0
-    if (index >= this.#peerMayOpen[kind]) return TransportErrorCode.streamLimit
-    for (let i = this.#peerOpened[kind]; i <= index; i++) {
-      const id = i * 4 + kind * 2 + (1 - this.#ownBit)
+    const counts = this.#counts
+    if (counts.isOwn(streamId)) return counts.isOpened(streamId) ? 0 : TransportErrorCode.streamState
+    if (counts.isPeerOpened(streamId)) return 0
+    if (!counts.mayPeerOpen(streamId)) return TransportErrorCode.streamLimit
+    const bidi = isBidi(streamId)
+    for (let id = counts.onPeerOpened(streamId); id <= streamId; id += 4) {
       this.#receives.set(id, new ReceiveHalf(id, this.#config.streamWindowBytes))
-      if (kind === BIDI) this.#sends.set(id, new SendHalf(id, this.#peerStreamWindow, this.#slab))
+      if (bidi) this.#sends.set(id, new SendHalf(id, this.#peerStreamWindow, this.#slab))
     }
-    this.#peerOpened[kind] = index + 1
     return 0
   }
 
   /** 0 for a stream that is over; an error code for one that only this side may send on. */
   #unlessSendOnly(streamId: number): number {
-    return !isBidi(streamId) && (streamId & 1) === this.#ownBit ? TransportErrorCode.streamState : 0
+    return !isBidi(streamId) && this.#counts.isOwn(streamId) ? TransportErrorCode.streamState : 0
   }
 
   #freeSend(half: SendHalf): void {
     this.#sends.delete(half.streamId)
-    if (!this.#receives.has(half.streamId)) this.#onPeerStreamOver(half.streamId)
+    if (!this.#receives.has(half.streamId)) this.#onOver(half.streamId)
   }
 
   #freeReceive(half: ReceiveHalf): void {
     this.#receives.delete(half.streamId)
-    if (!this.#sends.has(half.streamId)) this.#onPeerStreamOver(half.streamId)
+    if (!this.#sends.has(half.streamId)) this.#onOver(half.streamId)
   }
 
-  /** The peer may open another one; it is told when an eighth of its streams are over. */
-  #onPeerStreamOver(streamId: number): void {
-    if ((streamId & 1) === this.#ownBit) return
-    const kind = isBidi(streamId) ? BIDI : UNI
-    const max = kind === BIDI ? this.#config.maxBidiStreams : this.#config.maxUniStreams
-    this.#peerMayOpen[kind]++
-    if (this.#peerMayOpen[kind] - this.#peerWasTold[kind] > max / 8) this.#controls.grantStreams(kind)
+  #onOver(streamId: number): void {
+    if (this.#counts.onOver(streamId)) this.#controls.grantStreams(kindIndex(isBidi(streamId)))
   }
 }
