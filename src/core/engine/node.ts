@@ -3,14 +3,14 @@
  *
  * @module
  */
-import { P2PAddress } from '../address.ts'
+import type { P2PAddress } from '../address.ts'
 import type { CarrierConnection, CarrierEndpoint } from '../carrier.ts'
 import { invalidConfiguration } from '../config.ts'
 import type { P2PLimits } from '../config.ts'
 import type { StreamKind } from '../connection.ts'
 import { P2PError } from '../errors.ts'
 import type { NetworkReport } from '../network-report.ts'
-import { NodeId } from '../node-id.ts'
+import type { NodeId } from '../node-id.ts'
 import type { Runtime } from '../runtime.ts'
 import type { WaitOptions } from '../stream.ts'
 import { P2P_ALPN } from '../system.ts'
@@ -24,15 +24,16 @@ import type {
 } from '../system.ts'
 import { Announcer } from './announcing.ts'
 import type { AnnouncementState } from './announcing.ts'
-import { refusalOf, toAuthorize } from './authorizing.ts'
 import type { EngineConnection } from './connection.ts'
-import { EngineListener } from './listener.ts'
+import type { EngineListener } from './listener.ts'
+import { checkAlpn, Listeners } from './listening.ts'
 import { closedError, describeClose } from './closing.ts'
 import { allAnswers, failureOf, firstAnswer } from './look-up.ts'
 import type { LookUpOptions } from './look-up.ts'
+import { parseId, toAddress } from './peers.ts'
 import { Session } from './session.ts'
 import { abortable, throwIfAborted, Waiter } from './waiting.ts'
-import { LIBRARY_CODE, MAX_APPLICATION_CODE } from './wire.ts'
+import { MAX_APPLICATION_CODE } from './wire.ts'
 
 /** What a node is made of. */
 export interface NodeOptions {
@@ -47,48 +48,12 @@ export interface NodeOptions {
   readonly sign: (message: Uint8Array) => Uint8Array
 }
 
-const ALL_KINDS: readonly StreamKind[] = ['stream', 'request']
-const MAX_ALPN_BYTES = 255
-
-function checkAlpn(alpn: string): string {
-  const length = typeof alpn === 'string' ? new TextEncoder().encode(alpn).length : 0
-  if (length < 1 || length > MAX_ALPN_BYTES) {
-    throw invalidConfiguration('alpn', alpn, `a protocol name has 1 to ${MAX_ALPN_BYTES} bytes`)
-  }
-  return alpn
-}
-
 function nodeClosed(): P2PError {
   return P2PError.of('connection-closed', 'this node is closed: create another', {
     closeCode: 0,
     reason: 'node closed',
     by: 'local',
   })
-}
-
-/** Where to connect to; ids and addresses may come from another copy of this package. */
-export function toAddress(peer: unknown): P2PAddress {
-  if (typeof peer === 'string') return P2PAddress.parse(peer)
-  if (peer instanceof P2PAddress) return peer
-  const { id, direct, relays } = (peer ?? {}) as Partial<P2PAddress>
-  if (id) return new P2PAddress(toNodeId(id), direct, relays)
-  return new P2PAddress(toNodeId(peer))
-}
-
-function toNodeId(id: unknown): NodeId {
-  if (id instanceof NodeId) return id
-  const bytes = (id as Partial<NodeId> | null | undefined)?.asBytes?.()
-  if (bytes instanceof Uint8Array) return NodeId.fromBytes(bytes)
-  throw invalidConfiguration('peer', id, 'connect to a node id, an address, or the text of either')
-}
-
-/** The id that a text is, if it is one. */
-function parseId(text: string): NodeId | undefined {
-  try {
-    return NodeId.parse(text)
-  } catch {
-    return undefined
-  }
 }
 
 /** Has one source make a name known; gives the reason where it cannot. */
@@ -117,7 +82,7 @@ export abstract class EngineNode<Connection extends EngineConnection> implements
   readonly backend: string
   readonly runtime: Runtime
   readonly #options: NodeOptions
-  readonly #listeners: EngineListener<Connection>[] = []
+  readonly #listeners: Listeners<Connection>
   readonly #sessions = new Set<Session>()
   /** Gives up each attempt to connect that is under way. */
   readonly #connecting = new Set<() => void>()
@@ -138,11 +103,13 @@ export abstract class EngineNode<Connection extends EngineConnection> implements
       watch: (listener) => endpoint.watchAddress(listener),
     })
     this.#options = options
+    this.#listeners = new Listeners(options)
     this.backend = options.backend
     this.runtime = options.runtime
     this.#attached = sources.flatMap((source) => source.attach?.(this.#announcer.nodeFor(source)) ?? [])
     this.runtime.leaks?.hold(this, `the node ${id.fmtShort()}`, () => this.#closing === undefined)
-    options.endpoint.onIncoming = (carrier): void => void this.#incoming(carrier)
+    options.endpoint.onIncoming = (carrier): void =>
+      void this.#listeners.handle(carrier, (listeners) => this.#letIn(carrier, listeners))
   }
 
   /** How the sources fare that make this node known, in the order of the sources. */
@@ -186,7 +153,10 @@ export abstract class EngineNode<Connection extends EngineConnection> implements
 
   listen(addr = '', options: ListenOptions = {}): Promise<EngineListener<Connection>> {
     try {
-      return Promise.resolve(this.#listen(addr, options))
+      this.#checkOpen()
+      const listener = this.#listeners.listen(addr, options)
+      this.#announcer.start()
+      return Promise.resolve(listener)
     } catch (error) {
       return Promise.reject(error)
     }
@@ -290,7 +260,7 @@ export abstract class EngineNode<Connection extends EngineConnection> implements
 
   async #close(): Promise<void> {
     for (const giveUp of this.#connecting) giveUp()
-    for (let listener = this.#listeners[0]; listener; listener = this.#listeners[0]) listener.close()
+    this.#listeners.close()
     // A peer that does not confirm must not keep this node from closing; its own end tells it what happened.
     await Promise.allSettled([
       this.#announcer[Symbol.asyncDispose](),
@@ -369,106 +339,10 @@ export abstract class EngineNode<Connection extends EngineConnection> implements
     return session
   }
 
-  #listen(addr: string, options: ListenOptions): EngineListener<Connection> {
-    this.#checkOpen()
-    const { endpoint, limits } = this.#options
-    const bound = endpoint.boundAddresses()
-    if (addr !== '' && !bound.includes(addr)) {
-      throw invalidConfiguration('addr', addr, `this node is bound to ${bound.join(', ')}; '' listens on all of them`)
-    }
-    const alpns = (options.alpns ?? [P2P_ALPN]).map((alpn) => checkAlpn(alpn))
-    const kinds = options.kinds ?? ['stream']
-    const authorize = toAuthorize(options.authorize)
-    if (alpns.length === 0) throw invalidConfiguration('alpns', alpns, 'a listener needs at least one protocol')
-    if (kinds.length === 0 || !kinds.every((kind) => ALL_KINDS.includes(kind))) {
-      throw invalidConfiguration('kinds', kinds, `a listener takes some of ${ALL_KINDS.join(', ')}`)
-    }
-    for (const alpn of alpns) this.#checkFree(alpn, kinds)
-    const listener: EngineListener<Connection> = new EngineListener({
-      alpns,
-      kinds,
-      earlyData: options.earlyData === true,
-      authorize,
-      localAddr: addr === '' ? (bound[0] ?? '') : addr,
-      acceptBacklog: limits.acceptBacklog,
-      maxConnections: limits.maxConnections,
-      maxConnectionsPerPeer: limits.maxConnectionsPerPeer,
-      waits: this.runtime.waits,
-      onClose: () => {
-        this.runtime.leaks?.forget(listener)
-        this.#listeners.splice(this.#listeners.indexOf(listener), 1)
-        this.#announceAlpns()
-      },
-      refuse: (connection, why) => connection.refuse(why),
-    })
-    this.#listeners.push(listener)
-    this.runtime.leaks?.hold(listener, `a listener for ${alpns.join(', ')}`, () => listener.listening)
-    this.#announceAlpns()
-    this.#announcer.start()
-    return listener
-  }
-
-  #checkFree(alpn: string, kinds: readonly StreamKind[]): void {
-    const taken = this.#listeners.find(
-      ({ options }) =>
-        options.alpns.includes(alpn) && (alpn !== P2P_ALPN || options.kinds.some((kind) => kinds.includes(kind))),
-    )
-    if (!taken) return
-    const what = alpn === P2P_ALPN ? `${alpn} (${taken.options.kinds.join(', ')})` : alpn
-    throw P2PError.of('already-listening', `this node listens for ${what} already: close that listener first`, { alpn })
-  }
-
-  #announceAlpns(): void {
-    const alpns = [...new Set(this.#listeners.flatMap(({ options }) => options.alpns))].sort()
-    const early = alpns.filter((alpn) => this.#listenersFor(alpn).every(({ options }) => options.earlyData))
-    const { endpoint, limits } = this.#options
-    // Each listener counts for itself; together they take no more than this.
-    const connections = limits.maxConnections * this.#listeners.length
-    const connectionsPerPeer = limits.maxConnectionsPerPeer * this.#listeners.length
-    endpoint.setAlpns(alpns, { connections, connectionsPerPeer }, early)
-  }
-
-  #listenersFor(alpn: string): EngineListener<Connection>[] {
-    return this.#listeners.filter(({ options }) => options.alpns.includes(alpn))
-  }
-
-  /** Lets an inbound connection in to every listener of its protocol that has room and whose `authorize` agrees. */
-  async #incoming(carrier: CarrierConnection): Promise<void> {
-    let candidates = this.#listenersFor(carrier.alpn)
-    if (carrier.handshake && !candidates.every(({ options }) => options.earlyData)) {
-      // One that takes no early data has come meanwhile.
-      await carrier.handshake
-      candidates = this.#listenersFor(carrier.alpn)
-    }
-    const refusals = await Promise.all(candidates.map((listener) => this.#admit(listener, carrier)))
-    const willing: EngineListener<Connection>[] = []
-    let why = candidates.length === 0 ? 'nobody listens for this protocol' : 'the listener was closed'
-    for (const [i, listener] of candidates.entries()) {
-      const refusal = refusals[i]
-      if (refusal !== undefined) why = refusal
-      else if (listener.listening) willing.push(listener)
-      else listener.leave(carrier.remoteId)
-    }
-    if (willing.length === 0) {
-      // Before, it could not learn why.
-      if (carrier.handshake) await carrier.handshake
-      carrier.close(LIBRARY_CODE.refused, why)
-      return
-    }
+  #letIn(carrier: CarrierConnection, listeners: readonly EngineListener<Connection>[]): void {
     const session = this.#session(carrier)
-    for (const listener of willing) listener.push(this.makeConnection(session, listener.options.kinds))
+    for (const listener of listeners) listener.push(this.makeConnection(session, listener.options.kinds))
     session.start()
-  }
-
-  /** Takes a place at `listener`; or says why there is none for this peer. */
-  async #admit(listener: EngineListener<Connection>, carrier: CarrierConnection): Promise<string | undefined> {
-    const full = listener.enter(carrier.remoteId)
-    if (full !== undefined) return full
-    const { authorize } = listener.options
-    if (!authorize) return undefined
-    const refusal = await refusalOf(authorize, carrier, this.runtime, this.#options.limits.authorizeTimeoutMs)
-    if (refusal !== undefined) listener.leave(carrier.remoteId)
-    return refusal
   }
 }
 
