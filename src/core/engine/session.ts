@@ -21,6 +21,7 @@ import { closedError, describeClose, ENDED_BY_PEER } from './closing.ts'
 import { ControlChannel } from './control.ts'
 import { DatagramChannel } from './datagrams.ts'
 import { Ending } from './ending.ts'
+import { GracefulEnd } from './graceful-end.ts'
 import { Inbound } from './inbound.ts'
 import { MessageReceiver, MessageSender } from './messages.ts'
 import type { SendHalf } from './send-half.ts'
@@ -56,6 +57,7 @@ export class Session {
   readonly #inbound: Inbound
   readonly #control: ControlChannel
   readonly #ending: Ending
+  readonly #end: GracefulEnd
   readonly #datagrams: DatagramChannel
   readonly #opener: StreamOpener
   readonly #traffic = new Traffic()
@@ -96,8 +98,8 @@ export class Session {
       queueBytes: limits.receiveQueueBytes,
       waits,
       grantDrainBytes: (bytes) => this.#ending.grant(bytes),
-      returnDrainBytes: (bytes) => this.#returnDrainBytes(bytes),
-      done: () => this.#checkDrained(),
+      returnDrainBytes: (bytes) => this.#end.returnDrainBytes(bytes),
+      done: () => this.#end.checkDrained(),
     })
     this.#streams = new StreamTable({
       waits,
@@ -106,8 +108,8 @@ export class Session {
       tracksDelivery: options.confirmsDelivery && !options.ours,
       endedCode: options.ours ? LIBRARY_CODE.ended : 0,
       grantDrainBytes: (bytes) => this.#ending.grant(bytes),
-      returnDrainBytes: (bytes) => this.#returnDrainBytes(bytes),
-      drained: () => this.#checkDrained(),
+      returnDrainBytes: (bytes) => this.#end.returnDrainBytes(bytes),
+      drained: () => this.#end.checkDrained(),
       control: (frame, blocked) => this.#sendControl(frame, blocked),
       sent: (bytes) => (this.#traffic.bytesSent += bytes),
       received: (bytes) => (this.#traffic.bytesReceived += bytes),
@@ -123,6 +125,19 @@ export class Session {
       messages: (receive, rest) => this.#receiveMessages(receive, rest),
       messagesRefused: () => this.#receiver.close(this.#endError()),
       broken: (why) => this.close(LIBRARY_CODE.protocol, why),
+    })
+    this.#end = new GracefulEnd({
+      carrier,
+      ours: options.ours,
+      confirmsDelivery: options.confirmsDelivery,
+      ending: this.#ending,
+      control: this.#control,
+      streams: this.#streams,
+      sender: this.#sender,
+      receiver: this.#receiver,
+      inbound: this.#inbound,
+      isOver: () => this.#info !== undefined,
+      endError: () => this.#endError(),
     })
     this.#opener = new StreamOpener({
       checkOpen: () => this.checkOpen(),
@@ -290,45 +305,13 @@ export class Session {
     signal?.addEventListener('abort', abort, { once: true })
     if (signal?.aborted) abort()
     try {
-      await this.#end()
+      await this.#end.run()
     } catch (error) {
       if (signal?.aborted) throw P2PError.aborted(signal, 'end')
       throw error
     } finally {
       signal?.removeEventListener('abort', abort)
     }
-  }
-
-  async #end(): Promise<void> {
-    // What the peer still sends must not wait for a reader who has left.
-    this.#receiver.drain()
-    this.#streams.drainAll()
-    const confirmed = await this.#sayEnd()
-    if (confirmed) await this.#ending.settleDebt()
-    const { refused } = this.#sender
-    if (this.ours) this.carrier.close(this.#ending.drainedSent ? LIBRARY_CODE.drained : LIBRARY_CODE.ended, 'ended')
-    else this.carrier.close(0, '')
-    if (!confirmed) throw this.#ending.unconfirmed()
-    if (refused) throw this.#ending.refused(refused)
-  }
-
-  /** Finishes everything and says so; resolves with whether the peer confirmed that it has arrived. */
-  #sayEnd(): Promise<boolean> {
-    return this.#ending.begin(async () => {
-      // First, so that the peer makes room for what it holds up.
-      const announced = this.ours && this.#control.send({ type: 'end', ...this.#extent() })
-      // Nobody has taken these, so nobody has answered them.
-      for (const stream of this.#inbound.waiting()) stream.refuseAnswer(this.ours ? LIBRARY_CODE.ended : 0)
-      // Messages that the peer refused do not keep the rest from arriving.
-      await Promise.all([announced, this.#sender.finish().catch(() => {}), this.#streams.finishAll()])
-      if (this.ours || !this.#options.confirmsDelivery) return
-      if (await this.#streams.delivered()) this.#ending.confirm()
-    })
-  }
-
-  /** What the peer has to wait for: nothing can be added once this side is ending. */
-  #extent(): { readonly streams: number; readonly messages: boolean } {
-    return { streams: this.#streams.opened, messages: this.#sender.used }
   }
 
   /** @throws P2PError `unsupported` on other protocols than ours */
@@ -370,18 +353,7 @@ export class Session {
 
   #handleControl(frame: ControlFrame): void {
     if (frame.type === 'end') {
-      this.#ending.remoteEnded(frame)
-      // Nothing new can be started here either, so this side says END too, before its DRAINED: the peer, which will
-      // close, knows then that there is more to drain and loses none of it. Streams that are still being written would
-      // hold it up; the close would cut them, so they are cut now.
-      this.#streams.cutUnfinished(this.#endError())
-      void this.#sayEnd()
-      this.#streams.drainAll()
-      this.#receiver.drain()
-      this.#checkDrained()
-      this.#ending.expectClose(() =>
-        this.carrier.close(LIBRARY_CODE.ended, 'the peer ended, and did not close in time'),
-      )
+      this.#end.onPeerEnd(frame)
     } else if (frame.type === 'drained') {
       this.#ending.confirm()
     } else {
@@ -396,24 +368,6 @@ export class Session {
     } else if (blocked && !this.#options.abortsBlockedStreams) {
       this.carrier.close(0, 'a blocked stream was aborted')
     }
-  }
-
-  #returnDrainBytes(bytes: number): void {
-    this.#ending.returned(bytes)
-    if (this.#ending.begun) {
-      this.#streams.drainAll()
-      this.#receiver.drain()
-    }
-  }
-
-  /** Says DRAINED once everything that the peer's END announced has arrived. */
-  #checkDrained(): void {
-    const announced = this.#ending.remoteEnd
-    if (!announced || this.#ending.drainedSent || this.#info) return
-    if (announced.messages && !this.#receiver.done) return
-    if (!this.#streams.drained(announced.streams)) return
-    this.#ending.sentDrained()
-    this.#control.send({ type: 'drained' }).catch(() => {})
   }
 
   /** Made once: the stack of an error is what costs. */
