@@ -8,16 +8,16 @@ import type { P2PConnection } from '../core/connection.ts'
 import type { P2PNodeId } from '../core/node-id.ts'
 import type { Runtime, RuntimeTimer } from '../core/runtime.ts'
 import type { P2PStream, PromptStream } from '../core/stream.ts'
+import { AnswerWriter, discard } from './answer-writer.ts'
+import type { AnswerOwner } from './answer-writer.ts'
 import { P2PBody } from './body.ts'
-import { contentLength, decodeRequestHead, encodeResponse } from './codec.ts'
+import { contentLength, decodeRequestHead } from './codec.ts'
 import type { RequestHead } from './codec.ts'
 import { explainStreamError, REQUEST_CODE } from './codes.ts'
 import type { Deadlines } from './deadlines.ts'
 import { HeadReader, READ_BYTES } from './head-reader.ts'
 import { IncomingBody } from './incoming-body.ts'
 import type { BodyOwner } from './incoming-body.ts'
-import { produce } from './producer.ts'
-import type { BodyProducer } from './producer.ts'
 import { P2PRequest } from './request.ts'
 import { P2PResponse } from './response.ts'
 import type { P2PHandler } from './router.ts'
@@ -44,14 +44,11 @@ export interface ExchangeHost {
 /** How an exchange ended: answered, given up by the peer or the server, or not understood. */
 export type ExchangeOutcome = 'answered' | 'cancelled' | 'malformed'
 
-/** Bodies up to this size are copied behind their head, to leave in one write. */
-const INLINE_BYTES = 65_536
-const EMPTY = new Uint8Array(0)
 /** Methods whose requests have a body only when they say so. */
 const BODYLESS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'DELETE', 'OPTIONS'])
 
 /** A request being answered. */
-export class Exchange implements BodyOwner {
+export class Exchange implements BodyOwner, AnswerOwner {
   bodyName = ''
   readonly #host: ExchangeHost
   readonly #stream: P2PStream & PromptStream
@@ -66,13 +63,11 @@ export class Exchange implements BodyOwner {
   #abort: AbortController | undefined
   #aborted: P2PError | undefined
   readonly #cleanups: (() => void)[] = []
-  #producer: BodyProducer | undefined
+  readonly #writer: AnswerWriter
   /** For a handler that was granted more time. */
   #timer: RuntimeTimer | undefined
   /** Whether an answer has been chosen: the handler's, or one in its stead. */
   #answered = false
-  /** Whether its head has been written. */
-  #started = false
   #over = false
 
   /** `done` is called once, when the exchange is over. */
@@ -88,6 +83,7 @@ export class Exchange implements BodyOwner {
     this.#remote = connection.remoteNodeId()
     this.#done = done
     this.#head = new HeadReader(host.limits.maxHeaderBytes)
+    this.#writer = new AnswerWriter(stream, host.limits, host.writes, this)
   }
 
   /** Reads the head, and then calls the handler. */
@@ -260,7 +256,7 @@ export class Exchange implements BodyOwner {
     this.#timer?.cancel()
     let sending
     try {
-      sending = this.#send(response)
+      sending = this.#writer.send(response, this.#isHead)
     } catch (error) {
       this.#sendFailed(error)
       return
@@ -282,61 +278,20 @@ export class Exchange implements BodyOwner {
     this.#end('answered')
   }
 
-  /** Undefined when all of it was taken at once. */
-  #send(response: P2PResponse): Promise<void> | undefined {
-    const { status, headers, body } = response
-    const { maxHeaderBytes } = this.#host.limits
-    const noContent = status === 204 || status === 205 || status === 304
-    const bodyless = noContent || this.#request?.method === 'HEAD'
-    if (body !== undefined && !(body instanceof Uint8Array)) {
-      if (!bodyless) return this.#pump(response, produce(body))
-      discard(response)
-      return this.#write(encodeResponse(response, maxHeaderBytes))
-    }
-    const bytes = body ?? EMPTY
-    if (!noContent && !(bodyless && body === undefined)) headers.setDefault('content-length', String(bytes.length))
-    checkLength(headers.get('content-length'), bytes.length, bodyless)
-    if (bodyless) return this.#write(encodeResponse(response, maxHeaderBytes))
-    if (bytes.length <= INLINE_BYTES) return this.#write(encodeResponse(response, maxHeaderBytes, bytes))
-    const headSent = this.#write(encodeResponse(response, maxHeaderBytes))
-    return headSent ? headSent.then(() => this.#write(bytes)) : this.#write(bytes)
+  /** Whether the answer is one without its body. */
+  get #isHead(): boolean {
+    return this.#request?.method === 'HEAD'
   }
 
-  async #pump(response: P2PResponse, producer: BodyProducer): Promise<void> {
-    this.#producer = producer
-    const { limits, writes } = this.#host
-    const { maxHeaderBytes } = limits
-    const announced = contentLength(response.headers)
-    let sent = 0
-    let chunk = producer.prompt ? await producer.next() : EMPTY
-    sent += chunk?.length ?? 0
-    if (this.#over) return
-    await this.#write(encodeResponse(response, maxHeaderBytes, chunk))
-    while (chunk) {
-      // What the source takes its time for is not the peer's fault.
-      writes.done(this)
-      chunk = await producer.next()
-      if (this.#over) return
-      if (!chunk || chunk.length === 0) continue
-      sent += chunk.length
-      checkLength(announced, sent, false, true)
-      await this.#write(chunk)
-    }
-    if (announced !== undefined) checkLength(announced, sent, false)
-    this.#producer = undefined
+  /** Whether nobody wants the answer any more. */
+  get isOver(): boolean {
+    return this.#over
   }
 
-  /** Until the next write, or `writes.done`, the peer's time runs. */
-  #write(bytes: Uint8Array): Promise<void> | undefined {
-    this.#started = true
-    const stream = this.#stream
-    const pending = stream.writeNow ? stream.writeNow(bytes) : stream.write(bytes)
-    if (!pending) return undefined
-    this.#host.writes.add(this, () => {
-      const ms = this.#host.limits.bodyIdleTimeoutMs
-      this.#give(REQUEST_CODE.timeout, 'cancelled', `the peer took nothing for ${ms} ms`)
-    })
-    return pending
+  /** The peer has taken nothing of the answer for too long. */
+  writeLate(): void {
+    const ms = this.#host.limits.bodyIdleTimeoutMs
+    this.#give(REQUEST_CODE.timeout, 'cancelled', `the peer took nothing for ${ms} ms`)
   }
 
   #sendFailed(error: unknown): void {
@@ -346,18 +301,17 @@ export class Exchange implements BodyOwner {
       return
     }
     this.#report(error)
-    if (this.#started) this.#give(REQUEST_CODE.internal, 'cancelled', 'the answer failed half-way')
+    if (this.#writer.started) this.#give(REQUEST_CODE.internal, 'cancelled', 'the answer failed half-way')
     else this.#sendInstead(P2PResponse.error(500), error)
   }
 
   /** Nothing of the answer has left: another can take its place. */
   #sendInstead(response: P2PResponse, error: unknown): void {
-    this.#producer?.cancel(error)
-    this.#producer = undefined
-    this.#started = true
+    this.#writer.abandon(error)
+    this.#writer.started = true
     const failed = (): void => this.#give(REQUEST_CODE.internal, 'cancelled', 'the answer could not be sent')
     try {
-      const sending = this.#send(response)
+      const sending = this.#writer.send(response, this.#isHead)
       if (sending) sending.then(() => this.#sent(), failed)
       else this.#sent()
     } catch {
@@ -393,7 +347,7 @@ export class Exchange implements BodyOwner {
     this.#stream.reset(code)
     if (this.#incoming) this.#incoming.cancel(error, code)
     else this.#stream.stop(code)
-    this.#producer?.cancel(error)
+    this.#writer.abandon(error)
     this.#finish(outcome)
     this.#fire(error)
   }
@@ -405,8 +359,10 @@ export class Exchange implements BodyOwner {
   }
 
   #finish(outcome: ExchangeOutcome): void {
-    const { heads, handlers, writes } = this.#host
-    for (const deadlines of [heads, handlers, writes]) deadlines.done(this)
+    const { heads, handlers } = this.#host
+    heads.done(this)
+    handlers.done(this)
+    this.#writer.done()
     this.#timer?.cancel()
     this.#stopListening?.[Symbol.dispose]()
     for (const cleanup of this.#cleanups.splice(0)) {
@@ -418,24 +374,4 @@ export class Exchange implements BodyOwner {
     }
     this.#done(this, outcome)
   }
-}
-
-/** Lets go of a body that will not be sent. */
-function discard(response: P2PResponse): void {
-  const { body } = response
-  if (body === undefined || body instanceof Uint8Array) return
-  try {
-    produce(body).cancel(undefined)
-  } catch {
-    // It is locked, or no body at all: nothing to let go of.
-  }
-}
-
-/** Holds an answer to the length that it announces: the peer would take anything else for a broken transfer. */
-function checkLength(announced: string | number | undefined, bytes: number, bodyless: boolean, soFar = false): void {
-  if (announced === undefined || bodyless) return
-  const length = Number(announced)
-  if (soFar ? bytes <= length : bytes === length) return
-  const message = `the answer announces content-length ${announced} and its body has ${soFar ? 'over ' : ''}${length} bytes`
-  throw P2PError.of('serialization', message, {})
 }
