@@ -165,7 +165,7 @@ export class ClientExchange implements BodyOwner {
   #readHead(stream: P2PStream, reader: HeadReader, failed: (error: unknown) => void): void {
     stream.read(READ_BYTES).then((chunk) => {
       if (this.#over) return
-      this.#peer.answers++
+      this.#peer.answered()
       let raw
       let head
       try {

@@ -41,8 +41,7 @@ export class PooledPeer {
   #target: P2PNodeId | P2PAddress
   #connection: P2PConnection | undefined
   #connecting: Connecting | undefined
-  /** Answers, or beginnings of them, that have come so far. */
-  answers = 0
+  #answers = 0
   /** Connections that take no more requests, with answers still to come. */
   readonly #retired = new Set<P2PConnection>()
   #inFlight = 0
@@ -112,13 +111,23 @@ export class PooledPeer {
     this.#retired.add(connection)
   }
 
+  /** How many answers, or beginnings of them, have come so far. */
+  get answers(): number {
+    return this.#answers
+  }
+
+  /** An answer, or the beginning of one, has come. */
+  answered(): void {
+    this.#answers++
+  }
+
   /**
    * A request over `connection` was not answered in its time, and `answers` was this when it was sent. When nothing has come
    * since then, the peer may have forgotten the connection, of which this side would hear only when the connection has
    * been idle for too long: the next request gets another one.
    */
   doubt(connection: P2PConnection, answers: number): void {
-    if (answers === this.answers) this.retire(connection)
+    if (answers === this.#answers) this.retire(connection)
   }
 
   /** A connection; those who ask while one is being made share it. @throws P2PError as `P2PSystem.connect` */
