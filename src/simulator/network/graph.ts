@@ -1,16 +1,17 @@
 /**
  * The graph of the virtual internet: nodes, directed links, routing, partitions.
  *
- * Every node forwards. A packet goes from node to node along the path of the least metric, which is the latency where nothing else is said (then the fewest links, then
- * the names in order), decided anew at each node, so that a link that goes down is routed around at once where there is
- * another way. A LAN behind a NAT is a network of its own; its router has an inside and an outside node, and packets
- * cross between them in the fabric.
+ * Every node forwards. A packet goes from node to node along the path of the least metric, which is the latency where
+ * nothing else is said (then the fewest links, then the names in order), decided anew at each node, so that a link that
+ * goes down is routed around at once where there is another way. A LAN behind a NAT is a network of its own; its router
+ * has an inside and an outside node, and packets cross between them in the fabric.
  *
  * @module
  */
 import { invalidConfiguration } from '../../core/config.ts'
 import type { Kernel } from '../kernel.ts'
 import { GraphNode, type GraphNodeKind } from './graph-node.ts'
+import { type GraphPath, GraphPaths } from './graph-paths.ts'
 import { NetworkKind } from './kinds.ts'
 import { Link } from './link.ts'
 import { type BurstSettings, type CheckedLinkOptions, type LinkOptions, LinkOptionsChecker } from './link-options.ts'
@@ -25,15 +26,6 @@ export interface NodeOptions {
   readonly lan?: string | undefined
 }
 
-/** A way through the graph. */
-export interface GraphPath {
-  /** From the first to the last. */
-  readonly nodes: readonly string[]
-  /** The links between them; crossing a NAT is no link. */
-  readonly links: readonly Link[]
-  readonly latencyMs: number
-}
-
 const MAX_NAME_LENGTH = 200
 
 /** The graph; see the module's comment. */
@@ -43,7 +35,7 @@ export class NetworkGraph {
   readonly #links = new Set<Link>()
   readonly #checker = new LinkOptionsChecker()
   readonly #partitions: Partition[] = []
-  #paths = new Map<string, GraphPath | undefined>()
+  readonly #paths = new GraphPaths(this)
   #nextNode = 0
   #nextPartition = 0
   #routesVersion = 0
@@ -86,7 +78,7 @@ export class NetworkGraph {
     }
     this.isolateNode(node)
     this.#nodes.delete(name)
-    this.#paths.clear()
+    this.#paths.forget()
     this.#kernel.trace?.record('nodeRemoved', { node: node.index })
   }
 
@@ -116,11 +108,16 @@ export class NetworkGraph {
     return [...this.#links]
   }
 
+  /** @internal */
+  get linkCount(): number {
+    return this.#links.size
+  }
+
   /** @internal Makes `outside` the outside of the LAN that `inside` is the router of. */
   setOutside(inside: GraphNode, outside: GraphNode): void {
     inside.outside = outside
     inside.lan = undefined
-    this.#paths.clear()
+    this.#paths.forget()
   }
 
   /**
@@ -140,7 +137,7 @@ export class NetworkGraph {
   /** @internal Puts a node without links into another network. */
   moveNode(node: GraphNode, lan: GraphNode | undefined): void {
     node.lan = lan
-    this.#paths.clear()
+    this.#paths.forget()
     this.#traceNode(node)
   }
 
@@ -234,14 +231,7 @@ export class NetworkGraph {
    * @throws P2PError `invalid-configuration` for unknown nodes
    */
   findPath(from: string, to: string): GraphPath | undefined {
-    const source = this.node(from)
-    const target = this.node(to)
-    const key = `${from}>${to}`
-    if (!this.#paths.has(key)) {
-      if (this.#paths.size >= 10_000) this.#paths.clear()
-      this.#paths.set(key, this.#findPath(source, target))
-    }
-    return this.#paths.get(key)
+    return this.#paths.find(this.node(from), this.node(to))
   }
 
   /**
@@ -265,7 +255,7 @@ export class NetworkGraph {
     this.#partitions.push(partition)
     this.#changes++
     this.#routesVersion++
-    this.#paths.clear()
+    this.#paths.forget()
     const { audit, trace } = this.#kernel
     audit.record(NetworkKind.partition, -1, partition.id)
     const indices = (group: ReadonlySet<GraphNode>): number[] => [...group].map((node) => node.index)
@@ -284,7 +274,7 @@ export class NetworkGraph {
     if (index < 0) return
     this.#partitions.splice(index, 1)
     this.#routesVersion++
-    this.#paths.clear()
+    this.#paths.forget()
     this.#kernel.audit.record(NetworkKind.heal, -1, partition.id)
     this.#kernel.trace?.record('heal', { partition: partition.id })
   }
@@ -328,35 +318,6 @@ export class NetworkGraph {
     return from.routes.get(target)
   }
 
-  #findPath(source: GraphNode, target: GraphNode): GraphPath | undefined {
-    if (this.separates(source, target)) return undefined
-    const up = networksAround(source)
-    const down = networksAround(target)
-    const common = up.find((network) => down.includes(network))
-    const nodes: GraphNode[] = [source]
-    const links: Link[] = []
-    const walk = (to: GraphNode): boolean => {
-      for (let at = nodes.at(-1); at && at !== to; at = nodes.at(-1)) {
-        const link = this.nextLink(at, to)
-        if (!link?.isActive || this.separates(link.from, link.to) || links.length > this.#links.size) return false
-        links.push(link)
-        nodes.push(link.to)
-      }
-      return true
-    }
-    for (const network of up.slice(0, up.indexOf(common))) {
-      if (!network?.outside || !walk(network)) return undefined
-      nodes.push(network.outside)
-    }
-    for (const network of down.slice(0, down.indexOf(common)).toReversed()) {
-      if (!network?.outside || !walk(network.outside)) return undefined
-      nodes.push(network)
-    }
-    if (!walk(target)) return undefined
-    const latencyUs = links.reduce((sum, link) => sum + link.settings.latencyUs, 0)
-    return { nodes: nodes.map((node) => node.name), links, latencyMs: latencyUs / 1000 }
-  }
-
   #ends(from: string, to: string): [GraphNode, GraphNode] {
     const source = this.node(from)
     const target = this.node(to)
@@ -388,13 +349,13 @@ export class NetworkGraph {
     link.remove()
     this.#changes++
     this.#forgetRoutes(link.from, link.to)
-    this.#paths.clear()
+    this.#paths.forget()
     this.#kernel.audit.record(NetworkKind.unlink, -1, link.from.index, link.to.index)
     this.#kernel.trace?.record('unlink', { from: link.from.index, to: link.to.index })
   }
 
   #recordChange(link: Link): void {
-    this.#paths.clear()
+    this.#paths.forget()
     const { isActive, latencyUs } = link.settings
     this.#kernel.audit.record(NetworkKind.link, -1, link.from.index, link.to.index, isActive ? 1 : 0, latencyUs)
     this.#kernel.trace?.record('link', {
@@ -434,11 +395,4 @@ function linkBetween(from: GraphNode, to: GraphNode): Link | undefined {
   return from.outbound.length < to.inbound.length
     ? from.outbound.find((link) => link.to === to)
     : to.inbound.find((link) => link.from === from)
-}
-
-/** The networks a node is in, from the innermost to the public internet (undefined). */
-function networksAround(node: GraphNode): (GraphNode | undefined)[] {
-  const networks: (GraphNode | undefined)[] = []
-  for (let network = node.network; network; network = network.outside?.network) networks.push(network)
-  return [...networks, undefined]
 }

@@ -34,7 +34,8 @@ export {
 export type { Firewall, FirewallOptions } from './firewall.ts'
 export type { PacketCounters } from './forwarder.ts'
 export type { GraphNode, GraphNodeKind } from './graph-node.ts'
-export { type GraphPath, NetworkGraph, type NodeOptions } from './graph.ts'
+export { NetworkGraph, type NodeOptions } from './graph.ts'
+export type { GraphPath } from './graph-paths.ts'
 export {
   type BindOptions,
   MAX_DATAGRAM_BYTES,

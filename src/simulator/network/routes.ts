@@ -1,5 +1,6 @@
 /**
- * Shortest paths: Dijkstra's algorithm by metric, which is the latency unless a link says otherwise, then number of links, then names.
+ * Shortest paths: Dijkstra's algorithm by metric, which is the latency unless a link says otherwise, then number of links,
+ * then names.
  *
  * @module
  */
