@@ -9,6 +9,7 @@
  *
  * @module
  */
+export type { Choice } from './choices.ts'
 export { buggify } from '../core/buggify.ts'
 export { testNodeId } from '../core/keys.ts'
 export { checkScenario } from './check.ts'
@@ -40,7 +41,7 @@ export type { ResolvedOptions, Scenario, ScenarioBody, ScenarioOptions } from '.
 export type { FailedSeed, SweepProgress, SweepResult } from './seed-queue.ts'
 export { shrink } from './shrink.ts'
 export type { ShrinkOptions, ShrinkResult } from './shrink.ts'
-export type { Choice, SimTest, StoryLine } from './sim-test.ts'
+export type { SimTest, StoryLine } from './sim-test.ts'
 export { simTest } from './simtest.ts'
 export type { SimTestOptions } from './simtest.ts'
 export { tellFailure } from './story.ts'

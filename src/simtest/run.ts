@@ -15,7 +15,8 @@ import { patience } from './patience.ts'
 import type { Plan } from './plan.ts'
 import type { ResolvedOptions, Scenario } from './scenario.ts'
 import { SimTest } from './sim-test.ts'
-import type { Choice, StoryLine } from './sim-test.ts'
+import type { Choice } from './choices.ts'
+import type { StoryLine } from './sim-test.ts'
 
 /** What a run came to. */
 export interface Outcome {

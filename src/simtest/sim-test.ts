@@ -18,7 +18,6 @@ import type {
   HostProgram,
   HostProgramSource,
   PendingOperation,
-  RandomStream,
   RelayHost,
   RunOptions,
   SimHost,
@@ -27,20 +26,10 @@ import type {
 } from '../simulator/index.ts'
 import type { Schedule } from '../simulator/schedule.ts'
 import { randomStream } from '../simulator/random.ts'
+import { Choices } from './choices.ts'
+import type { Choice } from './choices.ts'
 import { inFewWords } from './in-few-words.ts'
 import type { Plan } from './plan.ts'
-
-/** A choice that a scenario made. */
-export interface Choice {
-  /** What it is about; `choice 1` and so on when the scenario did not say. */
-  readonly name: string
-  /** From 0. */
-  readonly index: number
-  /** How many there were. */
-  readonly of: number
-  /** What it came to, for people. */
-  readonly text: string
-}
 
 /** A line of a run's story. */
 export interface StoryLine {
@@ -88,13 +77,12 @@ const MAX_STORY_LINES = 2_000
 /** The simulation of one run; see the module's comment. */
 export class SimTest extends Simulation {
   readonly #init: SimTestInit
-  readonly #choices: Choice[] = []
+  readonly #choices: Choices
   readonly #story: StoryLine[] = []
   readonly #invariants: Invariant[] = []
   readonly #promised: Promised[] = []
   readonly #sometimes = new Map<string, (() => boolean) | boolean>()
   readonly #relays = new Set<string>()
-  readonly #draws: RandomStream
   #plan: Plan | undefined
   #hasRun = false
 
@@ -115,7 +103,7 @@ export class SimTest extends Simulation {
     })
     this.#init = init
     // Not the scheduler's stream: what is chosen here is in the plan, and a plan that chooses otherwise shifts nothing.
-    this.#draws = randomStream(seed, 'simtest/choices')
+    this.#choices = new Choices(randomStream(seed, 'simtest/choices'), plan?.picks ?? [])
     this.onSettled(() => this.#check())
     this.faults.onChange((fault, began) => {
       if (began || ('forMs' in fault && fault.kind !== 'link-flap')) {
@@ -126,7 +114,7 @@ export class SimTest extends Simulation {
 
   /** The choices so far. */
   get choices(): readonly Choice[] {
-    return this.#choices
+    return this.#choices.made
   }
 
   /** What has happened, in words, oldest first. */
@@ -144,7 +132,7 @@ export class SimTest extends Simulation {
     const { plan } = this.#init
     return {
       faults: this.#plan?.faults ?? plan?.faults ?? [],
-      picks: this.#choices.map(({ index }) => index),
+      picks: this.#choices.made.map(({ index }) => index),
       without: plan?.without ?? [],
       calm: plan?.calm ?? [],
       ...(plan?.packetLoss !== undefined && { packetLoss: plan.packetLoss }),
@@ -177,10 +165,7 @@ export class SimTest extends Simulation {
    */
   pick<T>(list: readonly T[], name?: string): T {
     if (list.length === 0) throw invalidConfiguration('pick', '[]', 'there must be something to pick from')
-    const index = this.#choose(list.length)
-    const value = list[index] as T
-    this.#chose(name, index, list.length, inFewWords(value))
-    return value
+    return list[this.#choices.make(name, list.length, (index) => inFewWords(list[index]))] as T
   }
 
   /** A whole number from `min` to `max`, chosen by the seed; the smallest that still fails when it is made smaller. */
@@ -192,9 +177,7 @@ export class SimTest extends Simulation {
         'must be two whole numbers, the second not below the first',
       )
     }
-    const index = this.#choose(max - min + 1)
-    this.#chose(name, index, max - min + 1, String(min + index))
-    return min + index
+    return min + this.#choices.make(name, max - min + 1, (index) => String(min + index))
   }
 
   /** Runs `operation` every so often from now on, until the result is cancelled. */
@@ -357,17 +340,6 @@ export class SimTest extends Simulation {
     if (faults === 'none' || isList(faults)) return []
     const targets = { hosts, lans: lans.map(({ name }) => name), relays: [...relays] }
     return drawFaults(random, faults, targets, faultsForMs)
-  }
-
-  #choose(bound: number): number {
-    const planned = this.#init.plan?.picks[this.#choices.length]
-    // Drawn all the same, so that later choices that are not planned stay what they were.
-    const drawn = this.#draws.nextBelow(bound)
-    return planned === undefined ? drawn : Math.min(planned, bound - 1)
-  }
-
-  #chose(name: string | undefined, index: number, of: number, text: string): void {
-    this.#choices.push({ name: name ?? `choice ${this.#choices.length + 1}`, index, of, text })
   }
 
   #check(): void {
