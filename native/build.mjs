@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 // Usage: build.mjs [build|test|clippy|bench|lock] [ARGUMENTS OF CARGO]
+//        build.mjs example NAME            builds one of examples/, and prints where it is
 // Builds the native door (native/) into build/native/p2p.node; it needs cargo and a C compiler. Its lock file names no
 // registry (locked-crate.mjs); `lock` writes it anew after a change to Cargo.toml.
 import { cpSync, existsSync, readFileSync, renameSync, utimesSync, writeFileSync } from 'node:fs'
@@ -63,6 +64,10 @@ const COMMANDS = {
   test: () => cargo('test', ...rest),
   clippy: () => cargo('clippy', '--all-targets', ...rest, '--', '--deny', 'warnings'),
   bench: () => cargo('build', '--examples', ...rest),
+  example() {
+    cargo('build', '--example', ...rest)
+    console.log(join(TARGET, 'release/examples', rest[0]))
+  },
   lock() {
     crate.relock(rest)
     console.log('native/Cargo.lock is written')

@@ -1,17 +1,21 @@
-//! The internet of the NAT lab: a star of lines, each with a delay and a loss of its own in both directions.
+//! The internet of the NAT lab: a star of lines, each with a rate, a loss and a delay of its own in both directions.
 //!
 //! A line ends in a TUN device in somebody's network namespace. Packets are read there, are lost or held for the time
 //! that the sender's and the receiver's line take, and are written to the device of the line that has their address.
+//! Both ways are reckoned when a packet enters the first: a queue before the second sees packets in that order, too.
 //! It is told what to do by lines of text on its standard input, and ends with that:
 //!
 //! ```text
-//! line NAME NAMESPACE-FILE DEVICE ADDRESS UP-US DOWN-US   a new line: creates the device
-//! set NAME UP-US DOWN-US UP-LOSS DOWN-LOSS                delays in microseconds, probabilities
-//! address NAME ADDRESS                                    packets for it go there from now on, those for the old one nowhere
-//! stats                                                   counts since the start
+//! line NAME NAMESPACE-FILE DEVICE ADDRESS UP DOWN   a new line: creates the device; up and down are ways (`way.rs`)
+//! set NAME UP DOWN                                  the ways from now on
+//! address NAME ADDRESS                              packets for it go there from now on, those for the old one nowhere
+//! stats                                             counts since the start
+//! late                                              how late the latest packet came out since this was asked last, in us
 //! ```
 //!
 //! It answers each with one line, `ok …` or `error …`. Needs nothing but the standard library: `rustc -O emulator.rs`.
+
+mod way;
 
 use std::{
     cmp::Reverse,
@@ -26,6 +30,8 @@ use std::{
     },
     time::{Duration, Instant},
 };
+
+use way::{Fate, Random, Way};
 
 /// More packets than this are not under way at a time; the next ones are dropped.
 const MAX_UNDER_WAY: usize = 200_000;
@@ -101,6 +107,8 @@ struct Counts {
     sent: u64,
     received: u64,
     lost: u64,
+    /// By a queue that was full.
+    dropped: u64,
     unroutable: u64,
 }
 
@@ -108,10 +116,8 @@ struct Line {
     name: String,
     tun: File,
     address: Ipv4Addr,
-    up: Duration,
-    down: Duration,
-    up_loss: f64,
-    down_loss: f64,
+    up: Way,
+    down: Way,
     counts: Counts,
 }
 
@@ -123,19 +129,11 @@ struct Emulator {
     routes: HashMap<Ipv4Addr, usize>,
     under_way: BinaryHeap<Reverse<UnderWay>>,
     sequence: u64,
-    random: u64,
+    random: Random,
+    late: Duration,
 }
 
 impl Emulator {
-    /// From 0 to 1: splitmix64.
-    fn random(&mut self) -> f64 {
-        self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.random;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((z ^ (z >> 31)) >> 11) as f64 / (1_u64 << 53) as f64
-    }
-
     fn take(&mut self, from: usize, packet: &[u8]) {
         // Version 4 with a destination; everything else has nowhere to go.
         let to = match packet {
@@ -150,13 +148,24 @@ impl Emulator {
             self.lines[from].counts.unroutable += 1;
             return;
         };
-        let (up_loss, down_loss) = (self.lines[from].up_loss, self.lines[to].down_loss);
-        let is_lost = self.random() < up_loss || self.random() < down_loss;
-        if is_lost || self.under_way.len() >= MAX_UNDER_WAY {
-            self.lines[from].counts.lost += 1;
-            return;
+        let is_full = self.under_way.len() >= MAX_UNDER_WAY;
+        let now = Instant::now();
+        let mut fate = if is_full { Fate::Dropped } else { self.lines[from].up.pass(now, packet.len(), &mut self.random) };
+        if let Fate::Passes(at) = fate {
+            fate = self.lines[to].down.pass(at, packet.len(), &mut self.random);
         }
-        let due = Instant::now() + self.lines[from].up + self.lines[to].down;
+        let counts = &mut self.lines[from].counts;
+        let due = match fate {
+            Fate::Passes(due) => due,
+            Fate::Lost => {
+                counts.lost += 1;
+                return;
+            }
+            Fate::Dropped => {
+                counts.dropped += 1;
+                return;
+            }
+        };
         self.sequence += 1;
         self.under_way.push(Reverse((due, self.sequence, to, packet.to_vec())));
     }
@@ -164,7 +173,8 @@ impl Emulator {
     fn deliver(&mut self) {
         let now = Instant::now();
         while self.under_way.peek().is_some_and(|Reverse((due, ..))| *due <= now) {
-            let Some(Reverse((_, _, to, packet))) = self.under_way.pop() else { return };
+            let Some(Reverse((due, _, to, packet))) = self.under_way.pop() else { return };
+            self.late = self.late.max(now.saturating_duration_since(due));
             let line = &mut self.lines[to];
             // A device that is down takes nothing, as a line that is unplugged.
             if (&line.tun).write_all(&packet).is_ok() {
@@ -193,17 +203,16 @@ impl Emulator {
             ["line", name, file, device, address, up, down] => {
                 let address = parse(address)?;
                 let tun = open_tun(file, device)?;
-                let (up, down) = (micros(up)?, micros(down)?);
+                let (up, down) = (Way::parse(up)?, Way::parse(down)?);
                 let (name, counts) = (name.to_owned(), Counts::default());
                 self.routes.insert(address, self.lines.len());
-                self.lines.push(Line { name, tun, address, up, down, up_loss: 0.0, down_loss: 0.0, counts });
+                self.lines.push(Line { name, tun, address, up, down, counts });
                 Ok(String::new())
             }
-            ["set", name, up, down, up_loss, down_loss] => {
+            ["set", name, up, down] => {
                 let index = self.find(name)?;
                 let line = &mut self.lines[index];
-                (line.up, line.down) = (micros(up)?, micros(down)?);
-                (line.up_loss, line.down_loss) = (parse(up_loss)?, parse(down_loss)?);
+                (line.up, line.down) = (Way::parse(up)?, Way::parse(down)?);
                 Ok(String::new())
             }
             ["address", name, address] => {
@@ -216,11 +225,12 @@ impl Emulator {
             }
             ["stats"] => {
                 let one = |line: &Line| {
-                    let Counts { sent, received, lost, unroutable } = line.counts;
-                    format!("{} {sent} {received} {lost} {unroutable}", line.name)
+                    let Counts { sent, received, lost, dropped, unroutable } = line.counts;
+                    format!("{} {sent} {received} {lost} {dropped} {unroutable}", line.name)
                 };
                 Ok(self.lines.iter().map(one).collect::<Vec<_>>().join(" "))
             }
+            ["late"] => Ok(std::mem::take(&mut self.late).as_micros().to_string()),
             _ => Err(format!("{command}: there is no such command")),
         }
     }
@@ -228,10 +238,6 @@ impl Emulator {
 
 fn parse<T: std::str::FromStr>(text: &str) -> Result<T, String> {
     text.parse().map_err(|_| format!("{text}: makes no sense here"))
-}
-
-fn micros(text: &str) -> Result<Duration, String> {
-    parse(text).map(Duration::from_micros)
 }
 
 fn wait(fds: &mut [PollFd], until: Option<Instant>) {
@@ -257,7 +263,8 @@ fn main() {
         routes: HashMap::new(),
         under_way: BinaryHeap::new(),
         sequence: 0,
-        random: std::env::args().nth(1).and_then(|seed| seed.parse().ok()).unwrap_or(1),
+        random: Random(std::env::args().nth(1).and_then(|seed| seed.parse().ok()).unwrap_or(1)),
+        late: Duration::ZERO,
     };
     let mut buffer = vec![0; MAX_PACKET];
     let mut text = Vec::new();

@@ -9,10 +9,10 @@ import { mkdirSync, mkdtempSync, renameSync, rmSync, statSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { createInterface } from 'node:readline'
 
-/** Builds the program into `path` unless it is there and newer than its source. Throws when rustc fails. */
+/** Builds the program into `path` unless it is there and newer than its sources. Throws when rustc fails. */
 export function buildEmulator(source: string, path: string): void {
   const newest = statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0
-  if (newest > statSync(source).mtimeMs) return
+  if ([source, join(dirname(source), 'way.rs')].every((file) => newest > statSync(file).mtimeMs)) return
   mkdirSync(dirname(path), { recursive: true })
   // Renamed into place from a folder of its own: another lab may be starting it, or building it too, and labs in process
   // namespaces have the same process numbers.
@@ -44,6 +44,8 @@ export interface LineCounts {
   readonly sent: number
   readonly received: number
   readonly lost: number
+  /** By a queue that was full. */
+  readonly dropped: number
   readonly unroutable: number
 }
 
@@ -70,25 +72,35 @@ export class Emulator {
   }
 
   async addLine({ name, namespace, device, address, delayMs }: EmulatedLine): Promise<void> {
-    const us = Math.round(delayMs * 1000)
-    await this.#tell(`line ${name} ${namespace} ${device} ${address} ${us} ${us}`)
+    await this.#tell(`line ${name} ${namespace} ${device} ${address} delay=${delayMs} delay=${delayMs}`)
   }
 
+  /** @param loss probability */
   async setLine(name: string, delayMs: number, loss: number): Promise<void> {
-    const us = Math.round(delayMs * 1000)
-    await this.#tell(`set ${name} ${us} ${us} ${loss} ${loss}`)
+    const way = `delay=${delayMs},loss=${loss * 100}`
+    await this.setWays(name, way, way)
+  }
+
+  /** Each way in the words of `way.rs`. */
+  async setWays(name: string, up: string, down: string): Promise<void> {
+    await this.#tell(`set ${name} ${up} ${down}`)
   }
 
   async setAddress(name: string, address: string): Promise<void> {
     await this.#tell(`address ${name} ${address}`)
   }
 
+  /** How late the latest packet came out since this was asked last, in milliseconds. */
+  async lateMs(): Promise<number> {
+    return Number(await this.#tell('late')) / 1000
+  }
+
   async counts(): Promise<Map<string, LineCounts>> {
     const words = (await this.#tell('stats')).split(' ')
     const counts = new Map<string, LineCounts>()
-    for (let i = 0; i + 4 < words.length; i += 5) {
-      const [sent = 0, received = 0, lost = 0, unroutable = 0] = words.slice(i + 1, i + 5).map(Number)
-      counts.set(words[i] ?? '', { sent, received, lost, unroutable })
+    for (let i = 0; i + 5 < words.length; i += 6) {
+      const [sent = 0, received = 0, lost = 0, dropped = 0, unroutable = 0] = words.slice(i + 1, i + 6).map(Number)
+      counts.set(words[i] ?? '', { sent, received, lost, dropped, unroutable })
     }
     return counts
   }

@@ -3,29 +3,36 @@
  *
  * @module
  */
-import { spawn } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
 import { writeFileSync } from 'node:fs'
 import { setPriority } from 'node:os'
+import { resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { whyNoNativeDoor } from './door.ts'
 import { buildEmulator, Emulator } from './emulator.ts'
 import { findProgram, wayIn } from './enter.ts'
+import { linkOf, SHORT_LINKS } from './links.ts'
 import { faultsOf, tableOf } from './report.ts'
 import type { SuiteResult, Table } from './report.ts'
 import { suites } from './suites.ts'
 import type { Outcome, Suite } from './suites.ts'
 
 const USAGE = `usage: natlab [--only SUITE]… [--times N] [--seeds N] [--parallel N] [--json]
+              [--links NAME,…] [--samples FILE] [--program FILE]
 
 Real nodes behind real NATs, next to what the simulator predicts. Exits with 1 when they differ, or a byte is missing.
 
   --only SUITE   just this one; repeatable: network, pairs, pairs-ours, pairs-official, life,
-                 life-official, outage-3, outage-12; and three that take part only when asked for: quiet-3, quiet-12, lossy
-  --times N      how often each outage of the relay happens (1)
+                 life-official, outage-3, outage-12; and four that take part only when asked for: quiet-3, quiet-12, lossy,
+                 links
+  --times N      how often each outage of the relay happens, and repetitions a link (1)
+  --links NAMES  which links are measured, by the names of test/natlab/links.ts (${SHORT_LINKS.join(',')})
+  --samples FILE what is measured is added to it: a line of JSON a repetition, for npm run fidelity -- --reference FILE
   --seeds N      how many seeds the simulator runs (3)
   --parallel N   suites at a time (2)
+  --program FILE what measures links, if it is not to be built from native/examples/link.rs
   --json         figures instead of tables
 `
 
@@ -40,6 +47,9 @@ const { values } = parseArgs({
     times: { type: 'string', default: '1' },
     seeds: { type: 'string', default: '3' },
     parallel: { type: 'string', default: '2' },
+    links: { type: 'string', default: SHORT_LINKS.join(',') },
+    samples: { type: 'string' },
+    program: { type: 'string' },
     json: { type: 'boolean', default: false },
     help: { type: 'boolean', short: 'h', default: false },
     /** Run by itself: one suite, in the namespaces or in the simulator with so many seeds. */
@@ -54,7 +64,10 @@ function count(name: 'times' | 'seeds' | 'parallel'): number {
   throw new Error(`--${name} must be a whole number from 1 to 1000`)
 }
 
-const all = suites({ times: count('times') })
+const links = values.links.split(',')
+links.forEach(linkOf)
+const samples = values.samples === undefined ? undefined : resolve(values.samples)
+const all = suites({ times: count('times'), links, samples })
 
 function suiteOf(name: string): Suite {
   const suite = all.find((suite) => suite.name === name)
@@ -68,7 +81,10 @@ async function runReal(suite: Suite): Promise<Outcome> {
   hurry()
   const iroh = findProgram('iroh-relay', [process.env['P2P_COUNTERPARTS']])
   const programs = { ours: inRoot('dist/cli/p2p-relay.js'), iroh }
-  return suite.real({ emulator: new Emulator(EMULATOR, 1), programs, folder: '/run/natlab' })
+  // Samples that were taken at different times must not have met the same losses.
+  const emulator = new Emulator(EMULATOR, suite.needsPureIroh ? Date.now() : 1)
+  const pureIroh = values.program ?? ''
+  return suite.real({ emulator, programs, pureIroh, folder: '/run/natlab' })
 }
 
 /**
@@ -99,9 +115,10 @@ process.on('exit', () => {
 })
 
 /** Another process of this program; what it has to say as JSON. */
-function ask<T>(command: readonly string[]): Promise<T> {
+function ask<T>(command: readonly string[], pureIroh: string): Promise<T> {
   const [program = '', ...args] = command
-  const settings = ['--times', values.times, '--seeds', values.seeds]
+  const settings = ['--times', values.times, '--seeds', values.seeds, '--links', values.links, '--program', pureIroh]
+  if (samples !== undefined) settings.push('--samples', samples)
   const path = `${process.env['PATH'] ?? ''}:/usr/sbin:/sbin`
   const child = spawn(program, [...args, ...settings], {
     stdio: ['pipe', 'pipe', 'inherit'],
@@ -133,10 +150,11 @@ function ask<T>(command: readonly string[]): Promise<T> {
 
 async function compare(suite: Suite, way: readonly string[]): Promise<SuiteResult> {
   const self = [process.execPath, THIS]
+  const pureIroh = suite.needsPureIroh ? (values.program ?? buildPureIroh()) : ''
   const [real, simulated] = await Promise.all([
-    ask<Outcome>([...way, ...self, '--real', suite.name]),
+    ask<Outcome>([...way, ...self, '--real', suite.name], pureIroh),
     // A simulation that is busy would not notice that nobody waits for it any more.
-    ask<Outcome[]>(['setpriv', '--pdeathsig', 'KILL', ...self, '--simulated', suite.name]),
+    ask<Outcome[]>(['setpriv', '--pdeathsig', 'KILL', ...self, '--simulated', suite.name], pureIroh),
   ])
   return { suite: { name: suite.name, title: suite.title }, real, simulated }
 }
@@ -165,6 +183,14 @@ async function runAll(): Promise<number> {
   return faults.length === 0 ? 0 : 1
 }
 
+/** Where the program is that measures links; it is built unless it is there. */
+function buildPureIroh(): string {
+  const command = [inRoot('native/build.mjs'), 'example', 'link']
+  const { status, stdout } = spawnSync(process.execPath, command, { encoding: 'utf8', stdio: ['ignore', 'pipe', 2] })
+  if (status !== 0) throw new Error('native/examples/link.rs cannot be built')
+  return stdout.trim()
+}
+
 /** What is missing besides the namespaces. */
 async function whyNot(chosen: readonly Suite[]): Promise<string | undefined> {
   if (
@@ -173,7 +199,7 @@ async function whyNot(chosen: readonly Suite[]): Promise<string | undefined> {
   ) {
     return 'iroh-relay is not here: P2P_COUNTERPARTS=$(node scripts/counterparts.mjs)'
   }
-  return whyNoNativeDoor()
+  return chosen.some(({ needsNativeDoor }) => needsNativeDoor) ? whyNoNativeDoor() : undefined
 }
 
 function printTable({ title, columns, rows }: Table): void {

@@ -11,7 +11,7 @@ import { fileURLToPath } from 'node:url'
 import { beforeAll, describe, expect, test } from 'vitest'
 import { NATIVE_DOOR } from '../iroh/doors.ts'
 import { findProgram, wayIn } from './enter.ts'
-import type { Finding } from './nats.ts'
+import type { Finding } from './udp.ts'
 
 const root = (path: string): string => fileURLToPath(new URL(`../../${path}`, import.meta.url))
 const MAIN = root('build/natlab/natlab/main.js')
@@ -67,6 +67,7 @@ describe.skipIf(why !== '')(`the NAT lab${why === '' ? '' : ` (skipped: ${why})`
       }
       expect(faults).toEqual([])
       expect(results[0]?.real.findings.map(({ what }) => what)).toContain('restricted-cone: filtering')
+      expect(results[0]?.real.findings.map(({ what }) => what)).toContain('ways: a queue: dropped')
     }
     expect(labs.map(({ exitCode }) => exitCode)).toEqual([0, 0])
     await expect.poll(() => alive(mark), { timeout: 20_000 }).toEqual([])
@@ -93,7 +94,7 @@ describe.skipIf(why !== '')(`the NAT lab${why === '' ? '' : ` (skipped: ${why})`
     expect(status).toBe(1)
     expect(stderr.trim()).toBe(
       'natlab: there is no suite pears; known are network, pairs, pairs-ours, pairs-official, life, ' +
-        'life-official, outage-3, outage-12, quiet-3, quiet-12, lossy',
+        'life-official, outage-3, outage-12, quiet-3, quiet-12, lossy, links',
     )
   })
 })

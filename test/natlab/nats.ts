@@ -11,7 +11,9 @@ import type { Place } from './model.ts'
 import { PLACES } from './model.ts'
 import { Network } from './network.ts'
 import { CalledProcess } from './process.ts'
-import type { Received, UdpCall } from './udp-program.ts'
+import { UdpSocket } from './udp.ts'
+import type { Finding } from './udp.ts'
+import { checkWays } from './ways.ts'
 
 const PROGRAM = fileURLToPath(new URL('./udp-program.js', import.meta.url))
 const DELAY_MS = 15
@@ -22,42 +24,6 @@ const LOSS = 0.3
 const LOSSY_PACKETS = 400
 /** Six standard deviations: one run in a thousand million would be outside by chance. */
 const LOSS_BOUNDS = [0.16, 0.44] as const
-
-/** What was found. */
-export interface Finding {
-  readonly what: string
-  readonly seen: string
-  readonly expected: string
-  readonly isRight: boolean
-}
-
-/** A socket of a machine. */
-class UdpSocket {
-  readonly #process: CalledProcess
-  readonly #index: number
-  readonly port: number
-
-  constructor(process: CalledProcess, index: number, port: number) {
-    this.#process = process
-    this.#index = index
-    this.port = port
-  }
-
-  static async bind(process: CalledProcess, echoes = false): Promise<UdpSocket> {
-    const call = { method: 'bind', echoes } satisfies Omit<UdpCall & { method: 'bind' }, 'id'>
-    const { index, port } = (await process.call(call)) as { readonly index: number; readonly port: number }
-    return new UdpSocket(process, index, port)
-  }
-
-  /** When it was sent. */
-  async send(text: string, to: string): Promise<number> {
-    return (await this.#process.call({ method: 'send', socket: this.#index, text, to })) as number
-  }
-
-  async received(): Promise<readonly Received[]> {
-    return (await this.#process.call({ method: 'received', socket: this.#index })) as readonly Received[]
-  }
-}
 
 interface Server {
   readonly address: string
@@ -81,8 +47,10 @@ export async function checkNetwork(emulator: Emulator): Promise<Finding[]> {
   for (const place of PLACES) {
     const { namespace } = await network.addSite({ name: place, place })
     const inside = new CalledProcess(place, namespace, [PROGRAM])
-    if (place === 'none') findings.push(...(await checkLines(inside, first, emulator)))
-    else findings.push(...(await checkNat(place, inside, first, second)))
+    if (place === 'none') {
+      findings.push(...(await checkLines(inside, first, emulator)))
+      findings.push(...(await checkWays(inside, first, (way) => emulator.setWays('none', way, 'delay=0'))))
+    } else findings.push(...(await checkNat(place, inside, first, second)))
   }
   return findings
 }

@@ -4,6 +4,8 @@
  * @module
  */
 import type { StoryReport } from './life.ts'
+import { FIGURES } from './links.ts'
+import type { LinkReport } from './links.ts'
 import type { LossyReport } from './lossy.ts'
 import type { PairReport } from './pairs.ts'
 import type { Outcome, Suite } from './suites.ts'
@@ -38,6 +40,10 @@ function ownFaults(where: string, outcome: Outcome): string[] {
       return outcome.stories.flatMap(({ name, pair, faults }) =>
         faults.map((fault) => `${where}${name}, ${pair}: ${fault}`),
       )
+    case 'links':
+      return outcome.links.flatMap(({ name, failed, repetitions, why }) =>
+        failed > 0 ? [`${name}: ${failed} of ${repetitions} have not come to their end: ${why}`] : [],
+      )
     case 'network':
       return outcome.findings
         .filter(({ isRight }) => !isRight)
@@ -60,6 +66,7 @@ export function tableOf(result: SuiteResult): Table {
   if (real.kind === 'pairs') return pairTable(result)
   if (real.kind === 'stories') return storyTable(result)
   if (real.kind === 'loads') return loadTable(result)
+  if (real.kind === 'links') return linkTable(suite.title, real.links)
   const rows = real.findings.map(({ what, seen, expected }) => [what, seen, expected])
   return { title: suite.title, columns: ['what', 'seen', 'expected'], rows }
 }
@@ -119,6 +126,17 @@ function loadTable({ suite, real, simulated }: SuiteResult): Table {
     return requests.concat(figures('1 MiB', ({ transferMs }) => transferMs, [0.25, 0.5, 0.75]))
   })
   return { title: suite.title, columns: ['client x server', 'seen ms', 'predicted ms'], rows }
+}
+
+function linkTable(title: string, links: readonly LinkReport[]): Table {
+  const percent = (shares: readonly number[]): string => shares.map((share) => (100 * share).toFixed(2)).join(' / ')
+  const rows = links.map(({ name, medians, lost, dropped }) => [
+    name,
+    ...FIGURES.map((figure) => medians[figure].toFixed(2)),
+    percent(lost),
+    percent(dropped),
+  ])
+  return { title, columns: ['link', ...FIGURES, 'lost up / down, %', 'dropped up / down, %'], rows }
 }
 
 function percentile(values: readonly number[], part: number): string {

@@ -6,12 +6,13 @@
 import type { Emulator } from './emulator.ts'
 import { lifeScenario, lifeSites, STORIES } from './life.ts'
 import type { StoryReport } from './life.ts'
+import { measureLinks } from './links.ts'
+import type { LinkReport } from './links.ts'
 import { lossyScenario, lossySites } from './lossy.ts'
 import type { LossyReport } from './lossy.ts'
 import type { Lab, LineSettings, Place, Site } from './model.ts'
 import { PLACES } from './model.ts'
 import { checkNetwork } from './nats.ts'
-import type { Finding } from './nats.ts'
 import { outageScenario, outageSites } from './outages.ts'
 import type { Outage } from './outages.ts'
 import { pairScenario, pairSites } from './pairs.ts'
@@ -19,6 +20,7 @@ import type { PairReport } from './pairs.ts'
 import { RealLab } from './real-lab.ts'
 import type { RelayKind, RelayPrograms } from './relays.ts'
 import { simulate } from './simulated-lab.ts'
+import type { Finding } from './udp.ts'
 
 /** Home lines of 20 ms one way, as those that the simulator was compared with before. */
 const LINE: LineSettings = { delayMs: 20, loss: 0 }
@@ -35,11 +37,14 @@ export type Outcome =
   | { readonly kind: 'pairs'; readonly pairs: readonly PairReport[] }
   | { readonly kind: 'stories'; readonly stories: readonly StoryReport[] }
   | { readonly kind: 'loads'; readonly loads: readonly LossyReport[] }
+  | { readonly kind: 'links'; readonly links: readonly LinkReport[] }
 
 /** What a suite finds in the namespaces. */
 interface Tools {
   readonly emulator: Emulator
   readonly programs: RelayPrograms
+  /** iroh alone, see `links.ts`; built when a suite `needsPureIroh`. */
+  readonly pureIroh: string
   /** Where files go. */
   readonly folder: string
 }
@@ -52,6 +57,8 @@ export interface Suite {
   /** Whether it is run when nobody asks for it by name. */
   readonly isUsual: boolean
   readonly needsIrohRelay: boolean
+  readonly needsNativeDoor: boolean
+  readonly needsPureIroh: boolean
   real(tools: Tools): Promise<Outcome>
   simulated(seed: number): Promise<Outcome>
 }
@@ -60,6 +67,10 @@ export interface Suite {
 export interface SuiteOptions {
   /** How often the relay is killed in each of the outages. */
   readonly times: number
+  /** Which links are measured. */
+  readonly links: readonly string[]
+  /** Where their samples go: a file, if at all. */
+  readonly samples: string | undefined
 }
 
 /** What happens in a lab, and where. */
@@ -86,6 +97,8 @@ function inLab(name: string, title: string, { sites, scenario }: Story, settings
     title,
     isUsual,
     needsIrohRelay: relay === 'iroh',
+    needsNativeDoor: true,
+    needsPureIroh: false,
     real: async (tools) => scenario(await RealLab.open({ sites, line, relay, binding, ...tools })),
     simulated: (seed) => simulate({ seed, sites, line }, scenario),
   }
@@ -96,6 +109,8 @@ const NETWORK: Suite = {
   title: 'The network: NATs as plain datagrams meet them, and lines',
   isUsual: true,
   needsIrohRelay: false,
+  needsNativeDoor: false,
+  needsPureIroh: false,
   real: async ({ emulator }) => ({ kind: 'network', findings: await checkNetwork(emulator) }),
   // Its findings are compared with the simulator's presets one by one.
   simulated: () => Promise.resolve({ kind: 'network', findings: [] }),
@@ -122,8 +137,26 @@ function lossy(times: number): Story {
   return { sites: lossySites(load), scenario: async (lab) => ({ kind: 'loads', loads: await scenario(lab) }) }
 }
 
+/** What the simulator makes of these links, and how far it is from the samples, `npm run fidelity` tells. */
+function links({ links, times, samples }: SuiteOptions): Suite {
+  return {
+    name: 'links',
+    title: `Links, with iroh alone: medians of ${times}, ms`,
+    isUsual: false,
+    needsIrohRelay: false,
+    needsNativeDoor: false,
+    needsPureIroh: true,
+    real: async ({ emulator, pureIroh }) => ({
+      kind: 'links',
+      links: await measureLinks(emulator, { links, repetitions: times, program: pureIroh, samples }),
+    }),
+    simulated: () => Promise.resolve({ kind: 'links', links: [] }),
+  }
+}
+
 /** All suites. */
-export function suites({ times }: SuiteOptions): readonly Suite[] {
+export function suites(options: SuiteOptions): readonly Suite[] {
+  const { times } = options
   const busy = { pairs: 5, streams: true, times }
   const quiet = { pairs: 8, streams: false, times }
   const alone = { isUsual: false, line: SLOWER }
@@ -149,5 +182,6 @@ export function suites({ times }: SuiteOptions): readonly Suite[] {
       isUsual: false,
       line: LOSSY,
     }),
+    links(options),
   ]
 }

@@ -1,0 +1,214 @@
+/**
+ * Real iroh over links that the lab emulates: the samples that `bench/fidelity` compares the simulator with. Two machines
+ * without NATs, and the pure Rust program `native/examples/link.rs` on both.
+ *
+ * @module
+ */
+import { spawn } from 'node:child_process'
+import type { ChildProcessByStdio } from 'node:child_process'
+import { appendFileSync } from 'node:fs'
+import { createInterface } from 'node:readline'
+import type { Readable, Writable } from 'node:stream'
+import type { Emulator } from './emulator.ts'
+import { inNamespace, Network } from './network.ts'
+import type { Machine } from './network.ts'
+
+/** A link: each way, from client to server and back, in the words of `way.rs`. */
+interface EmulatedLink {
+  readonly up: string
+  readonly down: string
+}
+
+const same = (way: string): EmulatedLink => ({ up: way, down: way })
+
+/** The links that the model of the simulator was made with, whose samples were measured with another emulator. */
+const KNOWN: Readonly<Record<string, EmulatedLink>> = {
+  d0: same('delay=0'),
+  d25: same('delay=25'),
+  d150: same('delay=150'),
+  'd25-loss0.5': same('delay=25,loss=0.5'),
+  'd25-loss1': same('delay=25,loss=1'),
+  'd25-loss5': same('delay=25,loss=5'),
+  'd25-ge1b5': same('delay=25,ge=1:5'),
+  'd25-jit5-inorder': same('delay=25,jit=5'),
+  'd25-jit5-reorder': same('delay=25,jit=5,reorder=1'),
+  'd25-rate20': same('delay=25,rate=20,queue=125000'),
+  'd25-rate1': same('delay=25,rate=1,queue=44400'),
+  'asymdelay-up10-down60': { up: 'delay=10', down: 'delay=60' },
+}
+
+/** Links that the model had not seen when it was made. */
+const HELD_OUT: Readonly<Record<string, EmulatedLink>> = {
+  d5: same('delay=5'),
+  d75: same('delay=75'),
+  'd10-rate100': same('delay=10,rate=100,queue=625000'),
+  'd25-rate5': same('delay=25,rate=5,queue=44400'),
+  'd100-rate10': same('delay=100,rate=10,queue=62500'),
+  'd25-rate20-shallow': same('delay=25,rate=20,queue=20000'),
+  'asymrate-up2-down20': { up: 'delay=25,rate=2,queue=44400', down: 'delay=25,rate=20,queue=125000' },
+  'd50-jit20-inorder': same('delay=50,jit=20'),
+  'd50-jit10-reorder': same('delay=50,jit=10,reorder=1'),
+  'd10-jit1-reorder': same('delay=10,jit=1,reorder=1'),
+  'd25-loss2': same('delay=25,loss=2'),
+  'd75-loss1': same('delay=75,loss=1'),
+  'd25-ge2b8': same('delay=25,ge=2:8'),
+  'd25-rate20-loss1': same('delay=25,rate=20,queue=125000,loss=1'),
+  'asymloss-up0-down2': { up: 'delay=25', down: 'delay=25,loss=2' },
+}
+
+const LINKS: Readonly<Record<string, EmulatedLink>> = { ...KNOWN, ...HELD_OUT }
+/** What is measured when nothing is said: not what it is like, but that it can be measured. */
+export const SHORT_LINKS = ['d5', 'd25']
+
+/** One repetition; times in milliseconds. The program adds iroh's statistics. */
+interface Sample {
+  readonly rtt?: readonly number[]
+  readonly connect?: number
+  readonly first?: number
+  readonly cold?: number
+  readonly warm?: number
+  readonly down100k?: number
+  /** Why the repetition came to an end before its time. */
+  readonly failed?: string
+}
+
+/** What was measured over a link: medians in milliseconds. */
+export interface LinkReport {
+  readonly name: string
+  readonly repetitions: number
+  /** How many did not come to their end, and why the last of them did not. */
+  readonly failed: number
+  readonly why: string | undefined
+  readonly medians: Readonly<Record<(typeof FIGURES)[number], number>>
+  /** Shares of the packets up and down that chance or a full queue took. */
+  readonly lost: readonly [number, number]
+  readonly dropped: readonly [number, number]
+}
+
+export const FIGURES = ['connect', 'first', 'rtt', 'cold', 'warm', 'down100k'] as const
+
+/** What to measure. */
+export interface Measurement {
+  readonly links: readonly string[]
+  readonly repetitions: number
+  /** The program of `native/examples/link.rs`. */
+  readonly program: string
+  /** A line of JSON a repetition is added to it. */
+  readonly samples: string | undefined
+}
+
+/**
+ * A repetition in which the emulator handed on a packet later than this is measured again: the machine had other things to
+ * do. Nothing is known then of what was measured, and nothing is decided by it.
+ */
+const MOST_LATE_MS = 1.5
+/** So many of them for each that is wanted; then the machine is too busy. */
+const TRIES = 4
+/** Of a repetition; the slowest that was seen took a minute. */
+const LIMIT_MS = 180_000
+
+/** Measures all of them, one after the other. */
+export async function measureLinks(emulator: Emulator, measurement: Measurement): Promise<LinkReport[]> {
+  const network = new Network(emulator, { delayMs: 0, loss: 0 })
+  const [client, server] = [await network.addServer('client'), await network.addServer('server')]
+  const reports: LinkReport[] = []
+  for (const name of measurement.links) {
+    const link = linkOf(name)
+    await emulator.setWays('client', link.up, link.down)
+    const before = await emulator.counts()
+    const samples: Sample[] = []
+    for await (const sample of repeat(emulator, measurement, client, server)) {
+      const rep = samples.push(sample) - 1
+      if (measurement.samples === undefined) continue
+      appendFileSync(measurement.samples, `${JSON.stringify({ link: name, ...link, rep, ...sample })}\n`)
+    }
+    reports.push(reportOf(name, samples, before, await emulator.counts()))
+  }
+  return reports
+}
+
+export function linkOf(name: string): EmulatedLink {
+  const link = LINKS[name]
+  if (link) return link
+  throw new Error(`there is no link ${name}; known are ${Object.keys(LINKS).join(', ')}`)
+}
+
+/** A process at a machine, and the lines that it prints. */
+class LineProgram {
+  readonly #child: ChildProcessByStdio<Writable, Readable, null>
+  readonly #lines: AsyncIterator<string>
+
+  constructor(machine: Machine, command: readonly string[]) {
+    const [program = '', ...args] = inNamespace(machine.namespace, command)
+    this.#child = spawn(program, args, { stdio: ['pipe', 'pipe', 'inherit'] })
+    this.#lines = createInterface(this.#child.stdout)[Symbol.asyncIterator]()
+  }
+
+  tell(line: string): void {
+    this.#child.stdin.write(`${line}\n`)
+  }
+
+  /** The next line; rejects when there is none any more, or none for so long that something must be wrong. */
+  async next(): Promise<string> {
+    const limit = setTimeout(() => this.kill(), LIMIT_MS)
+    const { value, done } = await this.#lines.next()
+    clearTimeout(limit)
+    if (done) throw new Error(`${this.#child.spawnargs.slice(-2).join(' ')} has ended (${this.#child.signalCode})`)
+    return value
+  }
+
+  kill(): void {
+    this.#child.kill('SIGKILL')
+  }
+}
+
+async function* repeat(
+  emulator: Emulator,
+  { program, repetitions }: Measurement,
+  client: Machine,
+  server: Machine,
+): AsyncGenerator<Sample> {
+  const serving = new LineProgram(server, [program, 'serve'])
+  const measuring = new LineProgram(client, [program, 'measure'])
+  try {
+    let taken = 0
+    for (let i = 0; taken < repetitions; i++) {
+      if (i >= TRIES * repetitions) throw new Error(`this machine is too busy: only ${taken} of ${i} were in time`)
+      const [id = '', port = ''] = (await serving.next()).split(' ')
+      await emulator.lateMs()
+      measuring.tell(`${id} ${server.address}:${port}${taken === 0 ? ' timeline' : ''}`)
+      const sample = JSON.parse(await measuring.next()) as Sample
+      if ((await emulator.lateMs()) > MOST_LATE_MS) continue
+      taken++
+      yield sample
+    }
+  } finally {
+    serving.kill()
+    measuring.kill()
+  }
+}
+
+type Counts = Awaited<ReturnType<Emulator['counts']>>
+
+function reportOf(name: string, samples: readonly Sample[], before: Counts, after: Counts): LinkReport {
+  const medians = FIGURES.map((figure) => [figure, median(samples.flatMap((sample) => sample[figure] ?? []))] as const)
+  const failures = samples.flatMap(({ failed }) => failed ?? [])
+  const share = (machine: string, figure: 'lost' | 'dropped'): number => {
+    const of = (counts: Counts, what: 'sent' | 'lost' | 'dropped'): number => counts.get(machine)?.[what] ?? 0
+    return (of(after, figure) - of(before, figure)) / (of(after, 'sent') - of(before, 'sent'))
+  }
+  return {
+    name,
+    repetitions: samples.length,
+    failed: failures.length,
+    why: failures.at(-1),
+    medians: Object.fromEntries(medians) as LinkReport['medians'],
+    lost: [share('client', 'lost'), share('server', 'lost')],
+    dropped: [share('client', 'dropped'), share('server', 'dropped')],
+  }
+}
+
+function median(values: readonly number[]): number {
+  const sorted = values.toSorted((a, b) => a - b)
+  return ((sorted[(sorted.length - 1) >> 1] ?? Number.NaN) + (sorted[sorted.length >> 1] ?? Number.NaN)) / 2
+}
