@@ -117,7 +117,8 @@ export class SimConnection implements CarrierConnection, TransportSink, StreamHo
     this.#timer = this.kernel.timer(this.#onTimer)
     this.#transport = make(this)
     this.#trace?.began(this.host, this.#transport)
-    this.flush()
+    // A server's has a datagram to take first, and then takes its time to answer that.
+    if (this.#transport.role === 'client') this.flush()
   }
 
   /** The state machine. */

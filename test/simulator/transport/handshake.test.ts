@@ -3,6 +3,8 @@ import { testNodeId } from '../../../src/core/keys.ts'
 import { resolveTransportConfig } from '../../../src/simulator/transport/config.ts'
 import { EXACT, Pair } from './pair.ts'
 import type { Link } from './pair.ts'
+import { World } from './world.ts'
+import type { Node } from './world.ts'
 
 /** Loses the datagrams of one side that have these numbers, in the order of sending. */
 function losing(delayUs: number, lost: { client?: readonly number[]; server?: readonly number[] }): Link {
@@ -27,6 +29,16 @@ describe('connecting', () => {
     expect(pair.client.connection.remoteNode?.equals(testNodeId('server'))).toBe(true)
     expect(pair.serverEnd.connection.remoteNode?.equals(testNodeId('client'))).toBe(true)
     expect([pair.client.connection.alpn, pair.serverEnd.connection.alpn]).toEqual(['test', 'test'])
+  })
+
+  test.each(['client', 'server'])('takes the time of keys and signatures on the side of the %s', async (slow) => {
+    const world = new World()
+    const node = (name: string): Node =>
+      world.node(name, name === slow ? { transport: { handshakeProcessingUs: 3_000 } } : {})
+    const [client, server] = [node('client'), node('server')]
+    const startUs = world.kernel.nowUs()
+    await world.until(client.connect(server))
+    expect(world.kernel.nowUs() - startUs).toBe(53_000)
   })
 
   test('sends full datagrams both ways while addresses are unproven, and then small ones', () => {
