@@ -5,7 +5,7 @@
  * - `simulation.ts` is where to begin; `simulator-p2p.ts` is the node; `host.ts`, `sim-world.ts`, `default-world.ts`
  * - `scheduler.ts`, `event-queue.ts`, `driver.ts`, `bridge.ts`, `runtime.ts`: virtual time and real work
  * - `random.ts`, `audit.ts`: what makes a history repeatable, and what tells two apart
- * - `network/`: datagrams; `transport/`, `endpoint.ts`, `sim-connection.ts`, `sim-stream.ts`: connections over them
+ * - `network/`: datagrams; `transport/`, `endpoint.ts`, `sim-connection.ts`, `sim-streams.ts`: connections over them
  * - `tcp/`: streams over the same links; `relay*.ts`: relays over them; `address-probe.ts`: where one is seen from outside
  * - `endpoint.ts`, `attempts.ts`, `routes.ts`, `relays.ts`: a node's place on the network
  * - `port-mapping.ts`, `discovery.ts`: ways to be reached and found
@@ -40,7 +40,7 @@ export { explore } from './explore.ts'
 export type { Exploration, ExploreOptions } from './explore.ts'
 export { ChosenSchedule } from './schedule.ts'
 export type { PctOptions, Schedule, ScheduleChoice } from './schedule.ts'
-export type { SimulatorPath } from './sim-connection.ts'
+export type { SimulatorPath } from './sim-paths.ts'
 export { Scheduler } from './scheduler.ts'
 export type { Trace, TracedAddress, TraceOptions, TraceSink } from './trace/trace.ts'
 export { Simulation } from './simulation.ts'

@@ -12,34 +12,25 @@ import type {
   CarrierSendStream,
   CarrierStream,
 } from '../core/carrier.ts'
-import type { P2PPath } from '../core/connection.ts'
 import { P2PError } from '../core/errors.ts'
 import type { NodeId } from '../core/node-id.ts'
-import { SmallMap } from '../core/small-map.ts'
 import { digestBytes, digestText, EventKind } from './audit.ts'
 import type { Kernel, KernelTimer } from './kernel.ts'
-import { Arrivals } from './sim-arrivals.ts'
 import { News, Told } from './sim-news.ts'
+import { carrierClose, closedError } from './sim-closing.ts'
 import { DatagramInbox } from './sim-datagrams.ts'
-import { deferred, SimStream } from './sim-stream.ts'
-import type { Deferred, StreamHost } from './sim-stream.ts'
+import { pathsOf } from './sim-paths.ts'
+import type { SimulatorPath } from './sim-paths.ts'
+import { deferred } from './sim-stream.ts'
+import type { SimStream } from './sim-stream.ts'
+import { SimStreams } from './sim-streams.ts'
+import type { StreamsHost } from './sim-streams.ts'
 import type { TransportConnection } from './transport/connection.ts'
 import type { TransportClose, TransportSink } from './transport/sink.ts'
 import { ConnectionTrace } from './trace/connection-trace.ts'
 import type { StreamEnd } from './trace/connection-trace.ts'
 import type { Packet, PacketKind } from './transport/packet.ts'
 import type { Route } from './transport/path.ts'
-import { isBidi } from './transport/stream-counts.ts'
-
-/** A path as a simulation sees it. */
-export interface SimulatorPath extends P2PPath {
-  /** The congestion window. */
-  readonly windowBytes: number
-  /** Sent and not acknowledged yet. */
-  readonly inFlightBytes: number
-  /** The largest datagram that it is known to carry. */
-  readonly mtuBytes: number
-}
 
 /** What a connection needs of its endpoint. */
 export interface ConnectionHost {
@@ -62,13 +53,8 @@ export interface ConnectionHost {
 
 const NEVER = Number.POSITIVE_INFINITY
 
-interface PendingOpen {
-  readonly bidi: boolean
-  readonly opened: Deferred<SimStream>
-}
-
 /** One end of a connection. */
-export class SimConnection implements CarrierConnection, TransportSink, StreamHost {
+export class SimConnection implements CarrierConnection, TransportSink, StreamsHost {
   readonly kernel: Kernel
   readonly host: number
   readonly closed: Promise<CarrierClose>
@@ -76,11 +62,8 @@ export class SimConnection implements CarrierConnection, TransportSink, StreamHo
   readonly #trace: ConnectionTrace | undefined
   readonly #transport: TransportConnection
   readonly #closing = deferred<CarrierClose>()
-  readonly #streams = new SmallMap<SimStream>()
-  readonly #bi = new Arrivals()
-  readonly #uni = new Arrivals()
+  readonly #streams = new SimStreams(this)
   readonly #datagrams = new DatagramInbox()
-  readonly #opening: PendingOpen[] = []
   #pathListeners: Set<() => void> | undefined
   #connected = false
   #error: P2PError | undefined
@@ -165,31 +148,31 @@ export class SimConnection implements CarrierConnection, TransportSink, StreamHo
   }
 
   openBi(): Promise<CarrierStream> {
-    return this.#open(true)
+    return this.#error ? Promise.reject(this.#error) : this.#streams.open(true)
   }
 
   openBiNow(): CarrierStream | undefined {
-    return this.#error ? undefined : this.#openNow(true)
+    return this.#error ? undefined : this.#streams.openNow(true)
   }
 
   openUni(): Promise<CarrierSendStream> {
-    return this.#open(false)
+    return this.#error ? Promise.reject(this.#error) : this.#streams.open(false)
   }
 
   acceptBi(): Promise<CarrierStream> {
-    return this.#bi.next()
+    return this.#streams.bi.next()
   }
 
   acceptBiNow(): CarrierStream | undefined {
-    return this.#bi.nextNow()
+    return this.#streams.bi.nextNow()
   }
 
   whenBi(wake: () => void): boolean {
-    return this.#bi.when(wake)
+    return this.#streams.bi.when(wake)
   }
 
   acceptUni(): Promise<CarrierReceiveStream> {
-    return this.#uni.next()
+    return this.#streams.uni.next()
   }
 
   sendDatagram(bytes: Uint8Array): void {
@@ -220,14 +203,7 @@ export class SimConnection implements CarrierConnection, TransportSink, StreamHo
   }
 
   paths(): readonly SimulatorPath[] {
-    if (this.#error) return []
-    return this.#transport.inspect().paths.flatMap((path) => {
-      const { routes, selected, open, smoothedRttUs, windowBytes, inFlightBytes, mtuBytes } = path
-      const [route] = routes
-      if (!route || !open) return []
-      const rttMs = smoothedRttUs === undefined ? undefined : smoothedRttUs / 1000
-      return [{ kind: route.kind, remote: route.address, selected, rttMs, windowBytes, inFlightBytes, mtuBytes }]
-    })
+    return this.#error ? [] : pathsOf(this.#transport)
   }
 
   packets(): CarrierPackets | undefined {
@@ -297,8 +273,12 @@ export class SimConnection implements CarrierConnection, TransportSink, StreamHo
     this.#trace?.streamEnded(streamId, how, 'local', code)
   }
 
+  traceStream(streamId: number, by: 'local' | 'remote'): void {
+    this.#trace?.stream(streamId, by)
+  }
+
   forget(stream: SimStream): void {
-    this.#streams.delete(stream.id)
+    this.#streams.forget(stream)
   }
 
   onConnected(): void {
@@ -333,10 +313,7 @@ export class SimConnection implements CarrierConnection, TransportSink, StreamHo
     this.#trace?.closed(close)
     this.#error = closedError(info, peer)
     this.kernel.woke(this.host)
-    for (const stream of this.#streams.values()) stream.onClosed(this.#error)
-    for (const { opened } of this.#opening.splice(0)) opened.reject(this.#error)
-    this.#bi.end(this.#error)
-    this.#uni.end(this.#error)
+    this.#streams.end(this.#error)
     this.#datagrams.end(this.#error)
     this.#closing.resolve(info)
     if (!this.#connected) this.#endpoint.onFailed(this, close)
@@ -365,10 +342,7 @@ export class SimConnection implements CarrierConnection, TransportSink, StreamHo
 
   onStreamOpened(streamId: number): void {
     if (this.#receiving) return this.#news.add(Told.opened, streamId)
-    this.#trace?.stream(streamId, 'remote')
-    const bidi = isBidi(streamId)
-    const stream = this.#stream(streamId, bidi, true)
-    if ((bidi ? this.#bi : this.#uni).add(stream)) this.kernel.woke(this.host)
+    this.#streams.arrived(streamId)
   }
 
   onStreamReadable(streamId: number): void {
@@ -404,40 +378,7 @@ export class SimConnection implements CarrierConnection, TransportSink, StreamHo
 
   onStreamsAvailable(): void {
     if (this.#receiving) return this.#news.add(Told.available)
-    for (let i = 0; i < this.#opening.length;) {
-      const { bidi, opened } = this.#opening[i] as PendingOpen
-      const streamId = this.#transport.openStream(bidi)
-      if (streamId === undefined) {
-        i++
-        continue
-      }
-      this.#opening.splice(i, 1)
-      this.kernel.woke(this.host)
-      this.#trace?.stream(streamId, 'local')
-      opened.resolve(this.#stream(streamId, true, bidi))
-    }
-  }
-
-  #open(bidi: boolean): Promise<SimStream> {
-    if (this.#error) return Promise.reject(this.#error)
-    const stream = this.#openNow(bidi)
-    if (stream) return Promise.resolve(stream)
-    const opened = deferred<SimStream>()
-    this.#opening.push({ bidi, opened })
-    return opened.promise
-  }
-
-  #openNow(bidi: boolean): SimStream | undefined {
-    const streamId = this.#transport.openStream(bidi)
-    if (streamId === undefined) return undefined
-    this.#trace?.stream(streamId, 'local')
-    return this.#stream(streamId, true, bidi)
-  }
-
-  #stream(streamId: number, sends: boolean, receives: boolean): SimStream {
-    const stream = new SimStream(streamId, this, sends, receives)
-    this.#streams.set(streamId, stream)
-    return stream
+    this.#streams.openWaiting()
   }
 
   #tellPaths(): void {
@@ -472,17 +413,4 @@ export class SimConnection implements CarrierConnection, TransportSink, StreamHo
     this.#timerUs = atUs
     this.#timer.set(atUs - this.kernel.nowUs())
   }
-}
-
-/** In the carrier's words: only an application's code is a code, and what the transports do to each other is neither's. */
-function carrierClose(close: TransportClose): CarrierClose {
-  if (close.application) return { closeCode: close.code, reason: close.reason, by: close.by }
-  return { closeCode: 0, reason: close.reason, by: 'transport' }
-}
-
-function closedError(info: CarrierClose, peer: NodeId | undefined): P2PError {
-  const who = { local: 'this side', remote: 'the peer', transport: 'the transport' }[info.by]
-  const reason = info.reason === '' ? '' : `: ${info.reason}`
-  const message = `the connection to ${peer?.fmtShort() ?? 'the peer'} was closed by ${who}${reason}`
-  return P2PError.ofEnd('connection-closed', message, { ...info })
 }

@@ -29,7 +29,7 @@ import { reportOf } from './network-report.ts'
 import { mapPort } from './port-mapping.ts'
 import { drawBytes } from './random.ts'
 import { relayLocation } from './relay-wire.ts'
-import type { SimulatorPath } from './sim-connection.ts'
+import type { SimulatorPath } from './sim-paths.ts'
 import type { WorldNode } from './sim-world.ts'
 
 const KEEP_ALIVE_US = 5_000_000
