@@ -1,82 +1,21 @@
 //! What Rust tells JavaScript: records that are packed into memory of JavaScript's own, many a crossing.
 //!
-//! A record is four little-endian words (kind, handle or token, a number of its kind, length) and its payload, padded to
-//! four bytes. What is told of a small stream becomes one record: that it was accepted, its bytes, and their end.
-//!
 //! Records about a peer wait in a lane of its own, and lanes take turns, so that one who makes many does not make the others
 //! wait.
 #![forbid(unsafe_code)]
 
 use std::collections::VecDeque;
 
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 use rustc_hash::FxHashMap;
 
-/// The kinds of records; `src/iroh/native/records.ts` has the same numbers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u32)]
-pub enum RecordKind {
-    /// A call with a token is done: the number is a handle, or 0.
-    Done = 1,
-    /// A call with a token has failed: the number is a [`crate::failure::Failure`].
-    Failed = 2,
-    /// A connection was accepted: handle of the endpoint, handle of the connection; the peer's id and the protocol.
-    Incoming = 3,
-    /// A connection is over: who ended it; code and reason.
-    Closed = 4,
-    /// A two-way stream was accepted: handle of the connection, handle of the stream; its first bytes, and, with
-    /// [`ENDS`], the last.
-    TwoWay = 5,
-    /// A one-way stream was accepted.
-    OneWay = 6,
-    /// Bytes of a stream; with [`ENDS`], the last.
-    Data = 7,
-    /// No more bytes come: 0 at the end, 1 after a reset (with its code), 2 when the connection is over.
-    ReadEnd = 8,
-    /// A write that asked for it has been taken by the transport.
-    Drained = 9,
-    /// No more bytes are wanted: 1 stopped (with its code), 2 when the connection is over.
-    WriteEnd = 10,
-    /// What was finished: 0 has arrived, 1 was stopped (with its code), 2 is lost with the connection.
-    Acknowledged = 11,
-    /// The transport has opened streams: handle of the connection, how many.
-    Opened = 12,
-    /// No more streams come: 0 for two-way ones, 1 for one-way ones.
-    AcceptEnd = 13,
-    /// A datagram.
-    Datagram = 14,
-    /// The paths of a connection have changed.
-    Paths = 15,
-    /// The addresses of an endpoint, or its relays, have changed.
-    Address = 16,
-    /// JavaScript holds all that a connection may have waiting: it is to tell at once whatever it takes.
-    Full = 17,
-    /// As [`RecordKind::Incoming`], before the handshake is complete: what comes may have been said before.
-    IncomingEarly = 18,
-    /// The handshake of a connection that began early is complete.
-    Confirmed = 19,
-}
+mod record;
 
-/// Added to the kind of a record whose bytes are the last of their stream.
-const ENDS: u32 = 0x100;
-
-/// Words before the payload, in bytes.
-pub const HEADER_BYTES: usize = 16;
+pub use record::RecordKind;
+use record::Record;
 
 /// The least memory that every record fits into, but for bytes of streams, which can be cut.
 pub const MIN_SCRATCH_BYTES: usize = 16_384;
-
-/// Other payloads are cut to this; only texts of errors and of peers can be longer.
-const MAX_PAYLOAD_BYTES: usize = 8_192;
-
-/// Chunks of one stream become one record up to here.
-const MAX_DATA_BYTES: usize = 65_536;
-
-/// The first bytes of a stream come with its acceptance up to here.
-const MAX_FIRST_BYTES: usize = 8_192;
-
-/// A piece of a record that is smaller is not worth a record of its own.
-const MIN_PIECE_BYTES: usize = 4_096;
 
 /// What a lane may have at its turn, and JavaScript at a time, in bytes; a record is at least this much work.
 const TURN_COST: usize = 16_384;
@@ -102,19 +41,6 @@ impl Lane {
     }
 }
 
-#[derive(Debug)]
-struct Record {
-    kind: RecordKind,
-    id: u32,
-    number: u32,
-    length: usize,
-    /// The first piece of the payload, and the others.
-    first: Bytes,
-    others: VecDeque<Bytes>,
-    /// Whether the payload is the last of its stream.
-    ends: bool,
-}
-
 /// Records that wait for JavaScript.
 #[derive(Debug, Default)]
 pub struct Records {
@@ -137,12 +63,10 @@ impl Records {
         }
         let clean_end = kind == RecordKind::ReadEnd && number == 0;
         if clean_end && let Some(last) = self.last_of(lane, id, 0) {
-            last.ends = true;
+            last.end();
             return;
         }
-        let mut payload = payload;
-        payload.truncate(MAX_PAYLOAD_BYTES);
-        self.lane(lane).push_back(Record::new(kind, id, number, payload));
+        self.lane(lane).push_back(Record::cut(kind, id, number, payload));
     }
 
     /// Adds bytes of a stream, to the last record if that is of the same stream.
@@ -174,18 +98,9 @@ impl Records {
         })
     }
 
-    /// The last record, if it is of this stream and can have so many more of its bytes; its end it can always have.
+    /// The last record, if it can have so many more bytes of this stream; its end it can always have.
     fn last_of(&mut self, lane: Lane, stream: u32, bytes: usize) -> Option<&mut Record> {
-        self.lanes.get_mut(&lane)?.back_mut().filter(|last| {
-            !last.ends
-                && match last.kind {
-                    RecordKind::Data => last.id == stream && (bytes == 0 || last.length < MAX_DATA_BYTES),
-                    RecordKind::TwoWay | RecordKind::OneWay => {
-                        last.number == stream && last.length + bytes <= MAX_FIRST_BYTES
-                    }
-                    _ => false,
-                }
-        })
+        self.lanes.get_mut(&lane)?.back_mut().filter(|last| last.takes(stream, bytes))
     }
 
     /// Whether nothing waits.
@@ -238,27 +153,7 @@ impl Records {
     /// Moves the first record of `queue`, or a part of it, to `scratch`; false when no more fits.
     fn pack_first(&mut self, queue: &mut VecDeque<Record>, scratch: &mut [u8], at: &mut usize) -> bool {
         let Some(record) = queue.front_mut() else { return true };
-        if scratch.len() < *at + HEADER_BYTES {
-            return false;
-        }
-        let room = (scratch.len() - *at - HEADER_BYTES) & !3;
-        let length = if record.length <= room {
-            record.length
-        } else if record.kind == RecordKind::Data && room >= MIN_PIECE_BYTES {
-            room
-        } else {
-            return false;
-        };
-        let ends = if record.ends && length == record.length { ENDS } else { 0 };
-        let kind = record.kind as u32 | ends;
-        let words = [kind, record.id, record.number, u32::try_from(length).unwrap_or(0)];
-        for (word, target) in words.iter().zip(scratch[*at..*at + HEADER_BYTES].chunks_exact_mut(4)) {
-            target.copy_from_slice(&word.to_le_bytes());
-        }
-        *at += HEADER_BYTES;
-        record.take(&mut scratch[*at..*at + length]);
-        *at += length.next_multiple_of(4);
-        if record.length > 0 {
+        if !record.pack(scratch, at) {
             return false;
         }
         let (kind, id) = (record.kind, record.id);
@@ -270,41 +165,9 @@ impl Records {
     }
 }
 
-impl Record {
-    fn new(kind: RecordKind, id: u32, number: u32, payload: Bytes) -> Self {
-        let length = payload.len();
-        Self { kind, id, number, length, first: payload, others: VecDeque::new(), ends: false }
-    }
-
-    fn add(&mut self, chunk: Bytes) {
-        self.length += chunk.len();
-        if self.first.is_empty() && self.others.is_empty() {
-            self.first = chunk;
-        } else {
-            self.others.push_back(chunk);
-        }
-    }
-
-    /// Moves the first bytes of the payload to `target`, all of which is filled.
-    fn take(&mut self, target: &mut [u8]) {
-        let mut filled = 0;
-        while filled < target.len() {
-            if self.first.is_empty() {
-                let Some(next) = self.others.pop_front() else { break };
-                self.first = next;
-            }
-            let count = self.first.len().min(target.len() - filled);
-            target[filled..filled + count].copy_from_slice(&self.first[..count]);
-            self.first.advance(count);
-            filled += count;
-        }
-        self.length -= filled;
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{Bytes, ENDS, Lane, MIN_SCRATCH_BYTES, RecordKind, Records};
+    use super::{Bytes, Lane, MIN_SCRATCH_BYTES, RecordKind, Records, record::ENDS};
 
     const LANE: Lane = Lane::Peer(1);
 
