@@ -3,14 +3,16 @@
  *
  * @module
  */
-import { isSameList, P2PAddress } from '../core/address.ts'
+import type { P2PAddress } from '../core/address.ts'
 import type { CarrierCapabilities, CarrierConnection, CarrierEndpoint, CarrierTarget } from '../core/carrier.ts'
 import { P2PError } from '../core/errors.ts'
 import type { SigningKey } from '../core/keys.ts'
 import type { NodeId } from '../core/node-id.ts'
+import { NodeAddress } from './node-address.ts'
 import type { Kernel, KernelEvent, RandomStream } from './kernel.ts'
 import { Attempts, noRoute } from './attempts.ts'
-import type { DatagramInterface, DatagramSocket, ReceivedDatagram } from './datagrams.ts'
+import { ConnectionTable } from './connection-table.ts'
+import type { DatagramAddress, DatagramInterface, DatagramSocket, ReceivedDatagram } from './datagrams.ts'
 import type { RelayClient, RelayClientSnapshot } from './relay-client.ts'
 import { Relays } from './relays.ts'
 import type { RelayAnswer } from './relays.ts'
@@ -48,20 +50,8 @@ export interface SimEndpointOptions {
   readonly transport?: Partial<TransportConfig> | undefined
 }
 
-/** Inbound handshakes under way at a time; more are ignored, as an overloaded node would. */
-const MAX_INBOUND_HANDSHAKES = 1_024
-/** Addresses from which this node was seen; older ones are forgotten. */
-const MAX_OBSERVED = 4
 /** How long `close` waits for peers to learn of it. */
 const CLOSE_WAIT_US = 3_000_000
-
-/**
- * 30 bits of a connection id: small numbers are found several times as fast. Where two ids have the same, the connection
- * itself drops what is not for it.
- */
-function keyOf(id: number): number {
-  return id & 0x3fff_ffff
-}
 
 /** Options that all transports have in common. */
 interface Common {
@@ -71,64 +61,67 @@ interface Common {
   readonly nowUs: number
 }
 
+const NONE: readonly string[] = Object.freeze([])
+const CAPABILITIES: CarrierCapabilities = Object.freeze({ abortsBlockedStreams: true, confirmsDelivery: true })
+
 /** The endpoint; see the module's comment. */
 export class SimEndpoint implements CarrierEndpoint, ConnectionHost {
-  readonly capabilities: CarrierCapabilities = { abortsBlockedStreams: true, confirmsDelivery: true }
+  readonly capabilities: CarrierCapabilities = CAPABILITIES
   readonly kernel: Kernel
   readonly host: number
   /** Called for every inbound connection once its handshake is done. */
   onIncoming: (connection: CarrierConnection) => void = () => {}
-  readonly #options: SimEndpointOptions
+  readonly #lookup: AddressLookup | undefined
+  readonly #network: DatagramInterface
+  readonly #relayUrls: readonly string[]
+  readonly #relayRandom: RandomStream
   readonly #config: TransportConfig
   readonly #identity: Identity
-  readonly #id: NodeId
   readonly #socket: DatagramSocket
   readonly #random: RandomStream
-  /** By {@link keyOf} every connection id that their packets may carry. */
-  readonly #connections = new Map<number, SimConnection>()
-  readonly #ids = new Map<SimConnection, number[]>()
+  readonly #connections: ConnectionTable = new ConnectionTable()
   readonly #attempts: Attempts
-  #inbound: Set<SimConnection> | undefined
   readonly #routes: Routes
-  readonly #relays: Relays
-  /** Where this node is seen from outside, by its relays. */
-  readonly #observed: string[] = []
-  /** What `address` has said last. */
-  #address: P2PAddress | undefined
+  /** Undefined while nothing is asked of them. */
+  #relays: Relays | undefined
+  readonly #address: NodeAddress
   #corrupted = 0
-  readonly #addressWatchers = new Set<() => void>()
-  #alpns: readonly string[] = []
+  #alpns: readonly string[] = NONE
   #state: 'open' | 'closing' | 'closed' = 'open'
   #closed: Deferred<void> | undefined
   #closeTimer: KernelEvent | undefined
 
   /** @throws P2PError `network` when the port is in use, `invalid-configuration` */
   constructor(options: SimEndpointOptions) {
-    this.#options = options
+    this.#lookup = options.lookup
+    this.#network = options.network
     this.kernel = options.kernel
     this.host = options.host
     this.#config = resolveTransportConfig(options.transport)
     this.#identity = Identity.of(options.key)
-    this.#id = options.key.nodeId
     this.#random = options.kernel.random(`transport/${options.name}`)
     this.#socket = options.network.bind(options.port ?? 0, (datagram) => this.#receive(datagram))
+    this.#address = new NodeAddress(options.key.nodeId, this.#socket)
     this.#attempts = new Attempts(this.kernel)
-    const send: ConstructorParameters<typeof Routes>[0] = (destination, payload, sizeBytes) => {
-      if (this.#state !== 'closed') this.#socket.send(destination, payload, sizeBytes)
-    }
-    this.#routes = new Routes(send)
-    this.#relays = new Relays(
+    this.#routes = new Routes(this)
+    this.#relayUrls = options.relays ?? NONE
+    this.#relayRandom = options.kernel.random(`relays/${options.name}`)
+    if (this.usesRelays) this.#relays = this.#makeRelays()
+  }
+
+  #makeRelays(): Relays {
+    return new Relays(
       {
         kernel: this.kernel,
         identity: this.#identity,
-        network: options.network,
-        random: options.kernel.random(`relays/${options.name}`),
-        sendProbe: (destination, probe) => send(destination, probe, probe.sizeBytes),
+        network: this.#network,
+        random: this.#relayRandom,
+        sendProbe: (destination, probe) => this.sendDatagram(destination, probe, probe.sizeBytes),
         onPacket: (client, peer, packet) => this.#onRelayed(client, peer, packet),
         onObserved: (observed) => this.#observe(observed),
         onHomeChange: () => this.kernel.schedule(0, () => this.#addressChanged()),
       },
-      options.relays ?? [],
+      this.#relayUrls,
     )
   }
 
@@ -144,8 +137,8 @@ export class SimEndpoint implements CarrierEndpoint, ConnectionHost {
     const own = this.boundAddresses()
     const direct = address.direct.filter((text) => !own.includes(text))
     const routes = direct.map((text) => this.#routes.to(text))
-    for (const url of this.#relays.isEnabled ? address.relays : []) {
-      const client = this.#relays.client(url)
+    for (const url of this.usesRelays ? address.relays : NONE) {
+      const client = this.#relays?.client(url)
       if (client) routes.push(this.#routes.over(client, peer))
     }
     if (routes.length === 0) throw noRoute(address.id, address.relays)
@@ -166,21 +159,16 @@ export class SimEndpoint implements CarrierEndpoint, ConnectionHost {
           ...this.#common(),
         }),
     )
-    this.#register(connection, [localId])
+    this.#connections.add(connection, [localId])
     return this.#attempts.add(connection, address.id, alpn, routes.length, signal)
   }
 
   setAlpns(alpns: readonly string[]): void {
-    this.#alpns = alpns.slice()
+    this.#alpns = alpns
   }
 
   address(): P2PAddress {
-    const { home } = this.#relays
-    const direct = this.#candidates()
-    const relays = home === undefined ? [] : [home]
-    const known = this.#address
-    if (known && isSameList(known.direct, direct) && isSameList(known.relays, relays)) return known
-    return (this.#address = new P2PAddress(this.#id, direct, relays))
+    return this.#address.current(this.homeRelay)
   }
 
   /** Datagrams that were no use because bits had been flipped on the way. */
@@ -190,25 +178,24 @@ export class SimEndpoint implements CarrierEndpoint, ConnectionHost {
 
   /** Tells those who watch it. */
   addressChanged(): void {
-    for (const listener of Array.from(this.#addressWatchers)) listener()
+    this.#address.changed()
   }
 
   /** It changes when a relay tells where this node is seen from outside, and when its host moves. */
   watchAddress(listener: () => void): Disposable {
-    const own = (): void => listener()
-    this.#addressWatchers.add(own)
-    return { [Symbol.dispose]: () => void this.#addressWatchers.delete(own) }
+    return this.#address.watch(listener)
   }
 
   /** Whether it was given relays, over which peers can reach it. */
   get usesRelays(): boolean {
-    return this.#relays.isEnabled
+    return this.#relayUrls.length > 0
   }
 
   /** What its relays say of where they see it; those that do not answer within 3 s say nothing. */
   askRelays(): Promise<readonly RelayAnswer[]> {
     const asked = deferred<readonly RelayAnswer[]>()
-    this.#relays.ask((answers) => {
+    const relays = (this.#relays ??= this.#makeRelays())
+    relays.ask((answers) => {
       this.kernel.woke(this.host)
       asked.resolve(answers)
     })
@@ -217,30 +204,29 @@ export class SimEndpoint implements CarrierEndpoint, ConnectionHost {
 
   /** The URL of its home relay. */
   get homeRelay(): string | undefined {
-    return this.#relays.home
+    return this.#relays?.home
   }
 
   /** The relays it is connected to, or tries to be. */
   relays(): readonly RelayClientSnapshot[] {
-    return this.#relays.snapshot()
+    return this.#relays?.snapshot() ?? []
   }
 
   /** The connections that are not over, oldest first. */
   connections(): readonly SimConnection[] {
-    return [...this.#ids.keys()]
+    return [...this.#connections.all()]
   }
 
   /** The host is somewhere else, or its interface is up again. */
   onNetworkChange(): void {
     if (this.#state === 'closed') return
-    this.#observed.length = 0
-    this.#relays.onNetworkChange()
-    for (const connection of this.#ids.keys()) connection.onNetworkChange(this.#candidates())
+    this.#address.forgetObserved()
+    this.#relays?.onNetworkChange()
+    for (const connection of this.#connections.all()) connection.onNetworkChange(this.#address.candidates())
   }
 
   boundAddresses(): readonly string[] {
-    const { localAddress, localAddresses = [localAddress] } = this.#socket
-    return localAddresses.map((address) => address.toString())
+    return this.#address.bound()
   }
 
   /** Closes every connection, and waits up to 3 s until the peers have heard of it. */
@@ -252,7 +238,7 @@ export class SimEndpoint implements CarrierEndpoint, ConnectionHost {
       return this.#closed.promise
     }
     this.#state = 'closing'
-    for (const connection of this.#ids.keys()) connection.close(0, 'the node was closed')
+    for (const connection of this.#connections.all()) connection.close(0, 'the node was closed')
     this.#closeTimer = this.kernel.schedule(CLOSE_WAIT_US, () => this.#finishClose())
     this.kernel.schedule(0, () => this.#checkClosed())
     return this.#closed.promise
@@ -263,9 +249,14 @@ export class SimEndpoint implements CarrierEndpoint, ConnectionHost {
     if (this.#state === 'closed') return
     this.#state = 'closed'
     this.#closeTimer?.cancel()
-    for (const connection of this.#ids.keys()) connection.destroy()
+    for (const connection of this.#connections.all()) connection.destroy()
     this.#forgetAll()
     this.#socket.close()
+  }
+
+  /** Sends a datagram over its socket. */
+  sendDatagram(destination: DatagramAddress | string, payload: unknown, sizeBytes: number): void {
+    if (this.#state !== 'closed') this.#socket.send(destination, payload, sizeBytes)
   }
 
   transmit(route: Route, packet: Packet): void {
@@ -273,15 +264,15 @@ export class SimEndpoint implements CarrierEndpoint, ConnectionHost {
   }
 
   onConnected(connection: SimConnection): void {
-    this.#inbound?.delete(connection)
-    connection.offer(this.#candidates())
+    this.#connections.endHandshake(connection)
+    connection.offer(this.#address.candidates())
     this.kernel.woke(this.host)
     if (this.#attempts.succeed(connection)) return
     if (connection.transport.role === 'server' && this.#state === 'open') this.onIncoming(connection)
   }
 
   onFailed(connection: SimConnection, close: TransportClose): void {
-    this.#inbound?.delete(connection)
+    this.#connections.endHandshake(connection)
     if (this.#attempts.fail(connection, close)) this.kernel.woke(this.host)
   }
 
@@ -300,9 +291,7 @@ export class SimEndpoint implements CarrierEndpoint, ConnectionHost {
   }
 
   onDrained(connection: SimConnection): void {
-    for (const id of this.#ids.get(connection) ?? []) this.#connections.delete(keyOf(id))
-    this.#ids.delete(connection)
-    this.#inbound?.delete(connection)
+    this.#connections.remove(connection)
     this.#checkClosed()
   }
 
@@ -313,7 +302,7 @@ export class SimEndpoint implements CarrierEndpoint, ConnectionHost {
       return
     }
     if (Packet.is(payload)) this.#receivePacket(payload, this.#routes.of(source))
-    else this.#relays.receive(source.toString(), payload)
+    else this.#relays?.receive(source.toString(), payload)
   }
 
   #onRelayed(client: RelayClient, peer: string, packet: Packet): void {
@@ -321,7 +310,7 @@ export class SimEndpoint implements CarrierEndpoint, ConnectionHost {
   }
 
   #receivePacket(packet: Packet, route: Route): void {
-    const known = this.#connections.get(keyOf(packet.destinationId))
+    const known = this.#connections.find(packet.destinationId)
     if (known) known.receive(packet, route)
     else if (packet.kind === INITIAL) this.#accept(packet, route)
     if (this.#state === 'closing') this.kernel.schedule(0, () => this.#checkClosed())
@@ -329,7 +318,7 @@ export class SimEndpoint implements CarrierEndpoint, ConnectionHost {
 
   /** A client's first packet. Without a protocol to serve it is told so by the handshake. */
   #accept(packet: Packet, route: Route): void {
-    if (this.#state !== 'open' || (this.#inbound?.size ?? 0) >= MAX_INBOUND_HANDSHAKES) return
+    if (this.#state !== 'open' || !this.#connections.hasRoom) return
     const localId = this.#newId()
     const connection = new SimConnection(
       this,
@@ -346,8 +335,7 @@ export class SimEndpoint implements CarrierEndpoint, ConnectionHost {
           ...this.#common(),
         }),
     )
-    ;(this.#inbound ??= new Set()).add(connection)
-    this.#register(connection, [localId, packet.destinationId])
+    this.#connections.addInbound(connection, [localId, packet.destinationId])
     connection.receive(packet, route)
   }
 
@@ -360,16 +348,9 @@ export class SimEndpoint implements CarrierEndpoint, ConnectionHost {
     }
   }
 
-  /** Where peers may find this node without a relay. */
-  #candidates(): string[] {
-    return [...this.boundAddresses(), ...this.#observed]
-  }
-
   #observe(observed: string): void {
-    if (this.#candidates().includes(observed)) return
-    this.#observed.push(observed)
-    if (this.#observed.length > MAX_OBSERVED) this.#observed.shift()
-    for (const connection of this.#ids.keys()) connection.offer([observed])
+    if (!this.#address.observe(observed)) return
+    for (const connection of this.#connections.all()) connection.offer([observed])
     this.#addressChanged()
   }
 
@@ -379,22 +360,17 @@ export class SimEndpoint implements CarrierEndpoint, ConnectionHost {
     this.addressChanged()
   }
 
-  #register(connection: SimConnection, ids: number[]): void {
-    this.#ids.set(connection, ids)
-    for (const id of ids) this.#connections.set(keyOf(id), connection)
-  }
-
   /** A connection id of 52 random bits that is not in use here. */
   #newId(): number {
     for (;;) {
       const id = this.#random.nextU32() * 0x10_0000 + (this.#random.nextU32() >>> 12)
-      if (!this.#connections.has(keyOf(id))) return id
+      if (!this.#connections.find(id)) return id
     }
   }
 
   async #resolve(address: P2PAddress): Promise<P2PAddress> {
     if (address.direct.length > 0 || address.relays.length > 0) return address
-    const found = await this.#options.lookup?.(address.id)
+    const found = await this.#lookup?.(address.id)
     if (!found) throw noRoute(address.id, [])
     return found
   }
@@ -407,23 +383,21 @@ export class SimEndpoint implements CarrierEndpoint, ConnectionHost {
   /** Done as soon as every peer knows, so that only lost packets make it wait. */
   #checkClosed(): void {
     if (this.#state !== 'closing') return
-    for (const connection of this.#ids.keys()) if (!connection.transport.isEndKnown) return
+    for (const connection of this.#connections.all()) if (!connection.transport.isEndKnown) return
     this.#finishClose()
   }
 
   #finishClose(): void {
     if (this.#state !== 'closing') return
-    this.#relays.close()
+    this.#relays?.close()
     this.destroy()
     this.kernel.woke(this.host)
     this.#closed?.resolve()
   }
 
   #forgetAll(): void {
-    this.#ids.clear()
     this.#connections.clear()
     this.#attempts.clear()
-    this.#inbound = undefined
-    this.#relays.destroy()
+    this.#relays?.destroy()
   }
 }

@@ -28,17 +28,21 @@ const MAX_TEXTS = 65_536
 /** Nodes remembered of each relay. */
 const MAX_PEERS = 65_536
 
-/** All routes of one endpoint. */
+/** What datagrams leave by. */
+export interface DatagramSender {
+  sendDatagram(destination: DatagramAddress | string, payload: unknown, sizeBytes: number): void
+}
+
+/** All routes of one endpoint; its maps are made when there is something to put in. */
 export class Routes {
-  readonly #send: (destination: DatagramAddress | string, payload: unknown, sizeBytes: number) => void
-  readonly #byText = new Map<string, SocketRoute>()
+  readonly #sender: DatagramSender
+  #byText: Map<string, SocketRoute> | undefined
   /** Of those in `#byText` or once in there. The network keeps its addresses for ever, so that a weak map would be no help. */
-  readonly #byAddress = new Map<DatagramAddress, SocketRoute>()
+  #byAddress: Map<DatagramAddress, SocketRoute> | undefined
   #byRelay: Map<RelayClient, Map<string, RelayRoute>> | undefined
 
-  /** @param send sends a datagram over the socket */
-  constructor(send: (destination: DatagramAddress | string, payload: unknown, sizeBytes: number) => void) {
-    this.#send = send
+  constructor(sender: DatagramSender) {
+    this.#sender = sender
   }
 
   /** The route to an `ip:port`. */
@@ -48,13 +52,14 @@ export class Routes {
 
   /** The route back to where a datagram came from. */
   of(source: DatagramAddress): Route {
-    let route = this.#byAddress.get(source)
+    let route = this.#byAddress?.get(source)
     if (!route) {
+      const byAddress = (this.#byAddress ??= new Map())
       route = this.#socketRoute(source.toString())
       // Sending to the object spares looking the text up.
       route.destination = source
-      if (this.#byAddress.size >= MAX_TEXTS) this.#byAddress.clear()
-      this.#byAddress.set(source, route)
+      if (byAddress.size >= MAX_TEXTS) byAddress.clear()
+      byAddress.set(source, route)
     }
     return route
   }
@@ -79,17 +84,18 @@ export class Routes {
       const { client, peer } = route as RelayRoute
       client.send(peer, packet)
     } else {
-      this.#send((route as SocketRoute).destination, packet, packet.datagramBytes)
+      this.#sender.sendDatagram((route as SocketRoute).destination, packet, packet.datagramBytes)
     }
   }
 
   #socketRoute(text: string): SocketRoute {
-    let route = this.#byText.get(text)
+    const byText = (this.#byText ??= new Map<string, SocketRoute>())
+    let route = byText.get(text)
     if (!route) {
       // Those in use are still found by the addresses that datagrams bring.
-      if (this.#byText.size >= MAX_TEXTS) this.#byText.clear()
+      if (byText.size >= MAX_TEXTS) byText.clear()
       route = { kind: 'direct', address: text, destination: text, isPrivate: PRIVATE.test(text) }
-      this.#byText.set(text, route)
+      byText.set(text, route)
     }
     return route
   }
