@@ -5,6 +5,8 @@
  * @module
  */
 import { invalidConfiguration } from '../core/config.ts'
+import { EventKind } from './audit.ts'
+import type { Kernel } from './kernel.ts'
 
 /** How a host's clock differs from true (virtual) time. */
 export interface HostClockOptions {
@@ -35,8 +37,8 @@ function checkDrift(value: number): number {
 
 /** The clock of one host. It goes on through crashes and restarts, as a battery keeps it going. */
 export class HostClock {
-  readonly #trueUs: () => number
-  readonly #onChange: (offsetMs: number, driftPpm: number) => void
+  readonly #kernel: Pick<Kernel, 'nowUs' | 'audit'>
+  readonly #host: number
   readonly #epochMs: number
   #offsetMs: number
   #driftPpm: number
@@ -45,22 +47,17 @@ export class HostClock {
   #sinceOwnUs = 0
 
   /**
-   * @param trueUs virtual time
+   * @param kernel virtual time, and the history's hash, into which every jump and change of drift goes
+   * @param host its index
    * @param epochMs Unix milliseconds at virtual time 0
-   * @param onChange told of every jump and change of drift, for the history's hash
    * @throws P2PError `invalid-configuration`
    */
-  constructor(
-    trueUs: () => number,
-    epochMs: number,
-    options: HostClockOptions = {},
-    onChange: (offsetMs: number, driftPpm: number) => void = () => {},
-  ) {
-    this.#trueUs = trueUs
+  constructor(kernel: Pick<Kernel, 'nowUs' | 'audit'>, host: number, epochMs: number, options: HostClockOptions = {}) {
+    this.#kernel = kernel
+    this.#host = host
     this.#epochMs = epochMs
     this.#offsetMs = checkOffset('offsetMs', options.offsetMs ?? 0)
     this.#driftPpm = checkDrift(options.driftPpm ?? 0)
-    this.#onChange = onChange
   }
 
   /** How far the wall clock has been set ahead of the oscillator's time, in milliseconds: the offset and all jumps. */
@@ -82,10 +79,10 @@ export class HostClock {
   set driftPpm(driftPpm: number) {
     checkDrift(driftPpm)
     const ownUs = this.nowUs()
-    this.#sinceTrueUs = this.#trueUs()
+    this.#sinceTrueUs = this.#kernel.nowUs()
     this.#sinceOwnUs = ownUs
     this.#driftPpm = driftPpm
-    this.#onChange(this.#offsetMs, driftPpm)
+    this.record()
   }
 
   /**
@@ -96,12 +93,17 @@ export class HostClock {
    */
   jump(byMs: number): void {
     this.#offsetMs = checkOffset('jump', this.#offsetMs + byMs)
-    this.#onChange(this.#offsetMs, this.#driftPpm)
+    this.record()
+  }
+
+  /** @internal Puts how it differs from true time into the history's hash. */
+  record(): void {
+    this.#kernel.audit.record(EventKind.clockChanged, this.#host, this.#offsetMs, this.#driftPpm)
   }
 
   /** Monotonic: whole microseconds of the oscillator since virtual time 0. */
   nowUs(): number {
-    const trueUs = this.#trueUs()
+    const trueUs = this.#kernel.nowUs()
     if (this.#driftPpm === 0) return this.#sinceOwnUs + (trueUs - this.#sinceTrueUs)
     return this.#sinceOwnUs + this.#own(trueUs - this.#sinceTrueUs)
   }

@@ -12,10 +12,16 @@ const MAX_HELD_PACKETS = 512
 
 type Callback = () => void
 
+interface Held {
+  callback: Callback | undefined
+  readonly isPacket: boolean
+}
+
 /** A host's gate. */
 export class HostGate implements EventGate {
   readonly #kernel: Kernel
-  readonly #held: { callback: Callback | undefined; readonly isPacket: boolean }[] = []
+  /** Made for the first that has to wait. */
+  #held: Held[] | undefined
   #heldPackets = 0
   #paused = 0
   #eventUs = 0
@@ -29,7 +35,7 @@ export class HostGate implements EventGate {
 
   /** Whether events come through at once. */
   get isOpen(): boolean {
-    return this.#paused === 0 && this.#eventUs === 0 && this.#held.length === 0
+    return this.#paused === 0 && this.#eventUs === 0 && !this.#held?.length
   }
 
   /** Whether the host is paused. */
@@ -66,8 +72,8 @@ export class HostGate implements EventGate {
   /** Runs `callback` when the gate lets it through, unless the result is called before. A packet may be dropped. */
   hold(callback: Callback, isPacket: boolean = false): () => void {
     if (isPacket && this.#heldPackets >= MAX_HELD_PACKETS) return () => {}
-    const entry: { callback: Callback | undefined; readonly isPacket: boolean } = { callback, isPacket }
-    this.#held.push(entry)
+    const entry: Held = { callback, isPacket }
+    ;(this.#held ??= []).push(entry)
     if (isPacket) this.#heldPackets++
     this.#next()
     return () => {
@@ -78,7 +84,7 @@ export class HostGate implements EventGate {
   /** The host has lost its power: what waits is gone, and when it comes back it is neither paused nor slow. */
   reset(): void {
     this.#generation++
-    this.#held.length = 0
+    this.#held = undefined
     this.#heldPackets = 0
     this.#paused = 0
     this.#eventUs = 0
@@ -88,13 +94,13 @@ export class HostGate implements EventGate {
   }
 
   #next(): void {
-    if (this.#pump || this.#paused > 0 || this.#held.length === 0) return
+    if (this.#pump || this.#paused > 0 || !this.#held?.length) return
     const now = this.#kernel.nowUs()
     this.#busyUntilUs = Math.max(this.#busyUntilUs, now) + this.#eventUs
     this.#pump = this.#kernel.schedule(this.#busyUntilUs - now, () => {
       this.#pump = undefined
       if (this.#paused > 0) return
-      const entry = this.#held.shift()
+      const entry = this.#held?.shift()
       if (entry?.isPacket === true) this.#heldPackets--
       // The next is scheduled first: what this one does may pause the host, or end it.
       this.#next()

@@ -52,16 +52,32 @@ export interface CrashOptions {
   readonly disk?: 'kept' | 'lost' | undefined
 }
 
-/** What a world gives to a host. */
+/** What a world gives to all of its hosts. */
 export interface HostContext {
   readonly world: SimWorld
-  readonly network: NetworkInterface
-  readonly options: HostOptions
   makeRuntime(host: SimHost): SimRuntime
   /** The program's state has changed. */
   onProgram(before: ProgramState, after: ProgramState): void
   /** Code of the host has failed outside of anything that could report it. */
   onFailure(error: unknown, host: number): void
+}
+
+/** @internal What wants to hear of its host's power and moves. */
+export interface HostListener {
+  /** The host has lost its power. */
+  readonly powerOff?: (() => void) | undefined
+  /** The host is in another network. */
+  readonly moved?: (() => void) | undefined
+}
+
+const NO_LISTENERS: readonly HostListener[] = Object.freeze([])
+const NO_INTERFACES: readonly NetworkInterface[] = Object.freeze([])
+
+/** The port of a node, of which a host mostly has one. */
+interface KnownPort {
+  readonly id: string
+  port: number
+  readonly next: KnownPort | undefined
 }
 
 /** One host of a simulation. */
@@ -72,52 +88,54 @@ export class SimHost {
   /** Its network interface: address, sockets, and whether it is up. The first, where it has several. */
   readonly network: NetworkInterface
   /** @internal Where its nodes bind their sockets: on all interfaces that it has then. */
-  readonly sockets: HostNetwork = new HostNetwork(() => this.interfaces)
+  readonly sockets: HostNetwork = new HostNetwork(this)
   /** Its clock: what it shows and how fast it runs. Set it, to see how its programs take it. */
   readonly clock: HostClock
   /** @internal The lane of all its events, see `schedule.ts`. */
   readonly lane: number
   /** @internal */
   readonly world: SimWorld
-  /** @internal The port that each of its nodes had, by id: it survives a restart, as a port in a configuration does. */
-  readonly ports: Map<string, number> = new Map()
   /** @internal What its events have to pass. */
   readonly gate: HostGate
   /** @internal The scheduler, behind the gate: for its nodes. */
   readonly kernel: Kernel
-  /** @internal What is on its disk. */
-  readonly diskState: DiskState
   readonly #context: HostContext
   readonly #program: HostProgramSource | undefined
-  readonly #powerOff = new Set<() => void>()
-  readonly #moved = new Set<() => void>()
-  readonly #others: NetworkInterface[] = []
+  #disk: DiskState | undefined
+  #ports: KnownPort | undefined
+  #listeners = NO_LISTENERS
+  #others = NO_INTERFACES
   #options: HostOptions
   #runtime: SimRuntime
   #state: ProgramState = 'none'
   #starts = 0
   #on = true
 
-  constructor(context: HostContext, name: string, index: number, program: HostProgramSource | undefined) {
+  /** @internal Hosts come from `Simulation.host`. */
+  constructor(
+    context: HostContext,
+    name: string,
+    index: number,
+    network: NetworkInterface,
+    options: HostOptions,
+    program: HostProgramSource | undefined,
+  ) {
     this.#context = context
     this.name = name
     this.index = index
-    this.network = context.network
+    this.network = network
     this.world = context.world
-    this.#options = context.options
+    this.#options = options
     this.#program = program
     const { scheduler, config } = context.world
-    const onClock = (offsetMs: number, driftPpm: number): void =>
-      scheduler.audit.record(EventKind.clockChanged, index, offsetMs, driftPpm)
-    this.clock = new HostClock(() => scheduler.nowUs(), config.epochOffsetMs, context.options.clock, onClock)
+    this.clock = new HostClock(scheduler, index, config.epochOffsetMs, options.clock)
     this.gate = new HostGate(scheduler)
     this.lane = laneOf(`host/${name}`)
     this.kernel = new HostKernel(scheduler, this.gate, this.lane)
-    this.diskState = new DiskState(scheduler, index, name)
     this.network.gate = this.gate
     this.#runtime = context.makeRuntime(this)
     scheduler.audit.record(EventKind.hostAdded, index, digestText(name))
-    if (context.options.clock) onClock(this.clock.offsetMs, this.clock.driftPpm)
+    if (options.clock) this.clock.record()
     // A key takes a while to make.
     const { trace } = scheduler
     if (trace) trace.record('host', { host: index, node: this.network.node.index, name, id: this.id.toString() })
@@ -148,7 +166,30 @@ export class SimHost {
 
   /** Its disk, which survives a crash but for what was not synced. */
   get disk(): SimDisk {
-    return this.#runtime.disk as SimDisk
+    return this.#runtime.disk
+  }
+
+  /** @internal What is on its disk. */
+  get diskState(): DiskState {
+    return (this.#disk ??= new DiskState(this.world.scheduler, this.index, this.name))
+  }
+
+  /** @internal The port that its node of this id had last: it survives a restart, as a port in a configuration does. */
+  portOf(id: string): number | undefined {
+    return this.#knownPort(id)?.port
+  }
+
+  /** @internal Remembers it. */
+  rememberPort(id: string, port: number): void {
+    const known = this.#knownPort(id)
+    if (known) known.port = port
+    else this.#ports = { id, port, next: this.#ports }
+  }
+
+  #knownPort(id: string): KnownPort | undefined {
+    let known = this.#ports
+    while (known && known.id !== id) known = known.next
+    return known
   }
 
   /** Whether it is paused. */
@@ -181,10 +222,19 @@ export class SimHost {
 
   /** Calls `listener` when the host loses its power, unless the result was called before. */
   onPowerOff(listener: () => void): () => void {
-    this.#powerOff.add(listener)
-    return () => {
-      this.#powerOff.delete(listener)
-    }
+    const entry: HostListener = { powerOff: listener, moved: undefined }
+    this.listen(entry)
+    return () => this.unlisten(entry)
+  }
+
+  /** @internal Tells `listener` from now on. */
+  listen(listener: HostListener): void {
+    this.#listeners = this.#listeners.concat(listener)
+  }
+
+  /** @internal Tells it no more. */
+  unlisten(listener: HostListener): void {
+    this.#listeners = this.#listeners.filter((other) => other !== listener)
   }
 
   /** Writes a line into the trace, if there is one; it changes nothing else. */
@@ -207,7 +257,7 @@ export class SimHost {
     const iface = this.world.topology.host(`${this.name}/${name}`, { ...options, host: this.index })
     iface.gate = this.gate
     iface.isUp = this.#on
-    this.#others.push(iface)
+    this.#others = this.#others.concat(iface)
     return iface
   }
 
@@ -218,10 +268,9 @@ export class SimHost {
 
   /** Calls `listener` whenever the host has moved to another network, unless the result was called before. */
   onMoved(listener: () => void): () => void {
-    this.#moved.add(listener)
-    return () => {
-      this.#moved.delete(listener)
-    }
+    const entry: HostListener = { powerOff: undefined, moved: listener }
+    this.listen(entry)
+    return () => this.unlisten(entry)
   }
 
   /**
@@ -233,7 +282,7 @@ export class SimHost {
     const { portMapping: _portMapping, clock: _clock, ...plug } = options
     this.world.topology.move(this.network, plug)
     this.#options = options
-    for (const listener of this.#moved) listener()
+    for (const { moved } of this.#listeners) moved?.()
   }
 
   /**
@@ -246,7 +295,7 @@ export class SimHost {
     this.#trace('crashed')
     this.#switchOff()
     if (options.disk === 'lost') this.diskState.wipe()
-    else this.diskState.crash()
+    else this.#disk?.crash()
     if (this.#state === 'starting' || this.#state === 'running') this.#become('crashed')
   }
 
@@ -281,9 +330,9 @@ export class SimHost {
     this.#on = false
     // Real files are closed behind the scenes, which nothing in the simulation can see.
     void this.#runtime.powerOff()
-    const listeners = [...this.#powerOff]
-    this.#powerOff.clear()
-    for (const listener of listeners) listener()
+    const listeners = this.#listeners
+    this.#listeners = listeners.filter(({ moved }) => moved !== undefined)
+    for (const { powerOff } of listeners) powerOff?.()
     for (const iface of this.interfaces) {
       iface.closeSockets()
       iface.isUp = false
@@ -314,19 +363,39 @@ export class SimHost {
       scheduler.audit.record(EventKind.programStarted, this.index, start)
       this.#trace('started')
       this.#become('running')
-      void this.#run(program, start)
+      if (program instanceof URL) void this.#runModule(program, start)
+      else this.#run(program, start)
     }
     scheduler.schedule(0, run, this.lane)
   }
 
-  async #run(source: HostProgramSource, start: number): Promise<void> {
+  #run(program: HostProgram, start: number): void {
+    let running: Promise<void> | void
+    try {
+      running = program(this)
+    } catch (error) {
+      this.#end(start, { error })
+      return
+    }
+    // An async function would hold twice as much for as long as the program runs.
+    Promise.resolve(running).then(
+      () => this.#end(start, undefined),
+      (error: unknown) => this.#end(start, { error }),
+    )
+  }
+
+  async #runModule(url: URL, start: number): Promise<void> {
     let failure: { readonly error: unknown } | undefined
     try {
-      const program = source instanceof URL ? await this.#load(source) : source
+      const program = await this.#load(url)
       await program(this)
     } catch (error) {
       failure = { error }
     }
+    this.#end(start, failure)
+  }
+
+  #end(start: number, failure: { readonly error: unknown } | undefined): void {
     // Of a host that has crashed in the meantime nobody hears any more.
     if (!this.#on || this.#starts !== start) return
     this.world.scheduler.audit.record(EventKind.programEnded, this.index, failure ? 1 : 0)

@@ -6,39 +6,18 @@
  */
 import { createHash } from 'node:crypto'
 import { P2PError } from '../core/errors.ts'
-import type { RandomStream } from './kernel.ts'
+import { EventKind } from './audit.ts'
+import type { Audit, RandomStream } from './kernel.ts'
 
-/** Called with every number drawn, so that it enters the history's hash. */
+/** Called with every number drawn. */
 export type DrawListener = (value: number) => void
 
 /** PractRand's seeding from three words: counter 1, fifteen rounds thrown away. */
 const WARM_UP_ROUNDS = 15
 
-/**
- * Chris Doty-Humphrey's sfc32 (PractRand, version 4): 128 bits of state, at least 2^32 numbers before it repeats, on
- * average 2^127. Not for secrets.
- */
-export class Sfc32 implements RandomStream {
-  #a: number
-  #b: number
-  #c: number
-  #counter = 1
-  readonly #onDraw: DrawListener | undefined
-
-  /** The words are taken modulo 2^32. */
-  constructor(a: number, b: number, c: number, onDraw?: DrawListener) {
-    this.#a = a | 0
-    this.#b = b | 0
-    this.#c = c | 0
-    for (let round = 0; round < WARM_UP_ROUNDS; round++) this.#next()
-    this.#onDraw = onDraw
-  }
-
-  nextU32(): number {
-    const value = this.#next()
-    this.#onDraw?.(value)
-    return value
-  }
+/** What all streams make of their words. */
+abstract class Draws implements RandomStream {
+  abstract nextU32(): number
 
   /** @throws P2PError `invalid-configuration` when `bound` is not a whole number from 1 to 2^32 */
   nextBelow(bound: number): number {
@@ -61,6 +40,34 @@ export class Sfc32 implements RandomStream {
   nextFloat(): number {
     return this.nextU32() / 4_294_967_296
   }
+}
+
+/**
+ * Chris Doty-Humphrey's sfc32 (PractRand, version 4): 128 bits of state, at least 2^32 numbers before it repeats, on
+ * average 2^127. Not for secrets.
+ */
+export class Sfc32 extends Draws {
+  #a: number
+  #b: number
+  #c: number
+  #counter = 1
+  readonly #onDraw: DrawListener | undefined
+
+  /** The words are taken modulo 2^32. */
+  constructor(a: number, b: number, c: number, onDraw?: DrawListener) {
+    super()
+    this.#a = a | 0
+    this.#b = b | 0
+    this.#c = c | 0
+    for (let round = 0; round < WARM_UP_ROUNDS; round++) this.#next()
+    this.#onDraw = onDraw
+  }
+
+  nextU32(): number {
+    const value = this.#next()
+    this.#onDraw?.(value)
+    return value
+  }
 
   #next(): number {
     const sum = (this.#a + this.#b + this.#counter) | 0
@@ -76,6 +83,32 @@ export class Sfc32 implements RandomStream {
 export function randomStream(seed: bigint, name: string, onDraw?: DrawListener): Sfc32 {
   const state = createHash('sha256').update(`${seed}\0${name}`).digest()
   return new Sfc32(state.readUInt32LE(0), state.readUInt32LE(4), state.readUInt32LE(8), onDraw)
+}
+
+/**
+ * A stream whose draws enter the history's hash under a number. Its state is made at the first of them: a host has several
+ * streams, and mostly draws from one.
+ */
+export class RecordedStream extends Draws {
+  readonly #audit: Audit
+  readonly #index: number
+  readonly #seed: bigint
+  readonly #name: string
+  #stream: Sfc32 | undefined
+
+  constructor(audit: Audit, index: number, seed: bigint, name: string) {
+    super()
+    this.#audit = audit
+    this.#index = index
+    this.#seed = seed
+    this.#name = name
+  }
+
+  nextU32(): number {
+    const value = (this.#stream ??= randomStream(this.#seed, this.#name)).nextU32()
+    this.#audit.record(EventKind.draw, this.#index, value)
+    return value
+  }
 }
 
 /** `length` bytes of a stream, four a draw. */

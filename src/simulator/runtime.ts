@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { Runtime, RuntimeFile, RuntimeFileEntry, RuntimeFileSystem, RuntimeTimer } from '../core/runtime.ts'
+import type { Runtime, RuntimeFile, RuntimeFileSystem, RuntimeTimer } from '../core/runtime.ts'
 import { sleepOn } from '../core/sleep.ts'
 import { WaitLog } from '../core/wait-log.ts'
 import { SimAmbientHost } from './ambient-host.ts'
@@ -19,19 +19,15 @@ import type { KernelEvent, RandomStream } from './kernel.ts'
 import { drawBytes } from './random.ts'
 import type { Scheduler } from './scheduler.ts'
 
-/** What a host's runtime is made of. */
-export interface SimRuntimeOptions {
+/** What the runtimes of all hosts of a world have in common. */
+export interface RuntimeSettings {
   readonly scheduler: Scheduler
   /** Where real work waits, or undefined in a world whose time does not stand still for it. */
   readonly bridge: Bridge | undefined
   /** The files behind `files`. */
   readonly files: RuntimeFileSystem
-  /** The host's name and index. */
-  readonly name: string
-  readonly host: number
-  /** The lane of the host's events. */
-  readonly lane: number
-  readonly clock: HostClock
+  /** Virtual milliseconds, for notes of who waits since when. */
+  readonly trueMs: () => number
   /** Unix milliseconds at virtual time 0. */
   readonly epochOffsetMs: number
   /** How its code's uses of this machine's globals are taken. */
@@ -40,10 +36,19 @@ export interface SimRuntimeOptions {
    * Called when something that the application waits for has begun; the result is called when it is over.
    */
   readonly hold?: (() => () => void) | undefined
+}
+
+/** The host of a runtime. */
+export interface RuntimeHost {
+  readonly name: string
+  readonly index: number
+  /** The lane of the host's events. */
+  readonly lane: number
+  readonly clock: HostClock
   /** What timers have to pass. */
-  readonly gate?: HostGate | undefined
-  /** The host's disk, whose files are found before those of `files`. */
-  readonly disk?: DiskState | undefined
+  readonly gate: HostGate
+  /** Its disk, whose files are found before those of this machine. */
+  readonly diskState: DiskState
 }
 
 /** A timer of a host. */
@@ -117,47 +122,41 @@ class BridgedFile implements RuntimeFile {
 /** The clock, timers, randomness and files of one simulated host, from one start of it to its end. */
 export class SimRuntime implements Runtime {
   readonly kind = 'simulated'
-  readonly files: RuntimeFileSystem
   readonly waits: WaitLog
-  /** Its host as the patched globals see it. */
-  readonly ambient: SimAmbientHost
-  readonly #options: SimRuntimeOptions
+  readonly #settings: RuntimeSettings
+  readonly #host: RuntimeHost
   readonly #random: RandomStream
+  // What few hosts use is made when it is first asked for: there may be ten thousand of them.
+  #ambient: SimAmbientHost | undefined
+  #files: RuntimeFileSystem | undefined
+  #disk: SimDisk | undefined
   #openFiles: Set<RuntimeFile> | undefined
-  readonly #disk: SimDisk | undefined
   #on = true
-  /** Timers that count as waits. */
-  readonly #sleeper: Pick<Runtime, 'setTimer'> = {
-    setTimer: (delayMs, callback) => {
-      const timer = this.setTimer(delayMs, () => {
-        wait.end()
-        callback()
-      })
-      const wait = this.waits.begin('sleep')
-      const cancel = (): void => {
-        wait.end()
-        timer.cancel()
-      }
-      return { cancel, [Symbol.dispose]: cancel }
-    },
+
+  constructor(settings: RuntimeSettings, host: RuntimeHost) {
+    this.#settings = settings
+    this.#host = host
+    this.waits = new WaitLog(settings.trueMs)
+    this.#random = settings.scheduler.random(`host/${host.name}/app`)
   }
 
-  constructor(options: SimRuntimeOptions) {
-    this.#options = options
-    this.waits = new WaitLog(() => options.scheduler.nowUs() / 1000)
-    this.#random = options.scheduler.random(`host/${options.name}/app`)
-    this.#disk = options.disk && new SimDisk(options.disk, this)
-    this.ambient = new SimAmbientHost(options.ambient, this, options.scheduler, options.name)
-    this.files = {
-      open: (path): Promise<RuntimeFile> => this.#open(path),
-      list: (path): Promise<readonly RuntimeFileEntry[]> =>
-        this.bridge(`listing ${path}`, () => options.files.list(path)),
-    }
+  /** Its host as the patched globals see it. */
+  get ambient(): SimAmbientHost {
+    const { ambient, scheduler } = this.#settings
+    return (this.#ambient ??= new SimAmbientHost(ambient, this, scheduler, this.#host.name))
   }
 
-  /** The host's disk; undefined in the default world. */
-  get disk(): SimDisk | undefined {
-    return this.#disk
+  get files(): RuntimeFileSystem {
+    const { files } = this.#settings
+    return (this.#files ??= {
+      open: (path) => this.#open(path),
+      list: (path) => this.bridge(`listing ${path}`, () => files.list(path)),
+    })
+  }
+
+  /** The host's disk. */
+  get disk(): SimDisk {
+    return (this.#disk ??= new SimDisk(this.#host.diskState, this))
   }
 
   /** Whether its host has had power ever since this runtime was made. */
@@ -166,25 +165,26 @@ export class SimRuntime implements Runtime {
   }
 
   now(): number {
-    return this.#options.clock.nowUs() / 1000
+    return this.#host.clock.nowUs() / 1000
   }
 
   wallClockMs(): number {
-    return this.#options.clock.wallMs()
+    return this.#host.clock.wallMs()
   }
 
   /** @throws P2PError `invalid-configuration` when `delayMs` is not a number */
   setTimer(delayMs: number, callback: () => void): SimTimer {
-    const { scheduler, host, lane, hold, gate } = this.#options
+    const { scheduler, hold } = this.#settings
+    const { index, lane, gate } = this.#host
     const fire = (): void => {
       timer.over()
       if (!this.#on) return
-      scheduler.woke(host)
-      scheduler.audit.record(EventKind.timer, host)
+      scheduler.woke(index)
+      scheduler.audit.record(EventKind.timer, index)
       callback()
     }
     const due = (): void => {
-      if (!gate || gate.isOpen) fire()
+      if (gate.isOpen) fire()
       else timer.start({ cancel: gate.hold(fire) })
     }
     const event = scheduler.schedule(this.#delayUs(delayMs), due, lane)
@@ -195,18 +195,34 @@ export class SimRuntime implements Runtime {
 
   sleep(delayMs: number, options?: { readonly signal?: AbortSignal | undefined }): Promise<void> {
     const signal = options?.signal
-    return signal ? sleepOn(this.#sleeper, delayMs, signal) : this.#sleep(delayMs)
+    if (!signal) return this.#sleep(delayMs)
+    return sleepOn({ setTimer: (ms, callback) => this.#setSleepTimer(ms, callback) }, delayMs, signal)
+  }
+
+  /** A timer that counts as a wait. */
+  #setSleepTimer(delayMs: number, callback: () => void): RuntimeTimer {
+    const timer = this.setTimer(delayMs, () => {
+      wait.end()
+      callback()
+    })
+    const wait = this.waits.begin('sleep')
+    const cancel = (): void => {
+      wait.end()
+      timer.cancel()
+    }
+    return { cancel, [Symbol.dispose]: cancel }
   }
 
   /** As `sleepOn`, for what most programs do most often. */
   #sleep(delayMs: number): Promise<void> {
     return new Promise((resolve) => {
-      const { scheduler, host, lane, gate, hold } = this.#options
+      const { scheduler, hold } = this.#settings
+      const { index, lane, gate } = this.#host
       const fire = (): void => {
         release?.()
         if (!this.#on) return
-        scheduler.woke(host)
-        scheduler.audit.record(EventKind.timer, host)
+        scheduler.woke(index)
+        scheduler.audit.record(EventKind.timer, index)
         wait.end()
         resolve()
       }
@@ -219,7 +235,7 @@ export class SimRuntime implements Runtime {
   /** However short it is time passes, or code that waits for what is left of a deadline would never get there. */
   #delayUs(delayMs: number): number {
     const roundedUs = Math.round(delayMs * 1000)
-    return this.#options.clock.trueDelayUs(roundedUs === 0 && delayMs > 0 ? 1 : roundedUs)
+    return this.#host.clock.trueDelayUs(roundedUs === 0 && delayMs > 0 ? 1 : roundedUs)
   }
 
   randomBytes(length: number): Uint8Array {
@@ -233,12 +249,13 @@ export class SimRuntime implements Runtime {
   }
 
   async bridge<T>(what: string, work: () => Promise<T>): Promise<T> {
-    const { bridge, scheduler, host, name } = this.#options
+    const { bridge, scheduler } = this.#settings
+    const { index, name } = this.#host
     // Outside of events there is no history to protect: so in a paced world, between runs, and within real work itself.
     if (!bridge || !scheduler.driving) return work()
     const wait = this.waits.begin(what)
     try {
-      return await bridge.submit(host, `${what} on host ${name}`, work, () => this.#on)
+      return await bridge.submit(index, `${what} on host ${name}`, work, () => this.#on)
     } finally {
       wait.end()
     }
@@ -259,8 +276,8 @@ export class SimRuntime implements Runtime {
   }
 
   async #open(path: string): Promise<RuntimeFile> {
-    const { files, epochOffsetMs } = this.#options
-    if (this.#disk?.exists(path) === true) return this.#disk.open(path, epochOffsetMs)
+    const { files, epochOffsetMs } = this.#settings
+    if (this.disk.exists(path)) return this.disk.open(path, epochOffsetMs)
     const file = await this.bridge(`opening ${path}`, async () => {
       const opened = await files.open(path)
       if (this.#on) (this.#openFiles ??= new Set()).add(opened)
@@ -268,6 +285,6 @@ export class SimRuntime implements Runtime {
       return opened
     })
     // The disk's own times differ from one checkout to the next: in a simulation all files date from its beginning.
-    return new BridgedFile(file, path, this, this.#options.bridge ? epochOffsetMs : file.modifiedMs)
+    return new BridgedFile(file, path, this, this.#settings.bridge ? epochOffsetMs : file.modifiedMs)
   }
 }

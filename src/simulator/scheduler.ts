@@ -9,7 +9,7 @@ import { EventKind, HashAudit } from './audit.ts'
 import { EventQueue } from './event-queue.ts'
 import type { QueueClock } from './event-queue.ts'
 import type { EventGate, Kernel, KernelEvent, KernelTimer, RandomStream } from './kernel.ts'
-import { randomStream } from './random.ts'
+import { RecordedStream } from './random.ts'
 import { ReadyList } from './ready-list.ts'
 import { ChosenSchedule, COMMON_LANE, rankingOf } from './schedule.ts'
 import type { Ranking, Schedule } from './schedule.ts'
@@ -99,8 +99,7 @@ export class Scheduler implements Kernel, QueueClock {
   random(name: string): RandomStream {
     let stream = this.#streams.get(name)
     if (!stream) {
-      const index = this.#streams.size
-      stream = randomStream(this.seed, name, (value) => this.audit.record(EventKind.draw, index, value))
+      stream = new RecordedStream(this.audit, this.#streams.size, this.seed, name)
       this.#streams.set(name, stream)
     }
     return stream

@@ -4,15 +4,15 @@
  * @module
  */
 import type { P2PAddress } from '../core/address.ts'
-import { invalidConfiguration } from '../core/config.ts'
-import type { SimulatorConfig } from '../core/config.ts'
+import { invalidConfiguration, resolveLimits } from '../core/config.ts'
+import type { P2PLimits, SimulatorConfig } from '../core/config.ts'
 import type { NodeId } from '../core/node-id.ts'
 import type { RuntimeFileSystem } from '../core/runtime.ts'
 import type { AmbientSettings } from './ambient-host.ts'
 import type { Bridge } from './bridge.ts'
 import type { SimEndpoint } from './endpoint.ts'
 import { SimHost } from './host.ts'
-import type { HostOptions, HostProgramSource, ProgramState } from './host.ts'
+import type { HostContext, HostOptions, HostProgramSource, ProgramState } from './host.ts'
 import { askNameServers, NameServerHost } from './name-server.ts'
 import type { NameClient } from './name-server.ts'
 import { NameService, RandomPartitions, Topology } from './network/index.ts'
@@ -21,6 +21,7 @@ import { at, loadLinks, loadNetworks } from './network/topology-load.ts'
 import { DEFAULT_RELAY, RelayHost } from './relay-host.ts'
 import type { RelayOptions } from './relay-host.ts'
 import { SimRuntime } from './runtime.ts'
+import type { RuntimeSettings } from './runtime.ts'
 import type { Schedule } from './schedule.ts'
 import { Scheduler } from './scheduler.ts'
 import type { Trace } from './trace/trace.ts'
@@ -30,6 +31,14 @@ const ID_TTL_SECONDS = 30
 
 /** Of the default world, whose time is real. */
 const REAL: AmbientSettings = { isVirtual: false, onLeak: () => {} }
+
+/** The limits that a configuration says something of. */
+export function configuredLimits(config: SimulatorConfig): Partial<P2PLimits> {
+  return {
+    connectTimeoutMs: Math.round(config.connectionTimeoutSeconds * 1000),
+    maxMessageBytes: config.maxMessageBytes,
+  }
+}
 
 /** What a world is made of. */
 export interface SimWorldOptions {
@@ -45,7 +54,7 @@ export interface SimWorldOptions {
   readonly schedule?: Schedule | undefined
   /** How uses of this machine's globals by hosts' code are taken. @default as they are */
   readonly ambient?: AmbientSettings | undefined
-  /** As `SimRuntimeOptions.hold`. */
+  /** As `RuntimeSettings.hold`. */
   readonly hold?: (() => () => void) | undefined
 }
 
@@ -70,6 +79,15 @@ export class SimWorld {
   /** Where real work waits; undefined while time does not stand still for it. */
   bridge: Bridge | undefined
   readonly #options: SimWorldOptions
+  /** What all hosts are given. */
+  readonly #context: HostContext = {
+    world: this,
+    makeRuntime: (host) => new SimRuntime(this.#runtimeSettings, host),
+    onProgram: (before, after) => this.#onProgram(before, after),
+    onFailure: (error, host) => this.#options.onFailure(error, host),
+  }
+  #limits: P2PLimits | undefined
+  #settings: RuntimeSettings | undefined
   readonly #hosts: SimHost[] = []
   readonly #byName = new Map<string, SimHost>()
   readonly #nodes = new Map<string, WorldNode>()
@@ -103,6 +121,11 @@ export class SimWorld {
     this.ids = new NameService(this.scheduler, { delayMs, ttlSeconds: Math.min(ttlSeconds, ID_TTL_SECONDS) })
   }
 
+  /** The limits of nodes that are given none. */
+  get limits(): P2PLimits {
+    return (this.#limits ??= Object.freeze(resolveLimits(configuredLimits(this.config))))
+  }
+
   /** All hosts, in the order they were added. */
   get hosts(): readonly SimHost[] {
     return [...this.#hosts]
@@ -131,15 +154,7 @@ export class SimWorld {
     const index = this.#hosts.length
     const { portMapping: _portMapping, clock: _clock, ...plug } = options
     const network = this.topology.host(name, { ...plug, host: index })
-    const context = {
-      world: this,
-      network,
-      options,
-      makeRuntime: (host: SimHost): SimRuntime => this.#makeRuntime(host),
-      onProgram: (before: ProgramState, after: ProgramState): void => this.#onProgram(before, after),
-      onFailure: this.#options.onFailure,
-    }
-    const host = new SimHost(context, name, index, program)
+    const host = new SimHost(this.#context, name, index, network, options, program)
     this.#hosts.push(host)
     this.#byName.set(name, host)
     host.start()
@@ -218,11 +233,12 @@ export class SimWorld {
   }
 
   /**
-   * Takes an id for a node, until the result is called.
+   * Takes its id for a node, until {@link releaseId}.
    *
    * @throws P2PError `invalid-configuration` when a node of that id is alive: messages would reach either of them
    */
-  claimId(id: NodeId, node: WorldNode): () => void {
+  claimId(node: WorldNode): void {
+    const { id } = node
     const key = id.toString()
     if (this.#nodes.has(key)) {
       throw invalidConfiguration(
@@ -232,9 +248,12 @@ export class SimWorld {
       )
     }
     this.#nodes.set(key, node)
-    return () => {
-      if (this.#nodes.get(key) === node) this.#nodes.delete(key)
-    }
+  }
+
+  /** Its id is free again, if it was this node's. */
+  releaseId(node: WorldNode): void {
+    const key = node.id.toString()
+    if (this.#nodes.get(key) === node) this.#nodes.delete(key)
   }
 
   /** The host of the node of that id; undefined when none is alive. */
@@ -269,20 +288,17 @@ export class SimWorld {
     this.scheduler.clear()
   }
 
-  #makeRuntime({ name, index, lane, clock, gate, diskState }: SimHost): SimRuntime {
-    return new SimRuntime({
-      scheduler: this.scheduler,
+  get #runtimeSettings(): RuntimeSettings {
+    const { scheduler } = this
+    const { files, ambient = REAL, hold } = this.#options
+    return (this.#settings ??= {
+      scheduler,
       bridge: this.bridge,
-      files: this.#options.files,
-      name,
-      host: index,
-      lane,
-      clock,
+      files,
+      trueMs: () => scheduler.nowUs() / 1000,
       epochOffsetMs: this.config.epochOffsetMs,
-      ambient: this.#options.ambient ?? REAL,
-      hold: this.#options.hold,
-      gate,
-      disk: diskState,
+      ambient,
+      hold,
     })
   }
 

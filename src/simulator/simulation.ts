@@ -44,6 +44,8 @@ import type {
 import { observers, openTrace, resolveTrace } from './trace/open.ts'
 import type { TraceWriter } from './trace/writer.ts'
 
+const NO_OPTIONS: HostOptions = Object.freeze({})
+
 const ENDED: Readonly<Record<RunEnd, SimulationResult['ended']>> = { stopped: 'programs', time: 'time', idle: 'idle' }
 
 /**
@@ -90,6 +92,7 @@ export class Simulation implements AsyncDisposable {
     )
     const onLeak: AmbientSettings['onLeak'] = (...leak) => this.#leaks.tell(...leak)
     const onPrint = printing(options.console, (host, text) => this.#world.hostOf(host).log(text))
+    const release = (): void => void this.#timers--
     this.#world = new SimWorld({
       seed: this.seed,
       ambient: { isVirtual, onLeak, onPrint },
@@ -106,7 +109,7 @@ export class Simulation implements AsyncDisposable {
         }),
       hold: () => {
         this.#timers++
-        return () => this.#timers--
+        return release
       },
     })
     const { scheduler } = this.#world
@@ -216,10 +219,10 @@ export class Simulation implements AsyncDisposable {
    */
   host(name: string, options?: HostOptions, program?: HostProgramSource): SimHost
   host(name: string, program: HostProgramSource): SimHost
-  host(name: string, second: HostOptions | HostProgramSource = {}, third?: HostProgramSource): SimHost {
+  host(name: string, second: HostOptions | HostProgramSource = NO_OPTIONS, third?: HostProgramSource): SimHost {
     this.#checkOpen()
     return typeof second === 'function' || second instanceof URL
-      ? this.#world.addHost(name, {}, second)
+      ? this.#world.addHost(name, NO_OPTIONS, second)
       : this.#world.addHost(name, second, third)
   }
 

@@ -6,7 +6,7 @@
 import { isSameAddress, P2PAddress } from '../core/address.ts'
 import type { CarrierEndpoint } from '../core/carrier.ts'
 import { checkBind, checkOptions, CREATE_OPTIONS, resolveLimits } from '../core/config.ts'
-import type { P2PLimits, SimulatorConfig } from '../core/config.ts'
+import type { P2PLimits } from '../core/config.ts'
 import type { StreamKind } from '../core/connection.ts'
 import { EngineConnection } from '../core/engine/connection.ts'
 import { EngineNode } from '../core/engine/node.ts'
@@ -24,16 +24,18 @@ import { whyNoRoute } from './diagnosis.ts'
 import { SimulatorDiscovery } from './discovery.ts'
 import { SimEndpoint } from './endpoint.ts'
 import { HeldEndpoint } from './held-endpoint.ts'
-import type { SimHost } from './host.ts'
+import type { HostListener, SimHost } from './host.ts'
 import { reportOf } from './network-report.ts'
 import { mapPort } from './port-mapping.ts'
 import { drawBytes } from './random.ts'
 import { relayLocation } from './relay-wire.ts'
 import type { SimulatorPath } from './sim-paths.ts'
+import { configuredLimits } from './sim-world.ts'
 import type { WorldNode } from './sim-world.ts'
 
 const KEEP_ALIVE_US = 5_000_000
 
+const NO_RELAYS: readonly string[] = Object.freeze([])
 const OPTIONS: readonly string[] = [...CREATE_OPTIONS, 'host']
 
 /** Options of {@link SimulatorP2P.create}. */
@@ -93,7 +95,8 @@ export class SimulatorP2P extends EngineNode<SimulatorConnection> {
   readonly host: SimHost
   readonly #endpoint: SimEndpoint
   readonly #hold: (() => () => void) | undefined
-  readonly #cleanUp: readonly (() => void)[]
+  readonly #node: WorldNode
+  readonly #listener: HostListener
   #outside: string | undefined
   /** What was published last. */
   #known: P2PAddress | undefined
@@ -104,7 +107,7 @@ export class SimulatorP2P extends EngineNode<SimulatorConnection> {
     const { host, key, limits, relays, discovery, hold } = init
     const { world } = host
     const node: WorldNode = { id: key.nodeId, host, endpoint: undefined }
-    const releaseId = world.claimId(key.nodeId, node)
+    world.claimId(node)
     const endpoint = new SimEndpoint({
       port: freePort(host, key),
       kernel: host.kernel,
@@ -132,18 +135,19 @@ export class SimulatorP2P extends EngineNode<SimulatorConnection> {
     this.host = host
     this.#endpoint = endpoint
     this.#hold = hold
-    this.#cleanUp = [
-      releaseId,
-      host.onMoved(() => {
+    this.#node = node
+    this.#listener = {
+      powerOff: () => {
+        world.releaseId(node)
+        endpoint.destroy()
+      },
+      moved: () => {
         endpoint.onNetworkChange()
         this.#announce()
         endpoint.addressChanged()
-      }),
-      host.onPowerOff(() => {
-        releaseId()
-        endpoint.destroy()
-      }),
-    ]
+      },
+    }
+    host.listen(this.#listener)
     endpoint.watchAddress(() => this.#publish())
     this.#announce()
   }
@@ -230,8 +234,10 @@ export class SimulatorP2P extends EngineNode<SimulatorConnection> {
 
   async #close(): Promise<void> {
     await super.close()
-    for (const cleanUp of this.#cleanUp) cleanUp()
-    this.host.world.ids.unregister(this.localNodeId().toString())
+    const { host } = this
+    host.unlisten(this.#listener)
+    host.world.releaseId(this.#node)
+    host.world.ids.unregister(this.localNodeId().toString())
   }
 
   /** Makes it known where this node can be reached now. */
@@ -240,7 +246,7 @@ export class SimulatorP2P extends EngineNode<SimulatorConnection> {
     const id = this.localNodeId().toString()
     const [bound = ''] = this.#endpoint.boundAddresses()
     const port = Number(bound.slice(bound.lastIndexOf(':') + 1))
-    host.ports.set(id, port)
+    host.rememberPort(id, port)
     this.#outside = mapPort(host, port)
     this.#publish()
   }
@@ -274,19 +280,22 @@ function prepare(options: SimulatorCreateOptions): SimulatorInit {
   const host = found ?? (world as DefaultWorld).addHost()
   if (options.secretKey !== undefined) checkSigningKey(options.secretKey)
   const key = options.secretKey ?? (world ? drawKey(host) : host.secretKey)
+  const own = new SimulatorDiscovery(host)
   return {
     host,
     key,
-    limits: resolveLimits({ ...configuredLimits(host.world.config), ...options.limits }),
+    limits: options.limits
+      ? resolveLimits({ ...configuredLimits(host.world.config), ...options.limits })
+      : host.world.limits,
     relays: relaysOf(options.relay, host),
-    discovery: [...(options.discovery ?? []), new SimulatorDiscovery(host)],
+    discovery: options.discovery ? [...options.discovery, own] : [own],
     hold: world && ((): (() => void) => world.hold()),
   }
 }
 
 /** The relays of which a node chooses the nearest. */
 function relaysOf(relay: CreateOptions['relay'], host: SimHost): readonly string[] {
-  if (relay === 'disabled') return []
+  if (relay === 'disabled') return NO_RELAYS
   if (relay === undefined || relay === 'default') return [host.world.defaultRelay.url]
   const urls = relay.map((one) => (typeof one === 'string' ? one : one.url))
   for (const url of urls) {
@@ -299,7 +308,7 @@ function relaysOf(relay: CreateOptions['relay'], host: SimHost): readonly string
 
 /** The port that the node had when it was last up, if nobody else has it now; else any. */
 function freePort(host: SimHost, key: SigningKey): number {
-  const port = host.ports.get(key.nodeId.toString())
+  const port = host.portOf(key.nodeId.toString())
   return port === undefined || host.network.socketAt('udp', port) ? 0 : port
 }
 
@@ -320,11 +329,4 @@ function hostOfCaller(): SimHost | undefined {
 
 function drawKey(host: SimHost): SigningKey {
   return new SigningKey(drawBytes(host.world.scheduler.random(`host/${host.name}/key`), 32))
-}
-
-function configuredLimits(config: SimulatorConfig): Partial<P2PLimits> {
-  return {
-    connectTimeoutMs: Math.round(config.connectionTimeoutSeconds * 1000),
-    maxMessageBytes: config.maxMessageBytes,
-  }
 }

@@ -1,10 +1,12 @@
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import { HashAudit } from '../../src/simulator/audit.ts'
 import { HostClock } from '../../src/simulator/host-clock.ts'
 import type { HostOptions, SimHost } from '../../src/simulator/host.ts'
 import { Simulation } from '../../src/simulator/simulation.ts'
 
 const EPOCH = 1_700_000_000_000
+const audit = new HashAudit()
 
 async function on(options: HostOptions, program: (host: SimHost) => Promise<void>, seed = 1): Promise<string> {
   await using sim = new Simulation({ seed })
@@ -15,7 +17,7 @@ async function on(options: HostOptions, program: (host: SimHost) => Promise<void
 describe('a clock', () => {
   test('that is not told otherwise shows virtual time', () => {
     let nowUs = 0
-    const clock = new HostClock(() => nowUs, EPOCH)
+    const clock = new HostClock({ nowUs: () => nowUs, audit }, 0, EPOCH)
     expect([clock.nowUs(), clock.wallMs(), clock.offsetMs, clock.driftPpm]).toEqual([0, EPOCH, 0, 0])
     nowUs = 1_500_999
     expect([clock.nowUs(), clock.wallMs(), clock.trueDelayUs(7)]).toEqual([1_500_999, EPOCH + 1500, 7])
@@ -26,7 +28,7 @@ describe('a clock', () => {
     fc.assert(
       fc.property(fc.array(fc.tuple(fc.integer({ min: -500_000, max: 500_000 }), delay)), (steps) => {
         let nowUs = 0
-        const clock = new HostClock(() => nowUs, EPOCH)
+        const clock = new HostClock({ nowUs: () => nowUs, audit }, 0, EPOCH)
         for (const [driftPpm, ownUs] of steps) {
           const before = clock.nowUs()
           clock.driftPpm = driftPpm
@@ -46,7 +48,7 @@ describe('a clock', () => {
     [{ driftPpm: 500_001 }],
     [{ driftPpm: Number.NaN }],
   ])('refuses %o', (options) => {
-    expect(() => new HostClock(() => 0, EPOCH, options)).toThrow(/offsetMs|driftPpm/)
+    expect(() => new HostClock({ nowUs: () => 0, audit }, 0, EPOCH, options)).toThrow(/offsetMs|driftPpm/)
   })
 })
 

@@ -55,9 +55,9 @@ export class GraphNode {
 
   /** @internal Adds a link that begins or ends here. */
   link(link: Link): void {
-    // Mostly it stays the only one: pushing to an array makes room for many.
-    if (link.from === this) this.outbound = [...this.outbound, link]
-    else this.inbound = [...this.inbound, link]
+    // Mostly it stays the only one: pushing to an array, or spreading one, makes room for many.
+    if (link.from === this) this.outbound = this.outbound.concat(link)
+    else this.inbound = this.inbound.concat(link)
     this.#findOnly()
   }
 

@@ -13,10 +13,10 @@ export type HostSocket = Pick<Socket, 'localAddress' | 'localAddresses' | 'port'
 
 /** Binds on every interface that a host has at that moment. */
 export class HostNetwork {
-  readonly #interfaces: () => readonly NetworkInterface[]
+  readonly #host: { readonly interfaces: readonly NetworkInterface[] }
 
-  constructor(interfaces: () => readonly NetworkInterface[]) {
-    this.#interfaces = interfaces
+  constructor(host: { readonly interfaces: readonly NetworkInterface[] }) {
+    this.#host = host
   }
 
   /**
@@ -25,7 +25,7 @@ export class HostNetwork {
    * @throws P2PError as `NetworkInterface.bind`
    */
   bind(port: number, handler: PacketHandler, options: BindOptions = {}): HostSocket {
-    const [first, ...others] = this.#interfaces()
+    const [first, ...others] = this.#host.interfaces
     if (!first) throw invalidConfiguration('interfaces', 0, 'a host needs an interface at least')
     const socket = first.bind(port, handler, options)
     if (others.length === 0) return socket

@@ -9,9 +9,11 @@ import type { PacketProtocol, Socket } from './interface.ts'
 /** Above this a map is quicker. */
 const MAX_LISTED = 4
 
+const NO_SOCKETS: readonly Socket[] = Object.freeze([])
+
 /** The table; see the module's comment. */
 export class SocketTable {
-  #list: Socket[] = []
+  #list: readonly Socket[] = NO_SOCKETS
   #map: Map<number, Socket> | undefined
 
   get size(): number {
@@ -35,16 +37,17 @@ export class SocketTable {
       this.#map.set(keyOf(socket.protocol, socket.port), socket)
       return
     }
-    this.#list = [...this.#list, socket]
+    // Pushing, or spreading, would make room for many.
+    this.#list = this.#list.concat(socket)
     if (this.#list.length <= MAX_LISTED) return
     this.#map = new Map(this.#list.map((it) => [keyOf(it.protocol, it.port), it]))
-    this.#list = []
+    this.#list = NO_SOCKETS
   }
 
   delete(socket: Socket): void {
     if (this.get(socket.protocol, socket.port) !== socket) return
     if (this.#map) this.#map.delete(keyOf(socket.protocol, socket.port))
-    else this.#list.splice(this.#list.indexOf(socket), 1)
+    else this.#list = this.#list.filter((other) => other !== socket)
   }
 }
 

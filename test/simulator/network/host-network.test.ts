@@ -15,7 +15,7 @@ describe('a host with several interfaces', () => {
       topology.host('laptop', { lan: home }),
       topology.host('laptop/dock', { lan: office, host: 0 }),
     ]
-    const network = new HostNetwork(() => all)
+    const network = new HostNetwork({ interfaces: all })
     const server = mailbox(kernel, topology.host('server'))
     const printer = mailbox(kernel, topology.host('printer', { lan: office }))
     const from = (socket: HostSocket, to = server): string | undefined => {
