@@ -16,6 +16,8 @@ const PKCS8_HEAD = Buffer.from('302e020100300506032b657004220420', 'hex')
 /** A node's secret: 32 bytes from which its public key, and so its id, follows. Never printed, never serialised. */
 export class SigningKey {
   readonly #secret: Uint8Array
+  #isDestroyed = false
+  /** Until the first signature; after that it costs less to make it anew than to keep its kilobyte for each key. */
   #key: KeyObject | undefined
   /** The public half. */
   readonly nodeId: NodeId
@@ -40,7 +42,10 @@ export class SigningKey {
    * @throws P2PError `invalid-configuration` when the key was destroyed
    */
   sign(message: Uint8Array): Uint8Array {
-    return new Uint8Array(sign(null, message, this.#alive()))
+    this.#checkAlive()
+    const key = this.#key ?? privateKey(this.#secret)
+    this.#key = undefined
+    return new Uint8Array(sign(null, message, key))
   }
 
   /**
@@ -49,7 +54,7 @@ export class SigningKey {
    * @throws P2PError `invalid-configuration` when the key was destroyed
    */
   secretBytes(): Uint8Array {
-    this.#alive()
+    this.#checkAlive()
     return copyBytes(this.#secret)
   }
 
@@ -61,11 +66,12 @@ export class SigningKey {
   /** Overwrites the secret with zeros: nothing can be signed with this key any more. */
   protected wipe(): void {
     this.#secret.fill(0)
+    this.#isDestroyed = true
     this.#key = undefined
   }
 
-  #alive(): KeyObject {
-    if (this.#key) return this.#key
+  #checkAlive(): void {
+    if (!this.#isDestroyed) return
     const message = `the key of ${this.nodeId.fmtShort()} was destroyed: load it again`
     throw P2PError.of('invalid-configuration', message, { setting: 'secretKey', value: this.toString() })
   }

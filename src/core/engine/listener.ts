@@ -26,8 +26,44 @@ export interface ListenerOptions {
   readonly waits: WaitScope | undefined
   /** Takes the listener off its node. */
   readonly onClose: () => void
-  /** Turns away a connection that was let in and never accepted. */
-  readonly refuse: (connection: EngineConnection, why: string) => void
+}
+
+function same<T>(value: T): T {
+  return value
+}
+
+function resolvedNext<T>(value: T): Promise<IteratorYieldResult<T>> {
+  return Promise.resolve({ done: false, value })
+}
+
+const OVER: IteratorReturnResult<undefined> = Object.freeze({ done: true, value: undefined })
+
+/**
+ * The connections of a listener until it is closed. Not an async generator, which holds half a kilobyte for as long as it
+ * waits, as most listeners do most of the time.
+ */
+class Accepting<Connection extends EngineConnection> implements AsyncIterator<Connection> {
+  readonly #queue: AsyncQueue<Connection>
+  #isOver = false
+
+  constructor(queue: AsyncQueue<Connection>) {
+    this.#queue = queue
+  }
+
+  next(): Promise<IteratorResult<Connection, undefined>> {
+    if (this.#isOver) return Promise.resolve(OVER)
+    // Promises of promises, so that it takes as many microtasks as the generator did: they are part of histories.
+    return this.#queue.next(undefined, 'accept').then(resolvedNext, (error: unknown) => {
+      this.#isOver = true
+      if (this.#queue.closed && P2PError.is(error, 'connection-closed')) return Promise.resolve(OVER)
+      throw error
+    })
+  }
+
+  return(): Promise<IteratorResult<Connection, undefined>> {
+    this.#isOver = true
+    return Promise.resolve(OVER)
+  }
 }
 
 /** Accepts connections of some protocols and kinds. */
@@ -45,8 +81,8 @@ export class EngineListener<Connection extends EngineConnection> implements P2PL
     this.#queue = new AsyncQueue(options.waits)
   }
 
-  async accept(options?: WaitOptions): Promise<Connection> {
-    return await this.#queue.next(options?.signal, 'accept')
+  accept(options?: WaitOptions): Promise<Connection> {
+    return this.#queue.next(options?.signal, 'accept').then(same)
   }
 
   localAddr(): string {
@@ -64,21 +100,12 @@ export class EngineListener<Connection extends EngineConnection> implements P2PL
       }),
     )
     for (let waiting = this.#queue.shift(); waiting; waiting = this.#queue.shift()) {
-      this.options.refuse(waiting, 'the listener was closed')
+      waiting.refuse('the listener was closed')
     }
   }
 
-  async *[Symbol.asyncIterator](): AsyncIterator<Connection> {
-    for (;;) {
-      let connection
-      try {
-        connection = await this.accept()
-      } catch (error) {
-        if (this.#queue.closed && P2PError.is(error, 'connection-closed')) return
-        throw error
-      }
-      yield connection
-    }
+  [Symbol.asyncIterator](): AsyncIterator<Connection> {
+    return new Accepting(this.#queue)
   }
 
   [Symbol.asyncDispose](): Promise<void> {

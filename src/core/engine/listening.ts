@@ -17,6 +17,9 @@ import { EngineListener } from './listener.ts'
 import { LIBRARY_CODE } from './wire.ts'
 
 const ALL_KINDS: readonly StreamKind[] = ['stream', 'request']
+const NONE: readonly never[] = Object.freeze([])
+const STREAM_KIND: readonly StreamKind[] = Object.freeze(['stream'])
+const OUR_ALPNS: readonly string[] = Object.freeze([P2P_ALPN])
 const MAX_ALPN_BYTES = 255
 
 /** A protocol's name, if it is one. */
@@ -38,10 +41,10 @@ export interface ListenersOptions {
 /** The listeners of one node. */
 export class Listeners<Connection extends EngineConnection> {
   readonly #options: ListenersOptions
-  readonly #all: EngineListener<Connection>[] = []
+  #all: readonly EngineListener<Connection>[] = NONE
 
-  constructor({ endpoint, runtime, limits }: ListenersOptions) {
-    this.#options = { endpoint, runtime, limits }
+  constructor(options: ListenersOptions) {
+    this.#options = options
   }
 
   /** Begins to listen; `addr` and `options` are an application's, and are checked here. */
@@ -51,8 +54,8 @@ export class Listeners<Connection extends EngineConnection> {
     if (addr !== '' && !bound.includes(addr)) {
       throw invalidConfiguration('addr', addr, `this node is bound to ${bound.join(', ')}; '' listens on all of them`)
     }
-    const alpns = (options.alpns ?? [P2P_ALPN]).map((alpn) => checkAlpn(alpn))
-    const kinds = options.kinds ?? ['stream']
+    const alpns = options.alpns?.map((alpn) => checkAlpn(alpn)) ?? OUR_ALPNS
+    const kinds = options.kinds ?? STREAM_KIND
     const authorize = toAuthorize(options.authorize)
     if (alpns.length === 0) throw invalidConfiguration('alpns', alpns, 'a listener needs at least one protocol')
     if (kinds.length === 0 || !kinds.every((kind) => ALL_KINDS.includes(kind))) {
@@ -71,12 +74,12 @@ export class Listeners<Connection extends EngineConnection> {
       waits: runtime.waits,
       onClose: () => {
         runtime.leaks?.forget(listener)
-        this.#all.splice(this.#all.indexOf(listener), 1)
+        this.#all = this.#all.filter((other) => other !== listener)
         this.#announceAlpns()
       },
-      refuse: (connection, why) => connection.refuse(why),
     })
-    this.#all.push(listener)
+    // Mostly it stays the only one: pushing would make room for many.
+    this.#all = this.#all.concat(listener)
     runtime.leaks?.hold(listener, `a listener for ${alpns.join(', ')}`, () => listener.listening)
     this.#announceAlpns()
     return listener

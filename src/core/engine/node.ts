@@ -35,6 +35,8 @@ import { Session } from './session.ts'
 import { abortable, throwIfAborted, Waiter } from './waiting.ts'
 import { MAX_APPLICATION_CODE } from './wire.ts'
 
+const NONE: readonly never[] = Object.freeze([])
+
 /** What a node is made of. */
 export interface NodeOptions {
   readonly backend: string
@@ -83,30 +85,26 @@ export abstract class EngineNode<Connection extends EngineConnection> implements
   readonly runtime: Runtime
   readonly #options: NodeOptions
   readonly #listeners: Listeners<Connection>
-  readonly #sessions = new Set<Session>()
+  #sessions: Set<Session> | undefined
   /** Gives up each attempt to connect that is under way. */
-  readonly #connecting = new Set<() => void>()
-  readonly #announcer: Announcer
+  #connecting: Set<() => void> | undefined
+  /** Made when there is a source that makes nodes known. */
+  #announcer: Announcer | undefined
   /** What its sources keep for this node. */
   readonly #attached: readonly AsyncDisposable[]
   #closing: Promise<void> | undefined
 
   /** Nodes come from the backend's `create`. */
   constructor(options: NodeOptions) {
-    const { discovery: sources, nodeId: id, runtime, sign, endpoint } = options
-    this.#announcer = new Announcer({
-      id,
-      runtime,
-      sources,
-      sign,
-      address: () => this.address(),
-      watch: (listener) => endpoint.watchAddress(listener),
-    })
+    const { discovery: sources, nodeId: id } = options
     this.#options = options
     this.#listeners = new Listeners(options)
     this.backend = options.backend
     this.runtime = options.runtime
-    this.#attached = sources.flatMap((source) => source.attach?.(this.#announcer.nodeFor(source)) ?? [])
+    const attaching = sources.filter((source) => source.attach !== undefined)
+    const attach = (source: P2PDiscovery): AsyncDisposable | readonly never[] =>
+      source.attach?.(this.#announcing().nodeFor(source)) ?? NONE
+    this.#attached = attaching.length === 0 ? NONE : attaching.flatMap(attach)
     this.runtime.leaks?.hold(this, `the node ${id.fmtShort()}`, () => this.#closing === undefined)
     options.endpoint.onIncoming = (carrier): void =>
       void this.#listeners.handle(carrier, (listeners) => this.#letIn(carrier, listeners))
@@ -114,7 +112,7 @@ export abstract class EngineNode<Connection extends EngineConnection> implements
 
   /** How the sources fare that make this node known, in the order of the sources. */
   announcements(): readonly AnnouncementState[] {
-    return this.#announcer.states
+    return this.#announcer?.states ?? NONE
   }
 
   /** Whether this backend sends anything before a handshake is complete; where not, `earlyData` is asked for in vain. */
@@ -155,7 +153,7 @@ export abstract class EngineNode<Connection extends EngineConnection> implements
     try {
       this.#checkOpen()
       const listener = this.#listeners.listen(addr, options)
-      this.#announcer.start()
+      if (this.#options.discovery.some((source) => source.announce !== undefined)) this.#announcing().start()
       return Promise.resolve(listener)
     } catch (error) {
       return Promise.reject(error)
@@ -259,12 +257,12 @@ export abstract class EngineNode<Connection extends EngineConnection> implements
   }
 
   async #close(): Promise<void> {
-    for (const giveUp of this.#connecting) giveUp()
+    for (const giveUp of this.#connecting ?? NONE) giveUp()
     this.#listeners.close()
     // A peer that does not confirm must not keep this node from closing; its own end tells it what happened.
     await Promise.allSettled([
-      this.#announcer[Symbol.asyncDispose](),
-      ...[...this.#sessions].map((session) => session.end()),
+      this.#announcer?.[Symbol.asyncDispose](),
+      ...[...(this.#sessions ?? NONE)].map((session) => session.end()),
     ])
     await Promise.allSettled([
       this.#options.endpoint.close(),
@@ -294,7 +292,8 @@ export abstract class EngineNode<Connection extends EngineConnection> implements
       waiter.reject(nodeClosed())
       giveUp.abort()
     }
-    this.#connecting.add(abandon)
+    const connecting = (this.#connecting ??= new Set())
+    connecting.add(abandon)
     this.#resolve(address, giveUp.signal)
       .then((resolved) => this.#options.endpoint.connect({ address: resolved, alpn, earlyData, signal: giveUp.signal }))
       .then(
@@ -311,7 +310,7 @@ export abstract class EngineNode<Connection extends EngineConnection> implements
       throw P2PError.from(error, 'connection-failed', `connecting to ${address.id.fmtShort()} failed`, {})
     } finally {
       timer.cancel()
-      this.#connecting.delete(abandon)
+      connecting.delete(abandon)
     }
   }
 
@@ -324,6 +323,18 @@ export abstract class EngineNode<Connection extends EngineConnection> implements
     return known.address ?? address
   }
 
+  #announcing(): Announcer {
+    const { discovery: sources, nodeId: id, runtime, sign, endpoint } = this.#options
+    return (this.#announcer ??= new Announcer({
+      id,
+      runtime,
+      sources,
+      sign,
+      address: () => this.address(),
+      watch: (listener) => endpoint.watchAddress(listener),
+    }))
+  }
+
   #lookUp(query: string, signal: AbortSignal | undefined): LookUpOptions {
     const { discovery: sources, limits, runtime } = this.#options
     return { sources, runtime, timeoutMs: limits.lookUpTimeoutMs, signal, query }
@@ -334,8 +345,9 @@ export abstract class EngineNode<Connection extends EngineConnection> implements
     const { abortsBlockedStreams, confirmsDelivery } = endpoint.capabilities
     const ours = carrier.alpn === P2P_ALPN
     const session = new Session({ carrier, runtime, limits, abortsBlockedStreams, confirmsDelivery, ours, backend })
-    this.#sessions.add(session)
-    void session.closed.then(() => this.#sessions.delete(session))
+    const sessions = (this.#sessions ??= new Set())
+    sessions.add(session)
+    void session.closed.then(() => sessions.delete(session))
     return session
   }
 

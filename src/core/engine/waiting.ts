@@ -90,9 +90,11 @@ export function abortable<T>(
 
 /** Values that arrive and callers that wait for them, first come first served. */
 export class AsyncQueue<T> {
-  readonly #values: T[] = []
+  /** Made for the first value; `#head` of them have been taken. */
+  #values: T[] | undefined
   #head = 0
-  readonly #waiters: Waiter<T>[] = []
+  /** Made for the first who waits, with one place: pushing would make room for many. */
+  #waiters: Waiter<T>[] | undefined
   readonly #waits: WaitScope | undefined
   #error: P2PError | undefined
 
@@ -103,7 +105,7 @@ export class AsyncQueue<T> {
 
   /** Values that wait to be taken. */
   get length(): number {
-    return this.#values.length - this.#head
+    return this.#values ? this.#values.length - this.#head : 0
   }
 
   /** Whether {@link close} was called. */
@@ -113,25 +115,28 @@ export class AsyncQueue<T> {
 
   /** The values that wait to be taken, oldest first. */
   [Symbol.iterator](): Iterator<T> {
-    return this.#values.slice(this.#head).values()
+    return (this.#values?.slice(this.#head) ?? []).values()
   }
 
   /** Hands `value` to the first who waits, or keeps it. */
   push(value: T): void {
-    for (let waiter = this.#waiters.shift(); waiter; waiter = this.#waiters.shift()) {
+    const waiters = this.#waiters
+    for (let waiter = waiters?.shift(); waiter; waiter = waiters?.shift()) {
       if (waiter.settled) continue
       waiter.resolve(value)
       return
     }
-    this.#values.push(value)
+    if (this.#values) this.#values.push(value)
+    else this.#values = [value]
   }
 
   /** The oldest value, without waiting. */
   shift(): T | undefined {
-    if (this.#head === this.#values.length) return undefined
-    const value = this.#values[this.#head++]
-    if (this.#head > 64 && this.#head * 2 > this.#values.length) {
-      this.#values.splice(0, this.#head)
+    const values = this.#values
+    if (!values || this.#head === values.length) return undefined
+    const value = values[this.#head++]
+    if (this.#head > 64 && this.#head * 2 > values.length) {
+      values.splice(0, this.#head)
       this.#head = 0
     }
     return value
@@ -143,15 +148,24 @@ export class AsyncQueue<T> {
     if (this.length > 0) return Promise.resolve(this.shift() as T)
     if (this.#error) return Promise.reject(this.#error)
     const waiter = new Waiter<T>().noteIn(this.#waits, what)
-    this.#waiters.push(waiter)
-    return waiter.abortWith(signal, what, () => this.#waiters.splice(this.#waiters.indexOf(waiter), 1)).promise
+    const waiters = this.#waiters
+    if (waiters && waiters.length > 0) waiters.push(waiter)
+    else this.#waiters = [waiter]
+    return waiter.abortWith(signal, what, () => this.#forget(waiter)).promise
   }
 
   /** Rejects those who wait, and those to come once the values that are left have been taken. */
   close(error: P2PError): void {
     if (this.#error) return
     this.#error = error
-    for (const waiter of this.#waiters.splice(0)) waiter.reject(error)
+    const waiters = this.#waiters
+    this.#waiters = undefined
+    for (const waiter of waiters ?? []) waiter.reject(error)
+  }
+
+  #forget(waiter: Waiter<T>): void {
+    const place = this.#waiters?.indexOf(waiter) ?? -1
+    if (place >= 0) this.#waiters?.splice(place, 1)
   }
 }
 
