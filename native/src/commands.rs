@@ -9,6 +9,7 @@ use tokio::sync::Notify;
 
 use crate::{
     context::{Context, lock},
+    event_loop,
     handles::Handles,
     relays::Relay,
     settings::Settings,
@@ -121,7 +122,7 @@ impl Post {
         let result = look(&mut inbox);
         let wake = idle && !inbox.commands.is_empty();
         drop(inbox);
-        if wake {
+        if wake && !event_loop::comes_back() {
             self.arrived.notify_one();
         }
         result
@@ -141,6 +142,11 @@ impl Post {
         if wake {
             self.arrived.notify_one();
         }
+    }
+
+    /// A turn begins: what was asked for meanwhile may have woken nobody.
+    pub fn look_again(&self) {
+        self.arrived.notify_one();
     }
 
     /// Waits until there is something to do, and moves it to `work`, which is empty.

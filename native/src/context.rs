@@ -19,6 +19,7 @@ use rustc_hash::FxHashMap;
 
 use crate::{
     admission::Admission,
+    event_loop,
     failure::{Failed, Failure},
     records::{Lane, RecordKind, Records},
 };
@@ -137,6 +138,9 @@ impl Context {
 
     /// Wakes JavaScript, which has said that it left something.
     pub fn ring(&self) {
+        if event_loop::owe(self.id) {
+            return;
+        }
         if let Some(bell) = lock(&self.bell).as_ref() {
             bell.call((), ThreadsafeFunctionCallMode::NonBlocking);
         }

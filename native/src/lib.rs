@@ -9,6 +9,8 @@ pub mod connection;
 pub mod context;
 pub mod early;
 pub mod endpoint;
+#[cfg(unix)]
+pub mod event_loop;
 pub mod failure;
 pub mod handles;
 pub mod hosting;
@@ -21,5 +23,11 @@ pub mod runtime;
 pub mod settings;
 pub mod shares;
 pub mod stream;
+pub mod turns;
+#[cfg(unix)]
+pub mod uv;
+#[cfg(not(unix))]
+#[path = "no_uv.rs"]
+pub mod uv;
 pub mod voice;
 pub mod world;

@@ -1,26 +1,28 @@
-//! The one thread that does everything: a runtime of tokio, and the state of all endpoints, connections and streams,
-//! which no other thread sees.
+//! A runtime of tokio that does everything, on one thread at a time (see [`crate::turns`]), and the state of all endpoints,
+//! connections and streams.
 #![forbid(unsafe_code)]
 
 use std::{
-    cell::RefCell,
     io,
     panic::{AssertUnwindSafe, catch_unwind},
     pin::pin,
-    sync::OnceLock,
+    sync::{LazyLock, Mutex, OnceLock, TryLockError},
     task::{Context as TaskContext, Poll, Waker},
     thread,
 };
 
+use tokio::runtime::{Builder, Runtime};
+
 use crate::{
     commands::{Post, Work},
     context::together,
+    turns::Turns,
     world::World,
 };
 
-thread_local! {
-    static WORLD: RefCell<World> = RefCell::default();
-}
+static RUNTIME: OnceLock<Runtime> = OnceLock::new();
+
+static WORLD: LazyLock<Mutex<World>> = LazyLock::new(Mutex::default);
 
 /// The queue of commands.
 pub fn post() -> &'static Post {
@@ -28,9 +30,39 @@ pub fn post() -> &'static Post {
     POST.get_or_init(Post::default)
 }
 
-/// The state of everything; only on the runtime's thread, and never within itself.
+/// Whose turn it is.
+#[must_use]
+pub fn turns() -> &'static Turns {
+    static TURNS: LazyLock<Turns> = LazyLock::new(Turns::default);
+    &TURNS
+}
+
+/// The runtime.
+///
+/// # Panics
+///
+/// Before `start`.
+pub fn runtime() -> &'static Runtime {
+    RUNTIME.get().expect("the runtime was started")
+}
+
+/// The state of everything; only within the runtime, and never within itself.
+///
+/// # Panics
+///
+/// Within itself.
 pub fn with<R>(look: impl FnOnce(&mut World) -> R) -> R {
-    WORLD.with_borrow_mut(look)
+    // Of what runs in the runtime only one thing does at a time, so that nobody else ever has it.
+    match WORLD.try_lock() {
+        Ok(mut world) => look(&mut world),
+        Err(TryLockError::Poisoned(spoilt)) => look(&mut spoilt.into_inner()),
+        Err(TryLockError::WouldBlock) => panic!("looked at within itself"),
+    }
+}
+
+/// Has the runtime look for what was asked for while nobody had the turn.
+pub fn look_again() {
+    post().look_again();
 }
 
 /// Ends a handle.
@@ -49,11 +81,16 @@ pub fn start() -> Result<(), String> {
 }
 
 fn launch() -> io::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let built = Builder::new_current_thread().enable_all().build()?;
+    let runtime = RUNTIME.get_or_init(|| built);
+    runtime.spawn(serve());
     thread::Builder::new().name("p2p-iroh".into()).spawn(move || {
         loop {
-            // Nothing in there panics that is not caught below; but without this loop everybody would wait forever.
-            let _ = catch_unwind(AssertUnwindSafe(|| runtime.block_on(serve())));
+            turns().begin_thread();
+            look_again();
+            // Nothing in there panics that is not caught below; but without this everybody would wait forever.
+            let _ = catch_unwind(AssertUnwindSafe(|| runtime.block_on(turns().wanted())));
+            turns().end_thread();
         }
     })?;
     Ok(())

@@ -82,7 +82,16 @@ const PACKAGES: Readonly<Record<string, readonly string[]>> = {
     'node:util',
     'node:os',
   ],
-  iroh: ['@number0/iroh', 'node:dns/promises', 'node:http', 'node:https', 'node:module', 'node:os', 'node:tls'],
+  iroh: [
+    '@number0/iroh',
+    'node:dns/promises',
+    'node:http',
+    'node:https',
+    'node:module',
+    'node:os',
+    'node:tls',
+    'node:worker_threads',
+  ],
 }
 
 /** The machine's clock, timers and randomness. Only `src/runtime` may name them. */

@@ -18,6 +18,7 @@ use super::{CONTEXTS, HOOKED, find, invalid, no_context};
 use crate::{
     commands::Command,
     context::Context,
+    event_loop,
     records::MIN_SCRATCH_BYTES,
     runtime::{self, post},
 };
@@ -39,22 +40,28 @@ pub fn live_handles() -> u32 {
     u32::try_from(post().inbox().handles.live()).unwrap_or(u32::MAX)
 }
 
-/// Opens a context; `bell` is called, without arguments, when there are records to drain.
+/// Opens a context; `bell` is called, without arguments, when there are records to drain. With `share_loop` the event loop
+/// of this thread runs what there is to do before it would wait, where it can; not for loops that another program's are
+/// made of.
 ///
 /// # Errors
 ///
 /// When the system gives no thread.
 #[napi(catch_unwind)]
-pub fn open_context(env: Env, bell: Function<'_, (), ()>) -> Result<u32> {
+pub fn open_context(env: Env, bell: Function<'_, (), ()>, share_loop: bool) -> Result<u32> {
     static NEXT: AtomicU32 = AtomicU32::new(1);
     runtime::start().map_err(|why| Error::from_reason(format!("no thread can be started: {why}")))?;
-    let bell = bell
+    let called = &bell;
+    let bell = called
         .build_threadsafe_function::<()>()
         .weak::<true>()
         .callee_handled::<false>()
         .build_callback(|_| Ok(()))?;
     let id = NEXT.fetch_add(1, Ordering::Relaxed);
     let context = Arc::new(Context::new(id, bell));
+    if share_loop {
+        event_loop::share(env, id, called);
+    }
     // One for all contexts of the thread, as napi never frees those that are removed.
     if !HOOKED.replace(true) {
         env.add_env_cleanup_hook((), |()| {
@@ -62,6 +69,7 @@ pub fn open_context(env: Env, bell: Function<'_, (), ()>) -> Result<u32> {
             for context in contexts.values() {
                 end(context);
             }
+            event_loop::end();
             let _ = HOOKED.try_with(|hooked| hooked.set(false));
         })?;
     }
@@ -82,6 +90,7 @@ fn end(context: &Context) {
 #[napi(catch_unwind)]
 pub fn close_context(context: u32) -> Result<()> {
     let context = CONTEXTS.with_borrow_mut(|contexts| contexts.remove(&context)).ok_or_else(no_context)?;
+    event_loop::forget(context.id);
     end(&context);
     Ok(())
 }
@@ -112,6 +121,7 @@ pub fn drain(context: u32, mut scratch: Uint8ArraySlice<'_>) -> Result<u32> {
     }
     let end = scratch.len().min(1 << 30);
     let (used, more) = context.drain(&mut scratch[..end]);
+    event_loop::drained(used);
     let used = u32::try_from(used).unwrap_or(0);
     Ok(if more { used | MORE } else { used })
 }

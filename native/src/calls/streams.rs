@@ -8,6 +8,7 @@ use super::{find, invalid, send_to};
 use crate::{
     batch,
     commands::{Command, SendOp},
+    event_loop,
     handles::Kind,
     runtime::post,
 };
@@ -55,6 +56,8 @@ pub fn submit(context: u32, batch: &[u8], used: u32) -> Result<()> {
 /// When there is no such context.
 #[napi(catch_unwind)]
 pub fn write(context: u32, stream: u32, bytes: &[u8], tell: bool) -> Result<bool> {
+    // What is handed over by itself is large.
+    event_loop::cool();
     let chunk = Bytes::copy_from_slice(bytes);
     send_to(context, stream, Kind::Stream, Command::Send { stream, op: SendOp::Write { chunk, tell } })
 }

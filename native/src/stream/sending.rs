@@ -21,7 +21,7 @@ pub(super) enum Send {
     /// What waits for the transport; empty while it takes everything.
     Open(SendStream, VecDeque<SendOp>),
     /// Finished, and JavaScript is to be told when everything has arrived.
-    Finished(Pin<Box<dyn Future<Output = Result<Option<VarInt>, StoppedError>>>>),
+    Finished(Pin<Box<dyn Future<Output = Result<Option<VarInt>, StoppedError>> + std::marker::Send>>),
     Done,
 }
 

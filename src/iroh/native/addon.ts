@@ -12,7 +12,7 @@ import { P2PError } from '../../core/errors.ts'
 export interface NativeAddon {
   version(): string
   liveHandles(): number
-  openContext(bell: () => void): number
+  openContext(bell: () => void, shareLoop: boolean): number
   closeContext(context: number): void
   keepAlive(context: number, alive: boolean): void
   drain(context: number, scratch: Uint8Array): number
@@ -54,7 +54,7 @@ export interface NativeAddon {
 const BUILT = '../../../build/native/p2p.node'
 
 /** The version that this door speaks with; a record or a call that differs makes another. */
-const VERSION = '0.1.2'
+const VERSION = '0.1.3'
 
 /** The package that holds the addon for this platform. */
 export function platformPackage(): string {

@@ -13,6 +13,7 @@ import { loadAddon } from './addon.ts'
 import type { NativeAddon } from './addon.ts'
 import { NativeDoor } from './door.ts'
 import { NativeEndpoint } from './endpoint.ts'
+import { sharesLoop } from './loop.ts'
 import { discoversAddresses, relayText } from './relays.ts'
 import { bindError, FAILURE } from './errors.ts'
 import type { Failed } from './errors.ts'
@@ -43,7 +44,7 @@ export function nativeBinding(load: () => NativeAddon = () => loadAddon()): Iroh
 async function open(settings: DoorSettings, addon: NativeAddon): Promise<IrohEndpoint> {
   const { bind, relay, secretKey, runtime } = settings
   checkFamilies(bind)
-  const door = new NativeDoor(addon)
+  const door = new NativeDoor(addon, sharesLoop())
   try {
     let bound = await bindTo(door, settings, bind ?? [])
     // A machine without IPv6, as many containers are: its loopback address is no loss.

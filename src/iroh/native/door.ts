@@ -57,9 +57,10 @@ export class NativeDoor {
   #holds = 0
   #closed = false
 
-  constructor(addon: NativeAddon) {
+  /** @param sharesLoop see `loop.ts` */
+  constructor(addon: NativeAddon, sharesLoop: boolean) {
     this.addon = addon
-    this.context = addon.openContext(() => this.#drain())
+    this.context = addon.openContext(() => this.#drain(), sharesLoop)
     this.batch = new Batch((bytes, used) => {
       if (!this.#closed) addon.submit(this.context, bytes, used)
     })

@@ -97,7 +97,7 @@ class Fuzzer {
       } catch {
         // The context was closed meanwhile.
       }
-    })
+    }, this.random.chance(2))
     this.context = context
     this.reserved = []
     this.settled = new Map()
@@ -224,7 +224,7 @@ class Fuzzer {
       () => this.call('ringAgain', 'context'),
       () => this.call('drain', 'context', { value: draw.chance(2) ? new Uint8Array(99) : draw.pick(JUNK)() }),
       () => this.call('closeContext', { value: draw.pick(NONSENSE)() }),
-      () => this.call('openContext', { value: draw.pick([1, {}, null, 'f', undefined]) }),
+      () => this.call('openContext', { value: draw.pick([1, {}, null, 'f', undefined]) }, 'flag'),
       () => draw.chance(5) && this.asked('connection', (token) => this.connect(token)),
       () => draw.chance(300) && this.asked('endpoint', (token) => this.bind(token)),
       () => draw.chance(600) && this.asked(undefined, (token) => this.closeEndpoint(token)),
