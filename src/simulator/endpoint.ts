@@ -250,7 +250,9 @@ export class SimEndpoint implements CarrierEndpoint, ConnectionHost {
     this.#state = 'closed'
     this.#closeTimer?.cancel()
     for (const connection of this.#connections.all()) connection.destroy()
-    this.#forgetAll()
+    this.#connections.clear()
+    this.#attempts.clear()
+    this.#relays?.destroy()
     this.#socket.close()
   }
 
@@ -393,11 +395,5 @@ export class SimEndpoint implements CarrierEndpoint, ConnectionHost {
     this.destroy()
     this.kernel.woke(this.host)
     this.#closed?.resolve()
-  }
-
-  #forgetAll(): void {
-    this.#connections.clear()
-    this.#attempts.clear()
-    this.#relays?.destroy()
   }
 }

@@ -15,6 +15,7 @@ import type { SimDisk } from './disk.ts'
 import { HostClock } from './host-clock.ts'
 import type { HostClockOptions } from './host-clock.ts'
 import { HostGate, HostKernel } from './host-gate.ts'
+import { HostPorts } from './host-ports.ts'
 import type { Kernel, RandomStream } from './kernel.ts'
 import type { NetworkInterface, TopologyHostOptions } from './network/index.ts'
 import { HostNetwork } from './network/index.ts'
@@ -73,13 +74,6 @@ export interface HostListener {
 const NO_LISTENERS: readonly HostListener[] = Object.freeze([])
 const NO_INTERFACES: readonly NetworkInterface[] = Object.freeze([])
 
-/** The port of a node, of which a host mostly has one. */
-interface KnownPort {
-  readonly id: string
-  port: number
-  readonly next: KnownPort | undefined
-}
-
 /** One host of a simulation. */
 export class SimHost {
   readonly name: string
@@ -95,6 +89,8 @@ export class SimHost {
   readonly lane: number
   /** @internal */
   readonly world: SimWorld
+  /** @internal The port that each of its nodes had, by id. */
+  readonly ports: HostPorts = new HostPorts()
   /** @internal What its events have to pass. */
   readonly gate: HostGate
   /** @internal The scheduler, behind the gate: for its nodes. */
@@ -102,7 +98,6 @@ export class SimHost {
   readonly #context: HostContext
   readonly #program: HostProgramSource | undefined
   #disk: DiskState | undefined
-  #ports: KnownPort | undefined
   #listeners = NO_LISTENERS
   #others = NO_INTERFACES
   #options: HostOptions
@@ -172,24 +167,6 @@ export class SimHost {
   /** @internal What is on its disk. */
   get diskState(): DiskState {
     return (this.#disk ??= new DiskState(this.world.scheduler, this.index, this.name))
-  }
-
-  /** @internal The port that its node of this id had last: it survives a restart, as a port in a configuration does. */
-  portOf(id: string): number | undefined {
-    return this.#knownPort(id)?.port
-  }
-
-  /** @internal Remembers it. */
-  rememberPort(id: string, port: number): void {
-    const known = this.#knownPort(id)
-    if (known) known.port = port
-    else this.#ports = { id, port, next: this.#ports }
-  }
-
-  #knownPort(id: string): KnownPort | undefined {
-    let known = this.#ports
-    while (known && known.id !== id) known = known.next
-    return known
   }
 
   /** Whether it is paused. */
@@ -331,7 +308,8 @@ export class SimHost {
     // Real files are closed behind the scenes, which nothing in the simulation can see.
     void this.#runtime.powerOff()
     const listeners = this.#listeners
-    this.#listeners = listeners.filter(({ moved }) => moved !== undefined)
+    // What had power is gone. Who hears of moves alone stays: it is the same host after a restart.
+    this.#listeners = listeners.filter(({ powerOff }) => powerOff === undefined)
     for (const { powerOff } of listeners) powerOff?.()
     for (const iface of this.interfaces) {
       iface.closeSockets()

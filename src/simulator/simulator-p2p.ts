@@ -246,7 +246,7 @@ export class SimulatorP2P extends EngineNode<SimulatorConnection> {
     const id = this.localNodeId().toString()
     const [bound = ''] = this.#endpoint.boundAddresses()
     const port = Number(bound.slice(bound.lastIndexOf(':') + 1))
-    host.rememberPort(id, port)
+    host.ports.set(id, port)
     this.#outside = mapPort(host, port)
     this.#publish()
   }
@@ -308,7 +308,7 @@ function relaysOf(relay: CreateOptions['relay'], host: SimHost): readonly string
 
 /** The port that the node had when it was last up, if nobody else has it now; else any. */
 function freePort(host: SimHost, key: SigningKey): number {
-  const port = host.portOf(key.nodeId.toString())
+  const port = host.ports.get(key.nodeId.toString())
   return port === undefined || host.network.socketAt('udp', port) ? 0 : port
 }
 

@@ -396,6 +396,29 @@ describe('behind NATs', () => {
     expect((await sim.run({ forMs: 60_000 })).ended).toBe('time')
     expect(seen[0]?.split(':')[0]).toBe(elsewhere.nat?.outsideIp.toString())
   })
+
+  test('a node whose host has crashed since announces nothing when the host moves', async () => {
+    await using sim = new Simulation({ seed: 1, config: PERFECT })
+    let starts = 0
+    const server = sim.host('server', { lan: sim.lan({ nat: 'home' }), portMapping: true }, async () => {
+      // It comes back without its node.
+      if (++starts === 1) await SimulatorP2P.create({ relay: 'disabled' })
+    })
+    const elsewhere = sim.lan({ nat: 'full-cone' })
+    sim.at(1000, () => server.crash())
+    sim.at(2000, () => server.restart())
+    sim.at(3000, () => server.move({ lan: elsewhere, portMapping: true }))
+    let known: readonly string[] = []
+    sim.host('client', async ({ runtime }) => {
+      await runtime.sleep(4000)
+      await using p2p = await SimulatorP2P.create()
+      const { address } = await p2p.lookUp(testNodeId('server'))
+      known = address?.direct ?? []
+    })
+    await sim.run({ forMs: 60_000 })
+    expect(starts).toBe(2)
+    expect(known.join(' ')).not.toContain(elsewhere.nat?.outsideIp.toString())
+  })
 })
 
 describe('one id', () => {
