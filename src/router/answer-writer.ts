@@ -6,7 +6,7 @@
 import { P2PError } from '../core/errors.ts'
 import type { P2PStream, PromptStream } from '../core/stream.ts'
 import { contentLength, encodeResponse } from './codec.ts'
-import type { Deadlines } from './deadlines.ts'
+import type { Deadlines } from '../core/deadlines.ts'
 import { produce } from './producer.ts'
 import type { BodyProducer } from './producer.ts'
 import type { P2PResponse } from './response.ts'

@@ -10,7 +10,7 @@ import type { Runtime } from '../core/runtime.ts'
 import type { P2PReceiveStream, PromptStream } from '../core/stream.ts'
 import type { ByteSource } from './body.ts'
 import { REQUEST_CODE } from './codes.ts'
-import type { Deadlines } from './deadlines.ts'
+import type { Deadlines } from '../core/deadlines.ts'
 import { READ_BYTES } from './head-reader.ts'
 import { IdleTimer } from './idle-timer.ts'
 

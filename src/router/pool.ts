@@ -14,7 +14,7 @@ import { ClientExchange } from './client-exchange.ts'
 import type { P2PClientRequest, RequestPoolLimits } from './client-options.ts'
 import { DEFAULT_POOL_LIMITS, prepareRequest } from './client-options.ts'
 import type { P2PClientResponse } from './client-response.ts'
-import { Deadlines } from './deadlines.ts'
+import { Deadlines } from '../core/deadlines.ts'
 import { resolveBounds } from './server-options.ts'
 
 /** Whom to ask: an id, an address, or the text of either. */

@@ -6,6 +6,7 @@
 import type { CarrierConnection, CarrierReceiveStream, CarrierSendStream, CarrierStream } from '../carrier.ts'
 import type { P2PLimits } from '../config.ts'
 import type { StreamKind } from '../connection.ts'
+import { Deadlines } from '../deadlines.ts'
 import type { P2PError } from '../errors.ts'
 import type { Runtime } from '../runtime.ts'
 import type { WaitScope } from '../wait-log.ts'
@@ -14,7 +15,7 @@ import type { StreamHeader } from './header.ts'
 import type { DuplexStream } from './duplex-stream.ts'
 import type { ReceiveHalf } from './receive-half.ts'
 import type { StreamTable } from './streams.ts'
-import { AsyncQueue, DeadlineQueue } from './waiting.ts'
+import { AsyncQueue } from './waiting.ts'
 import { LIBRARY_CODE, STREAM_KIND } from './wire.ts'
 
 /** What sorting needs of its connection. */
@@ -43,7 +44,7 @@ export class Inbound {
   readonly #kinds = new Set<StreamKind>()
   readonly #twoWay: Readonly<Record<StreamKind, AsyncQueue<DuplexStream>>>
   readonly #oneWay: AsyncQueue<ReceiveHalf>
-  readonly #headers: DeadlineQueue
+  readonly #headers: Deadlines
   /** Streams whose header is being read. */
   #classifying: Set<Promise<void>> | undefined
   #hasMessages = false
@@ -55,7 +56,7 @@ export class Inbound {
     // The library takes requests by itself: that is nothing to report.
     this.#twoWay = { stream: new AsyncQueue(waits), request: new AsyncQueue() }
     this.#oneWay = new AsyncQueue(waits)
-    this.#headers = new DeadlineQueue(options.runtime, options.limits.streamHeaderTimeoutMs)
+    this.#headers = new Deadlines(options.runtime, options.limits.streamHeaderTimeoutMs)
   }
 
   /** Whether the messages stream has come. */

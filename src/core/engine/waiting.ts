@@ -4,7 +4,6 @@
  * @module
  */
 import { P2PError } from '../errors.ts'
-import type { Runtime, RuntimeTimer } from '../runtime.ts'
 import type { Wait, WaitScope } from '../wait-log.ts'
 
 /** One wait. Settling it twice does nothing. */
@@ -166,49 +165,5 @@ export class AsyncQueue<T> {
   #forget(waiter: Waiter<T>): void {
     const place = this.#waiters?.indexOf(waiter) ?? -1
     if (place >= 0) this.#waiters?.splice(place, 1)
-  }
-}
-
-/** Calls back for everything that is not done `delayMs` after it was added, with one timer for all. */
-export class DeadlineQueue {
-  readonly #runtime: Runtime
-  readonly #delayMs: number
-  #entries: Map<object, { readonly dueMs: number; readonly late: () => void }> | undefined
-  #timer: RuntimeTimer | undefined
-
-  constructor(runtime: Runtime, delayMs: number) {
-    this.#runtime = runtime
-    this.#delayMs = delayMs
-  }
-
-  add(key: object, late: () => void): void {
-    ;(this.#entries ??= new Map()).set(key, { dueMs: this.#runtime.now() + this.#delayMs, late })
-    this.#timer ??= this.#runtime.setTimer(this.#delayMs, () => this.#fire())
-  }
-
-  /** The timer stays, for the next: to set and cancel one for each would cost more than all the rest. */
-  done(key: object): void {
-    this.#entries?.delete(key)
-  }
-
-  clear(): void {
-    this.#entries = undefined
-    this.#timer?.cancel()
-    this.#timer = undefined
-  }
-
-  #fire(): void {
-    this.#timer = undefined
-    const now = this.#runtime.now()
-    const entries = this.#entries
-    if (!entries) return
-    for (const [key, entry] of entries) {
-      if (entry.dueMs > now) {
-        this.#timer = this.#runtime.setTimer(entry.dueMs - now, () => this.#fire())
-        return
-      }
-      entries.delete(key)
-      entry.late()
-    }
   }
 }

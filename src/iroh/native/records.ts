@@ -1,5 +1,5 @@
 /**
- * What the addon tells: records, packed into memory of ours (`native/src/records.rs` has the same numbers).
+ * What the addon tells: records, packed into memory of ours (`native/src/records/record.rs` has the same numbers).
  *
  * @module
  */

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Runtime, RuntimeTimer } from '../core/runtime.ts'
+import type { Runtime, RuntimeTimer } from './runtime.ts'
 
 interface Deadline {
   readonly dueMs: number
@@ -17,8 +17,8 @@ interface Deadline {
 export class Deadlines {
   readonly #runtime: Runtime
   readonly #delayMs: number
-  /** In the order of adding, which is that of their times. */
-  readonly #deadlines = new Map<object, Deadline>()
+  /** In the order of adding, which is that of their times. Made for the first. */
+  #deadlines: Map<object, Deadline> | undefined
   #timer: RuntimeTimer | undefined
 
   constructor(runtime: Runtime, delayMs: number) {
@@ -29,32 +29,35 @@ export class Deadlines {
   /** Starts the time of `key` anew. */
   add(key: object, late: () => void): void {
     if (this.#delayMs === Number.POSITIVE_INFINITY) return
-    this.#deadlines.delete(key)
-    this.#deadlines.set(key, { dueMs: this.#runtime.now() + this.#delayMs, late })
+    const deadlines = (this.#deadlines ??= new Map())
+    deadlines.delete(key)
+    deadlines.set(key, { dueMs: this.#runtime.now() + this.#delayMs, late })
     this.#timer ??= this.#runtime.setTimer(this.#delayMs, () => this.#fire())
   }
 
   /** `key` is in time. Does nothing when it is not there. */
   done(key: object): void {
-    this.#deadlines.delete(key)
+    this.#deadlines?.delete(key)
   }
 
   /** Forgets everything. */
   clear(): void {
-    this.#deadlines.clear()
+    this.#deadlines?.clear()
     this.#timer?.cancel()
     this.#timer = undefined
   }
 
   #fire(): void {
     this.#timer = undefined
+    const deadlines = this.#deadlines
+    if (!deadlines) return
     const nowMs = this.#runtime.now()
-    for (const [key, { dueMs, late }] of this.#deadlines) {
+    for (const [key, { dueMs, late }] of deadlines) {
       if (dueMs > nowMs) {
         this.#timer ??= this.#runtime.setTimer(dueMs - nowMs, () => this.#fire())
         return
       }
-      this.#deadlines.delete(key)
+      deadlines.delete(key)
       late()
     }
   }
