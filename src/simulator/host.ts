@@ -206,7 +206,7 @@ export class SimHost {
 
   /** @internal Tells `listener` from now on. */
   listen(listener: HostListener): void {
-    this.#listeners = this.#listeners.concat(listener)
+    this.#listeners = this.#listeners.length === 0 ? [listener] : [...this.#listeners, listener]
   }
 
   /** @internal Tells it no more. */

@@ -80,7 +80,7 @@ export class NodeAddress {
   /** Calls `listener` at each {@link changed}, until the result is disposed of. */
   watch(listener: () => void): Disposable {
     const watch = new Watch(this, listener)
-    this.#watches = this.#watches.concat(watch)
+    this.#watches = this.#watches.length === 0 ? [watch] : [...this.#watches, watch]
     return watch
   }
 

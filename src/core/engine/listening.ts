@@ -78,8 +78,8 @@ export class Listeners<Connection extends EngineConnection> {
         this.#announceAlpns()
       },
     })
-    // Mostly it stays the only one: pushing would make room for many.
-    this.#all = this.#all.concat(listener)
+    // Mostly it stays the only one: pushing, or spreading, would make room for many.
+    this.#all = this.#all.length === 0 ? [listener] : [...this.#all, listener]
     runtime.leaks?.hold(listener, `a listener for ${alpns.join(', ')}`, () => listener.listening)
     this.#announceAlpns()
     return listener

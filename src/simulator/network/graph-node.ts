@@ -15,6 +15,18 @@ export type GraphNodeKind = 'host' | 'relay' | 'name-server' | 'router' | 'core'
 
 const NO_LINKS: readonly Link[] = Object.freeze([])
 
+/** Above this links are added in place: the public internet's node has one for each host. */
+const FEW_LINKS = 4
+
+/** Mostly it stays the only one, for which a list is made that has no room for more. */
+function extended(links: readonly Link[], link: Link): readonly Link[] {
+  if (links.length === 0) return [link]
+  if (links.length < FEW_LINKS) return [...links, link]
+  // Not the frozen one, which is empty.
+  ;(links as Link[]).push(link)
+  return links
+}
+
 /** A node. The fields are the graph's to change. */
 export class GraphNode {
   /** Counts the graph's nodes from 0, in the order they were added; never used again. */
@@ -55,9 +67,8 @@ export class GraphNode {
 
   /** @internal Adds a link that begins or ends here. */
   link(link: Link): void {
-    // Mostly it stays the only one: pushing to an array, or spreading one, makes room for many.
-    if (link.from === this) this.outbound = this.outbound.concat(link)
-    else this.inbound = this.inbound.concat(link)
+    if (link.from === this) this.outbound = extended(this.outbound, link)
+    else this.inbound = extended(this.inbound, link)
     this.#findOnly()
   }
 

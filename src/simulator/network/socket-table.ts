@@ -37,8 +37,8 @@ export class SocketTable {
       this.#map.set(keyOf(socket.protocol, socket.port), socket)
       return
     }
-    // Pushing, or spreading, would make room for many.
-    this.#list = this.#list.concat(socket)
+    // Mostly it stays the only one: pushing, or spreading, would make room for many.
+    this.#list = this.#list.length === 0 ? [socket] : [...this.#list, socket]
     if (this.#list.length <= MAX_LISTED) return
     this.#map = new Map(this.#list.map((it) => [keyOf(it.protocol, it.port), it]))
     this.#list = NO_SOCKETS
