@@ -201,6 +201,13 @@ const DURATION_UNITS: Readonly<Record<string, number>> = {
 /**
  * A duration as people write it, in milliseconds: `10s`, `500ms`, `250us`, `5m`, `1h`; a bare number is milliseconds.
  *
+ * @example
+ * ```ts
+ * import { parseDuration } from '@moosicbox/p2p'
+ *
+ * console.log(parseDuration('1.5s', '--timeout')) // 1500
+ * ```
+ *
  * @throws P2PError `invalid-configuration` that names `name`
  */
 export function parseDuration(text: string, name: string): number {
@@ -216,6 +223,13 @@ const U64_MAX = 18_446_744_073_709_551_615n
 /**
  * A seed: a whole number from 0 to 2^64 - 1, in decimal.
  *
+ * @example
+ * ```ts
+ * import { parseSeed } from '@moosicbox/p2p'
+ *
+ * console.log(parseSeed('7', '--seed')) // 7n
+ * ```
+ *
  * @throws P2PError `invalid-configuration` that names `name`
  */
 export function parseSeed(text: string, name: string): bigint {
@@ -226,6 +240,13 @@ export function parseSeed(text: string, name: string): bigint {
 
 /**
  * Reads every `SIMULATOR_*` variable of `env`; an empty one counts as unset.
+ *
+ * @example
+ * ```ts
+ * import { parseSimulatorConfig } from '@moosicbox/p2p'
+ *
+ * console.log(parseSimulatorConfig({ SIMULATOR_SEED: '7' }).seed) // 7n
+ * ```
  *
  * @throws P2PError `invalid-configuration` that names the variable and its value
  */

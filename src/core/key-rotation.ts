@@ -113,7 +113,7 @@ export class KeyRotation {
 }
 
 /**
- * The id that a node has now that once had `id`, as far as these statements tell.
+ * The id that a node has now that once had `id`, as far as these statements tell; see {@link KeyRotation}.
  *
  * @param rotations statements in any order; texts are checked
  * @throws P2PError `unauthorized` when a key has named two successors, or the statements lead in a circle: somebody else

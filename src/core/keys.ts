@@ -13,7 +13,18 @@ import { NodeId } from './node-id.ts'
 /** RFC 8410: the fixed head of a PKCS #8 document around 32 secret bytes. */
 const PKCS8_HEAD = Buffer.from('302e020100300506032b657004220420', 'hex')
 
-/** A node's secret: 32 bytes from which its public key, and so its id, follows. Never printed, never serialised. */
+/**
+ * A node's secret: 32 bytes from which its public key, and so its id, follows. Never printed, never serialised.
+ *
+ * @example
+ * ```ts
+ * import { SecretKey, verifySignature } from '@moosicbox/p2p'
+ *
+ * const key = SecretKey.generate()
+ * const message = new TextEncoder().encode('the album is complete')
+ * console.log(verifySignature(key.nodeId, message, key.sign(message))) // true
+ * ```
+ */
 export class SigningKey {
   readonly #secret: Uint8Array
   #isDestroyed = false
@@ -100,7 +111,7 @@ export function checkSigningKey(key: unknown): void {
   throw P2PError.of('invalid-configuration', message, { setting: 'secretKey', value: typeof key })
 }
 
-/** Whether `signature` is `signer`'s over `message`. */
+/** Whether `signature`, 64 bytes, is `signer`'s over `message`; see {@link SigningKey}. False for any other length. */
 export function verifySignature(signer: NodeId, message: Uint8Array, signature: Uint8Array): boolean {
   const x = Buffer.from(signer.asBytes()).toString('base64url')
   const key = createPublicKey({ key: { kty: 'OKP', crv: 'Ed25519', x }, format: 'jwk' })
@@ -125,13 +136,22 @@ function privateKey(secret: Uint8Array): KeyObject {
 const TEST_KEY_DOMAIN = 'moosicbox/p2p test key\0'
 
 /**
- * Deriving a key costs 50 microseconds, proving it twice that, and a sweep asks for the same few names thousands of times. The map is
- * bounded and holds a pure function's results, so it carries nothing from one simulation to the next.
+ * Deriving a key costs 50 microseconds, proving it twice that, and a sweep asks for the same few names thousands of times.
+ * The map is bounded and holds a pure function's results, so it carries nothing from one simulation to the next.
  */
 const testKeys = new Map<string, SigningKey>()
 const MAX_TEST_KEYS = 131_072
 
-/** The same secret key for the same name, always and everywhere. For tests and simulations: it protects nothing. */
+/**
+ * The same secret key for the same name, always and everywhere. For tests and simulations: it protects nothing.
+ *
+ * @example
+ * ```ts
+ * import { testNodeId, testSigningKey } from '@moosicbox/p2p'
+ *
+ * console.log(testSigningKey('alice').nodeId.equals(testNodeId('alice'))) // true
+ * ```
+ */
 export function testSigningKey(name: string): SigningKey {
   let key = testKeys.get(name)
   if (!key) {

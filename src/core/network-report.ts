@@ -96,7 +96,17 @@ function hostOf(address: string): string {
 const yesNo = (value: boolean | undefined): string => (value === undefined ? 'unknown' : value ? 'yes' : 'no')
 const millis = (value: number | undefined): string => (value === undefined ? '' : `${value.toFixed(1)} ms`)
 
-/** A report as lines of text. */
+/**
+ * A report as lines of text, as `p2p-doctor` prints it.
+ *
+ * @example
+ * ```ts
+ * import { DefaultP2P, describeNetwork } from '@moosicbox/p2p'
+ *
+ * await using p2p = await DefaultP2P.create()
+ * const lines = describeNetwork(await p2p.networkReport())
+ * ```
+ */
 export function describeNetwork(report: NetworkReport): string {
   const { address, udp, relays, reflectors } = report
   const lines: [string, string][] = [

@@ -87,14 +87,15 @@ export interface RelayOptions {
   readonly port: number
   /** The address to listen on. @default all */
   readonly host?: string
-  /** With it the relay speaks https, else http. PEM. */
+  /** With it the relay speaks https, else http. PEM. @default none */
   readonly tls?: { readonly cert: string | Uint8Array; readonly key: string | Uint8Array }
   /** Who may use it. @default everybody */
   readonly access?: RelayAccess
-  /** With them a client needs one of these besides, as `Authorization: Bearer` or `?token=`. */
+  /** With them a client needs one of these besides, as `Authorization: Bearer` or `?token=`. @default none */
   readonly tokens?: Iterable<string>
   /** @default none */
   readonly rateLimit?: RelayRateLimit
+  /** @default DEFAULT_RELAY_LIMITS */
   readonly limits?: Partial<RelayLimits>
   /** Reflectors to tell clients of, at `GET /reflector`; at most 4. @default none */
   readonly reflectors?: readonly RelayReflector[]

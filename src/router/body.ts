@@ -46,6 +46,17 @@ export function bytesSource(bytes: Uint8Array): ByteSource {
 /**
  * The body of a request or of an answer. Read it whole with `bytes`, `text` or `json` (again and again, they keep what
  * they read), or once as it arrives: `for await`, `read()` or `readable`. What is not read waits at the peer.
+ *
+ * @example
+ * ```ts
+ * import { P2PResponse, P2PRouter } from '@moosicbox/p2p'
+ *
+ * new P2PRouter().route('PUT', '/tracks/:id', async (req) => {
+ *   let sizeBytes = 0
+ *   for await (const chunk of req.body) sizeBytes += chunk.length
+ *   return P2PResponse.json({ sizeBytes })
+ * })
+ * ```
  */
 export class P2PBody implements AsyncIterable<Uint8Array> {
   readonly #source: ByteSource

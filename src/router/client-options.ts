@@ -6,7 +6,7 @@
 import { checkOptions, invalidConfiguration } from '../core/config.ts'
 import type { P2PHeadersInit } from './headers.ts'
 import { P2PHeaders } from './headers.ts'
-import { isMethod } from './codec.ts'
+import { BODYLESS, isMethod } from './codec.ts'
 import type { P2PQueryInit } from './target.ts'
 import { buildTarget } from './target.ts'
 import { P2PError } from '../core/errors.ts'
@@ -106,8 +106,7 @@ export function prepareRequest(init: P2PClientRequest): PreparedRequest {
   }
   const headers = new P2PHeaders(init.headers)
   const body = prepareBody(init, headers)
-  // For methods without a body the absence of the header says as much (RFC 9110, 8.6).
-  if (body instanceof Uint8Array && (body.length > 0 || !['GET', 'HEAD', 'DELETE', 'OPTIONS'].includes(method))) {
+  if (body instanceof Uint8Array && (body.length > 0 || !BODYLESS.has(method))) {
     headers.set('content-length', String(body.length))
   }
   const { signal, earlyData = false } = init

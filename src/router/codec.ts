@@ -78,6 +78,9 @@ export interface ResponseHead {
   readonly headers: P2PHeaders
 }
 
+/** Methods whose requests have a body only when they say so: that they do not say so is enough (RFC 9110, 8.6). */
+export const BODYLESS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'DELETE', 'OPTIONS'])
+
 /** Whether `method` can be sent. */
 export function isMethod(method: string): boolean {
   return METHOD.test(method)

@@ -11,7 +11,7 @@ import type { P2PStream, PromptStream } from '../core/stream.ts'
 import { AnswerWriter, discard } from './answer-writer.ts'
 import type { AnswerOwner } from './answer-writer.ts'
 import { P2PBody } from './body.ts'
-import { contentLength, decodeRequestHead } from './codec.ts'
+import { BODYLESS, contentLength, decodeRequestHead } from './codec.ts'
 import type { RequestHead } from './codec.ts'
 import { explainStreamError, REQUEST_CODE } from './codes.ts'
 import type { Deadlines } from '../core/deadlines.ts'
@@ -43,9 +43,6 @@ export interface ExchangeHost {
 
 /** How an exchange ended: answered, given up by the peer or the server, or not understood. */
 export type ExchangeOutcome = 'answered' | 'cancelled' | 'malformed'
-
-/** Methods whose requests have a body only when they say so. */
-const BODYLESS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'DELETE', 'OPTIONS'])
 
 /** A request being answered. */
 export class Exchange implements BodyOwner, AnswerOwner {

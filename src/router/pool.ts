@@ -240,6 +240,18 @@ const pools = new WeakMap<P2PSystem, RequestPool>()
 /**
  * Sends requests from one node, over one connection a peer. `request` and `fetch` use the node's own pool; make another
  * for other limits.
+ *
+ * @example
+ * ```ts
+ * import { DefaultP2P, P2PResponse, RequestPool, serve } from '@moosicbox/p2p'
+ *
+ * await using home = await DefaultP2P.create()
+ * await using player = await DefaultP2P.create()
+ * await serve(home, () => P2PResponse.text('hello'))
+ * await using pool = new RequestPool(player, { headTimeoutMs: 5_000 })
+ * const answer = await pool.request(home.address(), { path: '/' })
+ * console.log(await answer.text(), pool.size) // hello 1
+ * ```
  */
 export class RequestPool implements AsyncDisposable {
   readonly #system: P2PSystem
