@@ -4,7 +4,7 @@
  * @module
  */
 import { setBuggifyHook } from '../core/buggify.ts'
-import { invalidConfiguration, parseDuration, completeSimulatorConfig } from '../core/config.ts'
+import { invalidConfiguration, completeSimulatorConfig } from '../core/config.ts'
 import type { SimulatorConfig } from '../core/config.ts'
 import { P2PError } from '../core/errors.ts'
 import { RealFileSystem } from '../runtime/real-files.ts'
@@ -16,7 +16,6 @@ import type { AmbientHost } from '../runtime/ambient/scope.ts'
 import { ambient } from './ambient.ts'
 import { checkAmbient, LeakReporter, printing } from './ambient-host.ts'
 import type { AmbientSettings } from './ambient-host.ts'
-import { EventKind } from './audit.ts'
 import { BuggifyPoints } from './buggify-points.ts'
 import { type Diagram, diagram } from './diagram/index.ts'
 import { Driver } from './driver.ts'
@@ -31,6 +30,7 @@ import { Netstat } from './netstat.ts'
 import type { Lan, NameService, Topology, TopologyLanOptions } from './network/index.ts'
 import type { NameServerHost } from './name-server.ts'
 import type { RelayHost, RelayOptions } from './relay-host.ts'
+import { Operations } from './operations.ts'
 import { NO_HOST } from './scheduler.ts'
 import { SimWorld } from './sim-world.ts'
 import { checkSeed } from './simulation-options.ts'
@@ -72,8 +72,7 @@ export class Simulation implements AsyncDisposable {
   readonly #trace: TraceWriter | undefined
   readonly #leaks: LeakReporter
   readonly #tracer: LeakTracer | undefined
-  #operations = 0
-  #operationsPending = 0
+  readonly #operations: Operations
   /** Timers of hosts' code. */
   #timers = 0
   readonly #onSettled = new Set<() => void>()
@@ -115,6 +114,11 @@ export class Simulation implements AsyncDisposable {
     const { scheduler } = this.#world
     this.#points = new BuggifyPoints(scheduler, options.buggify)
     this.#trace = writer
+    this.#operations = new Operations(
+      scheduler,
+      (operation) => writer?.record('operation', { operation, text: '' }),
+      (error) => this.#driver.fail(error, NO_HOST),
+    )
     scheduler.audit.observer = observers(options.observer, trace?.events === true ? writer : undefined)
     const driverOptions: DriverOptions = {
       onTurn: (driving) => {
@@ -309,27 +313,7 @@ export class Simulation implements AsyncDisposable {
    */
   at(time: VirtualTime, operation: () => void | Promise<void>): PendingOperation {
     this.#checkOpen()
-    const atMs = typeof time === 'string' ? parseDuration(time, 'time') : time
-    const delayMs = atMs - this.now
-    if (!(delayMs >= 0)) throw invalidConfiguration('time', time, `it is ${this.now} ms already`)
-    const number = this.#operations++
-    this.#operationsPending++
-    let pending = true
-    const event = this.#world.scheduler.schedule(Math.round(delayMs * 1000), () => {
-      pending = false
-      this.#operationsPending--
-      this.#world.scheduler.woke(NO_HOST)
-      this.#world.scheduler.audit.record(EventKind.operation, NO_HOST, number)
-      this.#trace?.record('operation', { operation: number, text: '' })
-      Promise.resolve(operation()).catch((error: unknown) => this.#driver.fail(error, NO_HOST))
-    })
-    const cancel = (): void => {
-      if (!pending) return
-      pending = false
-      this.#operationsPending--
-      event.cancel()
-    }
-    return { cancel, [Symbol.dispose]: cancel }
+    return this.#operations.at(time, operation)
   }
 
   /**
@@ -433,7 +417,7 @@ export class Simulation implements AsyncDisposable {
       })
     }
     const world = this.#world
-    if (world.topology.fabric.isEmpty && this.#operationsPending === 0) {
+    if (world.topology.fabric.isEmpty && this.#operations.pending === 0) {
       throw invalidConfiguration('hosts', 0, 'there is nobody to run: add a host, or an operation with at()')
     }
     // A host that has crashed may be restarted as long as the scenario goes on.
@@ -447,10 +431,10 @@ export class Simulation implements AsyncDisposable {
         return true
       }
       return (
-        untilPrograms && world.programsAlive === 0 && (world.programsCrashed === 0 || this.#operationsPending === 0)
+        untilPrograms && world.programsAlive === 0 && (world.programsCrashed === 0 || this.#operations.pending === 0)
       )
     }
-    const isQuiet = (): boolean => untilMs === Number.POSITIVE_INFINITY && this.#timers + this.#operationsPending === 0
+    const isQuiet = (): boolean => untilMs === Number.POSITIVE_INFINITY && this.#timers + this.#operations.pending === 0
     shared.running++
     let outcome: TraceFields<'ran'>['outcome'] = 'failed'
     let failure: string | undefined
