@@ -42,7 +42,7 @@ export interface ServerStats {
 export interface ServerCloseOptions {
   /** Whether requests in flight may end first; otherwise they are cancelled. @default true */
   readonly graceful?: boolean | undefined
-  /** Longest wait for them. @default 5000 */
+  /** Longest wait for them; 0 for none, Infinity for as long as it takes. @default 5000 */
   readonly timeoutMs?: number | undefined
 }
 
@@ -71,11 +71,12 @@ interface Connected {
   readonly exchanges: Set<Exchange>
 }
 
-function toRouterOrHandler(app: P2PApp): { handler: P2PHandler; services: readonly P2PService[] } {
+/** What answers requests, and what has to be started before and stopped after. */
+function partsOf(app: P2PApp): { handler: P2PHandler; services: readonly P2PService[] } {
   if (app instanceof P2PRouter) return { handler: (request) => app.handle(request), services: app.services }
   if (typeof app === 'function') return { handler: app, services: [] }
   if (typeof app === 'object' && app !== null) {
-    if ('registerRoutes' in app) return toRouterOrHandler(new P2PRouter().use(app))
+    if ('registerRoutes' in app) return partsOf(new P2PRouter().use(app))
     if ('fetch' in app && typeof app.fetch === 'function') return { handler: fetchAppHandler(app), services: [] }
   }
   const why = 'serve takes a P2PRouter, a P2PService, a handler, or an application with fetch(Request)'
@@ -263,7 +264,7 @@ class Server implements P2PServer {
  * @throws P2PError `already-listening`, `invalid-configuration`, and whatever a service's `start` throws
  */
 export async function serve(system: P2PSystem, app: P2PApp, options: ServeOptions = {}): Promise<P2PServer> {
-  const { handler, services } = toRouterOrHandler(app)
+  const { handler, services } = partsOf(app)
   resolveBounds(DEFAULT_SERVER_LIMITS, options, 'serve', SERVE_OPTIONS)
   const earlyData = earlyMethods(options.earlyData).size > 0
   const started: P2PService[] = []
