@@ -14,7 +14,12 @@ export const BARS = {
 
 /** Of thousands of requests a row; it is sorted each time. */
 const P99_RESAMPLES = 500
-const TRANSFERS = new Set(['cold', 'warm', 'down100k'])
+/** The transfers, and the way that their bytes take. */
+const TRANSFERS = new Map([
+  ['cold', 'up'],
+  ['warm', 'up'],
+  ['down100k', 'down'],
+])
 const LABELS = {
   connect: 'connect',
   first: 'first answer',
@@ -63,7 +68,7 @@ export function alike(key, measured, simulated, isQuick) {
 
 /** The figures of a row, each measured, simulated, and judged by its bar. */
 export function judge(row, simulated, { isQuick = false } = {}) {
-  const { samples, isErratic, isLocal } = row
+  const { samples, isErratic, erraticWays, isLocal } = row
   const figures = []
   const add = (key, from, make) => {
     if (samples[from].length > 0 && simulated[from].length > 0) figures.push(make(samples[from], simulated[from]))
@@ -82,9 +87,9 @@ export function judge(row, simulated, { isQuick = false } = {}) {
     const isUndecided = !figure.pass && figure.simulated >= interval[0] && figure.simulated <= interval[1]
     return { ...figure, interval, isUndecided }
   })
-  for (const key of TRANSFERS) {
+  for (const [key, way] of TRANSFERS) {
     add(key, key, (real, sim) =>
-      isErratic ? alike(key, real, sim, isQuick) : within(key, median(real), median(sim), BARS.transferLossless),
+      erraticWays[way] ? alike(key, real, sim, isQuick) : within(key, median(real), median(sim), BARS.transferLossless),
     )
   }
   if (isLocal) for (const figure of figures) delete figure.pass

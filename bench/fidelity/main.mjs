@@ -5,8 +5,8 @@ import { collect, judge, summarise } from './judge.mjs'
 import { pathGroups } from './paths.mjs'
 import { writePlots } from './plot.mjs'
 import { runSeeds } from './pool.mjs'
-import { DEFAULT_REFERENCE, loadReference } from './reference.mjs'
-import { casualties, conclusion, markdown, tableRows } from './report.mjs'
+import { DEFAULT_REFERENCE, HELD_OUT_REFERENCE, loadReference } from './reference.mjs'
+import { casualties, conclusion, groupsOf, markdown, tableRows } from './report.mjs'
 
 const USAGE = `npm run fidelity -- [options]
   --quick            20 seeds a row instead of 200, 60 instead of 2000 where distributions are compared, and wider bars
@@ -45,7 +45,8 @@ const seeds = Number(options.seeds ?? (options.quick ? 20 : 200))
 const erraticSeeds = seeds * (options.quick ? 3 : 10)
 const seedsOf = (row) => (options.seeds === undefined && row.isErratic ? erraticSeeds : seeds)
 if (!(Number.isInteger(seeds) && seeds > 0)) throw new Error(`--seeds ${options.seeds}: a whole number above 0`)
-const reference = loadReference(options.reference ?? DEFAULT_REFERENCE)
+const heldOut = options.reference === undefined ? loadReference(HELD_OUT_REFERENCE) : []
+const reference = [...loadReference(options.reference ?? DEFAULT_REFERENCE), ...heldOut]
 // What was seen of relays and NATs does not depend on which links somebody has measured.
 const groups = options.reference === undefined && !options.links ? pathGroups(seeds, options.quick) : []
 const names = options.rows?.split(',') ?? [...reference, ...groups].map(({ name }) => name)
@@ -62,7 +63,10 @@ const exchanges = rows.map((row) => {
 })
 const results = await runSeeds([...exchanges, ...paths.flatMap(({ tasks }) => tasks)])
 const simulated = rows.map(() => collect(results.shift()))
-const judgements = rows.map((row, i) => judge(row, simulated[i], { isQuick: options.quick }))
+const judgements = rows.map((row, i) => ({
+  ...judge(row, simulated[i], { isQuick: options.quick }),
+  isHeldOut: heldOut.includes(row),
+}))
 for (const group of paths) {
   judgements.push({ name: group.name, ...group.judge(results.splice(0, group.tasks.length)) })
 }
@@ -74,11 +78,13 @@ const counts =
 
 if (options.plots !== undefined) writePlots(options.plots, rows, simulated, judgements)
 if (options.json) console.log(JSON.stringify({ seeds, summary, rows: judgements }, null, 2))
-else if (options.markdown) console.log(markdown(judgements, summary, counts))
+else if (options.markdown) console.log(markdown(judgements, counts))
 else {
   const columns = ['link', 'figure', 'measured', 'simulated', 'error', 'KS', 'bar', '']
-  printTable(`fidelity: measured iroh and the simulation, ms, ${counts}`, columns, tableRows(judgements))
-  console.log(`\n${conclusion(summary)}; ${casualties(judgements)}`)
+  for (const { title, members } of groupsOf(judgements)) {
+    printTable(`${title}: measured iroh and the simulation, ms, ${counts}`, columns, tableRows(members))
+    console.log(`\n${conclusion(summarise(members))}; ${casualties(members)}`)
+  }
   for (const { figures } of judgements)
     for (const { wrong = [] } of figures) for (const line of wrong) console.log(line)
 }

@@ -3,17 +3,19 @@
 // `reference/direct.jsonl` was measured with real iroh 1.4.1 (Rust) over emulated links: two endpoints in two network
 // namespaces, a layer-2 emulator between them, no relay, no NAT, IPv4, a known address. A line is one repetition with a
 // new endpoint, key and connection; all figures are milliseconds. Another file of the same shape adds links, or takes the
-// place of these: `npm run fidelity -- --reference FILE.jsonl`.
+// place of these: `npm run fidelity -- --reference FILE.jsonl`. `reference/held-out.jsonl` has other links, which the model
+// had not seen when it was made, measured by `npm run natlab -- --only links`.
 import { readFileSync } from 'node:fs'
 import { isErratic, parseLink } from './links.mjs'
 
 export const DEFAULT_REFERENCE = new URL('./reference/direct.jsonl', import.meta.url)
+export const HELD_OUT_REFERENCE = new URL('./reference/held-out.jsonl', import.meta.url)
 
 /** The times of one repetition that are one number; `rtt` is a list. */
 export const TIMES = ['connect', 'first', 'cold', 'warm', 'down100k']
 
 /**
- * Rows by link, in the order of the file: `name`, `up`, `down` (parsed), `isErratic`, `isLocal` (nothing but CPU), `count`,
+ * Rows by link, in the order of the file: `name`, `up`, `down` (parsed), `erraticWays`, `isErratic`, `isLocal` (nothing but CPU), `count`,
  * and the samples by figure.
  */
 export function loadReference(file = DEFAULT_REFERENCE) {
@@ -39,10 +41,12 @@ function addRepetition(rows, sample) {
   let row = rows.get(key)
   if (!row) {
     const ways = { up: parseLink(up), down: parseLink(down) }
+    const erraticWays = { up: isErratic(ways.up), down: isErratic(ways.down) }
     row = {
       name: link,
       ...ways,
-      isErratic: isErratic(ways.up) || isErratic(ways.down),
+      erraticWays,
+      isErratic: erraticWays.up || erraticWays.down,
       isLocal: [ways.up, ways.down].every(({ delayMs, rateMbit }) => delayMs === 0 && rateMbit === 0),
       count: 0,
       samples: { rtt: [], ...Object.fromEntries(TIMES.map((name) => [name, []])) },

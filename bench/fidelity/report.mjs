@@ -1,4 +1,5 @@
 // The comparison as rows of a table, for the terminal and for the documentation.
+import { summarise } from './judge.mjs'
 
 function number(value) {
   if (value === undefined) return ''
@@ -36,10 +37,38 @@ export function conclusion({ figures, missed, undecided, medianError }) {
   return `${figures - missed} of ${figures} figures within their bars${open}${error}`
 }
 
-/** The same as tables of Markdown: links side by side, then everything else; what was missed is bold, or
- * slanted where the measurement cannot tell. */
-export function markdown(judgements, summary, counts) {
-  const links = judgements.filter(({ count }) => count !== undefined)
+const TITLES = {
+  known: 'the links that the model was made with',
+  heldOut: 'links that the model had not seen',
+  paths: 'NATs, relays and outages',
+}
+
+const groupOf = ({ count, isHeldOut }) => (count === undefined ? 'paths' : isHeldOut ? 'heldOut' : 'known')
+
+/** What belongs in one table, with a title. */
+export function groupsOf(judgements) {
+  return Object.entries(TITLES).flatMap(([group, title]) => {
+    const members = judgements.filter((judgement) => groupOf(judgement) === group)
+    return members.length > 0 ? [{ group, title, members }] : []
+  })
+}
+
+/**
+ * The same as tables of Markdown, a link a line; what was missed is bold, or slanted where the measurement cannot tell.
+ */
+export function markdown(judgements, counts) {
+  const tables = groupsOf(judgements).map(({ group, title, members }) => {
+    const lines = group === 'paths' ? pathLines(members) : linkLines(members)
+    return [`### ${title[0].toUpperCase()}${title.slice(1)}`, '', ...lines, '', summaryOf(members, counts)].join('\n')
+  })
+  return tables.join('\n\n')
+}
+
+function summaryOf(judgements, counts) {
+  return `${conclusion(summarise(judgements))}; ${counts}; ${casualties(judgements)}.`
+}
+
+function linkLines(links) {
   const keys = [...new Set(links.flatMap(({ figures }) => figures.map(({ key }) => key)))]
   const label = (key) => links.flatMap(({ figures }) => figures).find((figure) => figure.key === key).label
   const lines = [`| link | n | ${keys.map(label).join(' | ')} |`, `|---|---|${keys.map(() => '---|').join('')}`]
@@ -47,8 +76,12 @@ export function markdown(judgements, summary, counts) {
     const found = keys.map((key) => figures.find((figure) => figure.key === key))
     lines.push(`| ${name} | ${count} | ${found.map((figure) => (figure ? short(figure) : '')).join(' | ')} |`)
   }
-  lines.push('', '| | figure | measured | simulated | error | bar |', '|---|---|---|---|---|---|')
-  for (const { name, figures } of judgements.filter(({ count }) => count === undefined)) {
+  return lines
+}
+
+function pathLines(judgements) {
+  const lines = ['| | figure | measured | simulated | error | bar |', '|---|---|---|---|---|---|']
+  for (const { name, figures } of judgements) {
     for (const [i, figure] of figures.entries()) {
       const [what, measured, simulated, error, , bar] = cells(figure)
       const emphasis = figure.pass === false ? '**' : ''
@@ -57,8 +90,7 @@ export function markdown(judgements, summary, counts) {
       )
     }
   }
-  lines.push('', `${conclusion(summary)}; ${counts}; ${casualties(judgements)}.`)
-  return lines.join('\n')
+  return lines
 }
 
 function short({ measured, simulated, error, ks, pass, isUndecided }) {

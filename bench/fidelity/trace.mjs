@@ -4,7 +4,7 @@
 import { Drop, NetworkKind } from '@moosicbox/p2p/simulator'
 import { exchange } from './direct.mjs'
 import { HEADERS_BYTES, parseLink } from './links.mjs'
-import { loadReference } from './reference.mjs'
+import { DEFAULT_REFERENCE, HELD_OUT_REFERENCE, loadReference } from './reference.mjs'
 
 const FATES = { [Drop.loss]: 'L', [Drop['queue-full']]: 'T' }
 
@@ -26,7 +26,8 @@ export async function trace(row, seed) {
 
 if (process.argv[1] === import.meta.filename) {
   const [name, seed = '1'] = process.argv.slice(2)
-  const known = loadReference().find((row) => row.name === name)
+  const rows = [DEFAULT_REFERENCE, HELD_OUT_REFERENCE].flatMap((file) => loadReference(file))
+  const known = rows.find((row) => row.name === name)
   if (!known && !name?.includes('=')) {
     console.error(
       'node bench/fidelity/trace.mjs LINK [SEED], where LINK is a row or a description such as delay=25,loss=1',
