@@ -11,10 +11,11 @@ import type { SimHost } from '@moosicbox/p2p/simulator'
 const PATIENCE_MS = 400
 const QUESTION_BYTES = 4
 /**
- * A connection whose peer stopped in the middle of the handshake, for longer than a path may be idle, is of no use any
- * more, and is over with its idle time-out: 30 s, or three probe time-outs, which have become long by then.
+ * A connection whose peer has forgotten it is over with its idle time-out: 30 s, or three probe time-outs where that is
+ * longer (RFC 9000, 10.1). A packet that has waited out all of the trouble makes a round trip of up to 30 s, so that a probe
+ * time-out is up to 30 s and four times three quarters of that, and three of them six minutes.
  */
-const RECOVER_MS = 180_000
+const RECOVER_MS = 400_000
 
 export function streamLeak(isRepaired: boolean): Scenario {
   const faults = { everyMs: 5000, maxForMs: 20_000, weights: { pause: 3, 'link-degrade': 2, partition: 1 } }
