@@ -161,7 +161,7 @@ function halves(to: TrafficReport, from: TrafficReport | undefined, who: string)
 }
 
 /** Whether the end is told as it should be: nobody closed it, the transport gave it up. */
-function over(report: TrafficReport): string[] {
+export function over(report: TrafficReport): string[] {
   const { ended, wrong } = report
   const faults = wrong === undefined ? [] : [wrong]
   if (ended && (ended.code !== 'connection-closed' || ended.by !== 'transport')) faults.push(describeEnd(report))

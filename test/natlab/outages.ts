@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { whole } from './life.ts'
+import { over, whole } from './life.ts'
 import type { StoryReport } from './life.ts'
 import type { Lab, Peer, Site } from './model.ts'
 
@@ -12,6 +12,13 @@ const GAP_MS = 370
 const SETTLE_MS = 6_000
 /** After an outage of 12 s the last have been seen to come back after 24 s. */
 const AFTER_MS = 30_000
+/**
+ * From here on a connection may be idle for too long: probes of 10 s and more apart have one chance or two between the
+ * relay's return and the idle time-out of 30 s.
+ */
+const LONG_MS = 10_000
+/** So many of those that meet an outage that long at a time. */
+const MAX_ENDED = 1
 
 /** An outage. */
 export interface Outage {
@@ -65,21 +72,24 @@ async function once(lab: Lab, outage: Outage): Promise<StoryReport[]> {
   await lab.startRelay()
   const awayMs = lab.now() - killedMs
   await lab.sleep(AFTER_MS)
-  return Promise.all(
+  const finished = await Promise.all(
     pairs.map(async ([client, server]) => {
       const sides = outage.streams ? [client, server] : [client]
       const [mine, theirs] = await Promise.all(sides.map((side) => side.finish()))
       await client.end()
       if (!mine) throw new Error('a client without a report')
-      return {
-        name: `the relay is away for ${outage.forMs / 1000} s`,
-        pair: `${client.site.place} x ${server.site.place}`,
-        survived: mine.ended === undefined && theirs?.ended === undefined,
-        stallMs: mine.stallMs,
-        awayMs,
-        paths: mine.paths.map(({ kind }) => kind),
-        faults: whole(mine, theirs),
-      }
+      const survived = mine.ended === undefined && theirs?.ended === undefined
+      return { client, server, mine, theirs, survived }
     }),
   )
+  const mayEnd = outage.forMs >= LONG_MS && finished.filter(({ survived }) => !survived).length <= MAX_ENDED
+  return finished.map(({ client, server, mine, theirs, survived }) => ({
+    name: `the relay is away for ${outage.forMs / 1000} s`,
+    pair: `${client.site.place} x ${server.site.place}`,
+    survived,
+    stallMs: mine.stallMs,
+    awayMs,
+    paths: mine.paths.map(({ kind }) => kind),
+    faults: survived || !mayEnd ? whole(mine, theirs) : [...over(mine), ...(theirs ? over(theirs) : [])],
+  }))
 }
