@@ -16,7 +16,7 @@ use rustc_hash::FxHashMap;
 use tokio::{sync::Notify, task::yield_now, time::sleep};
 
 use crate::{
-    runtime::{look_again, runtime, turns},
+    runtime::{post, runtime, turns},
     uv::{self, EventLoop},
 };
 
@@ -39,6 +39,40 @@ struct Hot {
     until: Instant,
     /// When the last bell was.
     last: Instant,
+}
+
+impl Hot {
+    /// Whether the loop takes turns, or did when it was last looked.
+    fn is_on(self) -> bool {
+        self.until > self.last
+    }
+}
+
+/// A turn of the loop, which ends as this is dropped, so that whatever panics in it leaves it to nobody.
+struct LoopTurn;
+
+impl LoopTurn {
+    /// See [`crate::turns::Turns::begin_loop`].
+    fn begin(urgent: bool) -> Option<Self> {
+        // Made only then: one that has not begun must not end.
+        turns().begin_loop(urgent).then(|| Self)
+    }
+
+    /// Runs what there is to do, until `until` is over, and ends.
+    fn run(self, until: impl Future<Output = ()>) {
+        if OWED.with_borrow(Option::is_none) {
+            OWED.set(Some(Vec::new()));
+        }
+        post().look_again();
+        runtime().block_on(until);
+        drop(self);
+    }
+}
+
+impl Drop for LoopTurn {
+    fn drop(&mut self) {
+        turns().end_loop();
+    }
 }
 
 /// What there is of the loop on this thread.
@@ -104,7 +138,7 @@ pub fn owe(context: u32) -> bool {
 /// come back in time, the thread that takes over looks for what was asked for.
 #[must_use]
 pub fn comes_back() -> bool {
-    HOT.try_with(|hot| hot.get().is_some_and(|hot| hot.until > hot.last)).unwrap_or(false) && turns().is_nobodys()
+    HOT.try_with(|hot| hot.get().is_some_and(Hot::is_on)).unwrap_or(false) && turns().is_nobodys()
 }
 
 /// Records of so many bytes were drained.
@@ -120,8 +154,7 @@ pub fn drained(bytes: usize) {
 
 /// No turns for a while, as when bulk goes out.
 pub fn cool() {
-    let was_hot = HOT.take().is_some_and(|hot| hot.until > hot.last);
-    if was_hot {
+    if HOT.take().is_some_and(Hot::is_on) {
         turns().hand_over();
     }
 }
@@ -134,7 +167,7 @@ fn heat() -> Duration {
 fn before_wait() {
     if heat().is_zero() {
         // Once, as it has cooled down.
-        if HOT.get().is_some_and(|hot| hot.until > hot.last) {
+        if HOT.get().is_some_and(Hot::is_on) {
             cool();
         }
         return;
@@ -148,16 +181,17 @@ fn before_wait() {
         }
         waits
     });
-    if !waits && turns().begin_loop(false) {
-        take_turn(async {
-            // The first lets the network be looked at, the others what came of it run.
-            for _ in 0..3 {
-                yield_now().await;
-            }
-        });
-        turns().end_loop();
-        call_bells();
+    if waits {
+        return;
     }
+    let Some(turn) = LoopTurn::begin(false) else { return };
+    turn.run(async {
+        // The first lets the network be looked at, the others what came of it run.
+        for _ in 0..3 {
+            yield_now().await;
+        }
+    });
+    call_bells();
 }
 
 /// After the loop has looked for events of its own.
@@ -165,13 +199,14 @@ fn after_wait() {
     let limit = SHARED.with_borrow(|shared| shared.as_ref().and_then(|shared| shared.event_loop.may_wait()));
     let Some(limit) = limit else { return };
     let heat = heat();
-    if heat.is_zero() || !turns().begin_loop(true) {
+    if heat.is_zero() {
         return;
     }
+    let Some(turn) = LoopTurn::begin(true) else { return };
     let limit = limit.map_or(heat, |limit| limit.min(heat));
     SHARED.with_borrow(|shared| {
         let Some(shared) = shared else { return };
-        take_turn(async {
+        turn.run(async {
             tokio::select! {
                 biased;
                 () = rung() => {}
@@ -180,7 +215,6 @@ fn after_wait() {
             }
         });
     });
-    turns().end_loop();
     call_bells();
 }
 
@@ -190,14 +224,6 @@ async fn rung() {
     while OWED.with_borrow(|owed| owed.as_ref().is_none_or(Vec::is_empty)) {
         RUNG.notified().await;
     }
-}
-
-fn take_turn<R>(turn: impl Future<Output = R>) -> R {
-    if OWED.with_borrow(Option::is_none) {
-        OWED.set(Some(Vec::new()));
-    }
-    look_again();
-    runtime().block_on(turn)
 }
 
 fn call_bells() {

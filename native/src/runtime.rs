@@ -60,11 +60,6 @@ pub fn with<R>(look: impl FnOnce(&mut World) -> R) -> R {
     }
 }
 
-/// Has the runtime look for what was asked for while nobody had the turn.
-pub fn look_again() {
-    post().look_again();
-}
-
 /// Ends a handle.
 pub fn free(handle: u32) {
     post().inbox().handles.free(handle);
@@ -87,7 +82,7 @@ fn launch() -> io::Result<()> {
     thread::Builder::new().name("p2p-iroh".into()).spawn(move || {
         loop {
             turns().begin_thread();
-            look_again();
+            post().look_again();
             // Nothing in there panics that is not caught below; but without this everybody would wait forever.
             let _ = catch_unwind(AssertUnwindSafe(|| runtime.block_on(turns().wanted())));
             turns().end_thread();

@@ -51,16 +51,15 @@ pub fn live_handles() -> u32 {
 pub fn open_context(env: Env, bell: Function<'_, (), ()>, share_loop: bool) -> Result<u32> {
     static NEXT: AtomicU32 = AtomicU32::new(1);
     runtime::start().map_err(|why| Error::from_reason(format!("no thread can be started: {why}")))?;
-    let called = &bell;
-    let bell = called
+    let posted = bell
         .build_threadsafe_function::<()>()
         .weak::<true>()
         .callee_handled::<false>()
         .build_callback(|_| Ok(()))?;
     let id = NEXT.fetch_add(1, Ordering::Relaxed);
-    let context = Arc::new(Context::new(id, bell));
+    let context = Arc::new(Context::new(id, posted));
     if share_loop {
-        event_loop::share(env, id, called);
+        event_loop::share(env, id, &bell);
     }
     // One for all contexts of the thread, as napi never frees those that are removed.
     if !HOOKED.replace(true) {
