@@ -7,6 +7,7 @@ import { P2PError } from '../core/errors.ts'
 import { testSigningKey } from '../core/keys.ts'
 import type { SigningKey } from '../core/keys.ts'
 import type { NodeId } from '../core/node-id.ts'
+import { appended } from '../core/small-list.ts'
 import { importFresh } from '../runtime/fresh-modules.ts'
 import type { TraceFields } from '../core/trace.ts'
 import { digestText, EventKind } from './audit.ts'
@@ -206,7 +207,7 @@ export class SimHost {
 
   /** @internal Tells `listener` from now on. */
   listen(listener: HostListener): void {
-    this.#listeners = this.#listeners.length === 0 ? [listener] : [...this.#listeners, listener]
+    this.#listeners = appended(this.#listeners, listener)
   }
 
   /** @internal Tells it no more. */

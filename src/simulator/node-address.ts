@@ -6,6 +6,7 @@
  */
 import { isSameList, P2PAddress } from '../core/address.ts'
 import type { NodeId } from '../core/node-id.ts'
+import { appended } from '../core/small-list.ts'
 import type { DatagramSocket } from './datagrams.ts'
 
 /** Addresses from which this node was seen; older ones are forgotten. */
@@ -80,7 +81,7 @@ export class NodeAddress {
   /** Calls `listener` at each {@link changed}, until the result is disposed of. */
   watch(listener: () => void): Disposable {
     const watch = new Watch(this, listener)
-    this.#watches = this.#watches.length === 0 ? [watch] : [...this.#watches, watch]
+    this.#watches = appended(this.#watches, watch)
     return watch
   }
 

@@ -9,6 +9,7 @@ import type { P2PLimits } from '../config.ts'
 import type { StreamKind } from '../connection.ts'
 import { P2PError } from '../errors.ts'
 import type { Runtime } from '../runtime.ts'
+import { appended } from '../small-list.ts'
 import { P2P_ALPN } from '../system.ts'
 import type { ListenOptions } from '../system.ts'
 import { refusalOf, toAuthorize } from './authorizing.ts'
@@ -78,8 +79,7 @@ export class Listeners<Connection extends EngineConnection> {
         this.#announceAlpns()
       },
     })
-    // Mostly it stays the only one: pushing, or spreading, would make room for many.
-    this.#all = this.#all.length === 0 ? [listener] : [...this.#all, listener]
+    this.#all = appended(this.#all, listener)
     runtime.leaks?.hold(listener, `a listener for ${alpns.join(', ')}`, () => listener.listening)
     this.#announceAlpns()
     return listener

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { appended } from '../../core/small-list.ts'
 import type { Link } from './link.ts'
 
 /**
@@ -18,10 +19,8 @@ const NO_LINKS: readonly Link[] = Object.freeze([])
 /** Above this links are added in place: the public internet's node has one for each host. */
 const FEW_LINKS = 4
 
-/** Mostly it stays the only one, for which a list is made that has no room for more. */
 function extended(links: readonly Link[], link: Link): readonly Link[] {
-  if (links.length === 0) return [link]
-  if (links.length < FEW_LINKS) return [...links, link]
+  if (links.length < FEW_LINKS) return appended(links, link)
   // Not the frozen one, which is empty.
   ;(links as Link[]).push(link)
   return links

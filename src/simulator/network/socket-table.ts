@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { appended } from '../../core/small-list.ts'
 import type { PacketProtocol, Socket } from './interface.ts'
 
 /** Above this a map is quicker. */
@@ -37,8 +38,7 @@ export class SocketTable {
       this.#map.set(keyOf(socket.protocol, socket.port), socket)
       return
     }
-    // Mostly it stays the only one: pushing, or spreading, would make room for many.
-    this.#list = this.#list.length === 0 ? [socket] : [...this.#list, socket]
+    this.#list = appended(this.#list, socket)
     if (this.#list.length <= MAX_LISTED) return
     this.#map = new Map(this.#list.map((it) => [keyOf(it.protocol, it.port), it]))
     this.#list = NO_SOCKETS
