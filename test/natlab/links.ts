@@ -10,6 +10,7 @@ import { appendFileSync } from 'node:fs'
 import { createInterface } from 'node:readline'
 import type { Readable, Writable } from 'node:stream'
 import type { Emulator } from './emulator.ts'
+import { median } from './median.ts'
 import { inNamespace, Network } from './network.ts'
 import type { Machine } from './network.ts'
 
@@ -206,9 +207,4 @@ function reportOf(name: string, samples: readonly Sample[], before: Counts, afte
     lost: [share('client', 'lost'), share('server', 'lost')],
     dropped: [share('client', 'dropped'), share('server', 'dropped')],
   }
-}
-
-function median(values: readonly number[]): number {
-  const sorted = values.toSorted((a, b) => a - b)
-  return ((sorted[(sorted.length - 1) >> 1] ?? Number.NaN) + (sorted[sorted.length >> 1] ?? Number.NaN)) / 2
 }

@@ -6,6 +6,7 @@
 import type { StoryReport } from './life.ts'
 import { FIGURES } from './links.ts'
 import type { LinkReport } from './links.ts'
+import { median } from './median.ts'
 import type { LossyReport } from './lossy.ts'
 import type { PairReport } from './pairs.ts'
 import type { Outcome, Suite } from './suites.ts'
@@ -153,10 +154,8 @@ function times(pairs: readonly PairReport[], field: 'connectMs' | 'directAfterMs
 
 /** The median, and where there are several the least and the most. */
 function spread(values: readonly number[]): string {
-  const sorted = values.toSorted((a, b) => a - b)
-  const [first, last] = [sorted[0], sorted.at(-1)]
-  if (first === undefined || last === undefined) return '-'
-  const middle = ((sorted[(sorted.length - 1) >> 1] ?? 0) + (sorted[sorted.length >> 1] ?? 0)) / 2
+  if (values.length === 0) return '-'
+  const [first, middle, last] = [Math.min(...values), median(values), Math.max(...values)]
   const round = (value: number): string => String(Math.round(value))
   return round(first) === round(last) ? round(middle) : `${round(middle)} (${round(first)}..${round(last)})`
 }
