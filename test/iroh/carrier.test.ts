@@ -62,14 +62,17 @@ describe.each(DOORS)('through the $name door', (door) => {
       expect(pair.client.remoteId.equals(testNodeId('b'))).toBe(true)
       expect(pair.server.remoteId.equals(testNodeId('a'))).toBe(true)
       expect([pair.client.alpn, pair.server.alpn]).toEqual(['test/carrier', 'test/carrier'])
-      expect(pair.client.paths()).toEqual([
-        {
+      // A second address of loopback may have been probed by now: it is a path too, beside the selected one.
+      const paths = pair.client.paths()
+      for (const path of paths) {
+        expect(path).toEqual({
           kind: 'direct',
           remote: expect.stringMatching(/^(127\.0\.0\.1|\[::1\]):\d+$/) as string,
-          selected: true,
+          selected: expect.any(Boolean) as boolean,
           rttMs: expect.any(Number) as number,
-        },
-      ])
+        })
+      }
+      expect(paths.filter((path) => path.selected)).toHaveLength(1)
     })
 
     test('takes protocol names of any letters', async () => {
