@@ -323,15 +323,23 @@ describe.runIf(NATIVE_DOOR.here)('the native door', () => {
     const [a, b] = await Promise.all([openEndpoint('a'), openEndpoint('b')])
     const next = incoming(b)
     b.setAlpns(['x'])
-    const [client] = await Promise.all([connect(a, b, 'x'), next()])
-    expect(client.paths()[0]?.rttMs).toBeGreaterThan(0)
     const counts: number[] = []
-    // The other family's path opens a moment after the first.
-    using watching = client.onPathChange(() => counts.push(client.paths().length))
-    expect(watching).toBeDefined()
-    await expect.poll(() => counts.length, { timeout: SOON_MS }).toBeGreaterThan(0)
+    // The other family's path opens a moment after the first. On a busy machine it may be there before anybody listens,
+    // or be given up for a while, so there is more than one try.
+    for (let tries = 0; counts.length === 0 && tries < 20; tries++) {
+      const [client] = await Promise.all([connect(a, b, 'x'), next()])
+      expect(client.paths()[0]?.rttMs).toBeGreaterThan(0)
+      using _watching = client.onPathChange(() => counts.push(client.paths().length))
+      try {
+        await expect.poll(() => client.paths().length, { timeout: 2_000 }).toBeGreaterThan(1)
+      } catch {
+        // Not this time.
+      }
+      client.close(0, 'seen')
+    }
+    expect(counts.length).toBeGreaterThan(0)
     await Promise.all([a.close(), b.close()])
-  })
+  }, 60_000)
 
   test('lets the process go when nothing listens and nothing is connected, though the node is open', () => {
     const { status, stdout } = spawnSync(process.execPath, [CHILD, 'idle'], { encoding: 'utf8', timeout: 15_000 })
@@ -341,10 +349,10 @@ describe.runIf(NATIVE_DOOR.here)('the native door', () => {
   test('works in workers, and survives those that are terminated in the middle', () => {
     const { status, stdout, stderr } = spawnSync(process.execPath, [CHILD, 'workers'], {
       encoding: 'utf8',
-      timeout: 25_000,
+      timeout: 60_000,
     })
     expect([status, stdout, stderr]).toEqual([0, 'done\n', ''])
-  })
+  }, 90_000)
 
   test('stands 5,000 sequences of calls that make no sense, from workers too, and leaves nothing behind', () => {
     const { status, stdout, stderr } = spawnSync(process.execPath, ['--expose-gc', FUZZER, '11', '5000'], {
