@@ -1,7 +1,7 @@
 /**
  * The history's hash. Whatever happens in a simulation is mixed, as numbers, into 64 bits; two runs with the same hash
- * had the same history. Each step is a bijection of the state, and of the number mixed in, so that a history that
- * differs in one number always has another hash.
+ * had the same history. Each step takes two numbers and is a bijection of the state, and of each of the two, so that
+ * a history that differs in one number always has another hash.
  *
  * @module
  */
@@ -72,6 +72,8 @@ const THIRD = 0xc2b2ae3d
 
 /** A record's head: 16 bits for its kind, 3 for how many fields follow, and 2 for what each of them is. */
 const ONE_MORE = 1 << 16
+/** Instead of a head: what follows is the time. */
+const TIME = 1 << 31
 
 const INT32 = 0
 const UINT32 = 1
@@ -128,17 +130,10 @@ export class HashAudit implements Audit {
         }
       }
     }
-    this.#mix(head)
-    this.#mix(host)
+    this.#mix(head, host)
     if (a !== undefined) {
-      this.#number(a)
-      if (b !== undefined) {
-        this.#number(b)
-        if (c !== undefined) {
-          this.#number(c)
-          if (d !== undefined) this.#number(d)
-        }
-      }
+      this.#numbers(a, b ?? 0)
+      if (b !== undefined && c !== undefined) this.#numbers(c, d ?? 0)
     }
     if (this.observer) this.observer(this.#timeUs, kind, host, a, b, c, d)
   }
@@ -150,30 +145,34 @@ export class HashAudit implements Audit {
     return hex(first) + hex(second)
   }
 
-  /** Kind 0 is the passage of time; once for all records of an instant. */
+  /** Once for all records of an instant: its time, under a mark that no record's head has. */
   #passTime(): void {
     const timeUs = this.#timeUs
     this.#mixedTimeUs = timeUs
-    this.#mix(0)
-    this.#mix(timeUs | 0)
-    this.#mix((timeUs / 4_294_967_296) | 0)
+    this.#mix(TIME | ((timeUs / 4_294_967_296) | 0), timeUs | 0)
   }
 
-  #number(value: number): void {
-    if ((value | 0) === value || value >>> 0 === value) {
-      this.#mix(value | 0)
+  /** Two fields in one step, where neither is a fraction or beyond 32 bits; the head says which it is. */
+  #numbers(left: number, right: number): void {
+    if (numberClass(left) !== FLOAT64 && numberClass(right) !== FLOAT64) {
+      this.#mix(left | 0, right | 0)
     } else {
-      this.#float[0] = value
-      this.#mix(this.#floatWords[0] as number)
-      this.#mix(this.#floatWords[1] as number)
+      this.#bits(left)
+      this.#bits(right)
     }
   }
 
-  #mix(word: number): void {
-    const first = Math.imul(this.#first ^ word, FIRST)
-    this.#first = first ^ (first >>> 15)
-    const second = Math.imul((this.#second + this.#first) | 0, SECOND)
-    this.#second = second ^ (second >>> 13)
+  #bits(value: number): void {
+    this.#float[0] = value
+    this.#mix(this.#floatWords[0] as number, this.#floatWords[1] as number)
+  }
+
+  /** The two lanes are multiplied side by side: their chain through all records is what a record costs. */
+  #mix(left: number, right: number): void {
+    const first = Math.imul(this.#first ^ left, FIRST)
+    const second = Math.imul(this.#second ^ right, SECOND) ^ (first >>> 15)
+    this.#second = second
+    this.#first = (first + second) | 0
   }
 }
 
