@@ -65,26 +65,46 @@ const MIN_CONNECTIONS_PER_PEER = 8
  * @throws P2PError `invalid-configuration` for an unknown name, or a value that is not a positive whole number
  */
 export function resolveLimits(overrides: Partial<P2PLimits> = {}): P2PLimits {
-  const limits: Record<string, number> = { ...DEFAULT_LIMITS }
-  for (const [name, value] of Object.entries(overrides)) {
-    if (!Object.hasOwn(limits, name)) {
-      throw invalidConfiguration(
-        `limits.${name}`,
-        value,
-        `there is no such limit; known are ${Object.keys(limits).join(', ')}`,
-      )
-    }
+  const limits = resolveBounds('limits', DEFAULT_LIMITS, overrides)
+  if (overrides.maxConnectionsPerPeer !== undefined) return limits
+  const quarter = Math.ceil(limits.maxConnections / 4)
+  return { ...limits, maxConnectionsPerPeer: Math.max(MIN_CONNECTIONS_PER_PEER, quarter) }
+}
+
+/** How {@link resolveBounds} takes its overrides. */
+interface BoundsOptions {
+  /** Names that may stand among the overrides and are no bounds. @default none */
+  readonly others?: readonly string[]
+  /** Whether Infinity is a value: no bound. @default false */
+  readonly mayBeInfinite?: boolean
+}
+
+/**
+ * Bounds from defaults and overrides.
+ *
+ * @param what what they belong to, as messages name it
+ * @throws P2PError `invalid-configuration` for an unknown name, or a value that is no whole number above 0
+ */
+export function resolveBounds<Bounds extends object>(
+  what: string,
+  defaults: Bounds,
+  overrides: object,
+  { others = [], mayBeInfinite = false }: BoundsOptions = {},
+): Bounds {
+  const names = Object.keys(defaults)
+  checkOptions(what, overrides, [...names, ...others])
+  const bounds: Record<string, number> = { ...(defaults as Record<string, number>) }
+  for (const name of names) {
+    const value = (overrides as Readonly<Record<string, unknown>>)[name]
     if (value === undefined) continue
-    if (!Number.isSafeInteger(value) || value <= 0) {
-      throw invalidConfiguration(`limits.${name}`, value, 'a limit is a whole number above 0')
+    const isWhole = Number.isSafeInteger(value) && (value as number) > 0
+    if (!isWhole && !(mayBeInfinite && value === Number.POSITIVE_INFINITY)) {
+      const wanted = `must be a whole number above 0${mayBeInfinite ? ', or Infinity for no bound' : ''}`
+      throw invalidConfiguration(`${what}.${name}`, value, wanted)
     }
-    limits[name] = value
+    bounds[name] = value as number
   }
-  const { maxConnections = 0 } = limits
-  if (overrides.maxConnectionsPerPeer === undefined) {
-    limits['maxConnectionsPerPeer'] = Math.max(MIN_CONNECTIONS_PER_PEER, Math.ceil(maxConnections / 4))
-  }
-  return limits as unknown as P2PLimits
+  return bounds as Bounds
 }
 
 /**

@@ -4,7 +4,7 @@
  * @module
  */
 import { parseSocketAddress } from '../core/address.ts'
-import { checkOptions, invalidConfiguration } from '../core/config.ts'
+import { checkOptions, invalidConfiguration, resolveBounds } from '../core/config.ts'
 import { P2PError } from '../core/errors.ts'
 import { NodeId } from '../core/node-id.ts'
 import type { Runtime } from '../core/runtime.ts'
@@ -44,15 +44,6 @@ const OPTIONS = ['port', 'host', 'tls', 'access', 'tokens', 'rateLimit', 'limits
 function positive(name: string, value: unknown): number {
   if (typeof value === 'number' && Number.isSafeInteger(value) && value > 0) return value
   throw invalidConfiguration(name, value, 'must be a whole number above 0')
-}
-
-function resolveRelayLimits(given: Partial<RelayLimits> = {}): RelayLimits {
-  checkOptions('limits', given, Object.keys(DEFAULT_RELAY_LIMITS))
-  const limits: Record<string, number> = { ...DEFAULT_RELAY_LIMITS }
-  for (const [name, value] of Object.entries(given)) {
-    if (value !== undefined) limits[name] = positive(`limits.${name}`, value)
-  }
-  return limits as unknown as RelayLimits
 }
 
 /** Reads ids, so that a list with a misspelt one fails at the start and not by letting the wrong one in. */
@@ -125,7 +116,7 @@ export function resolveRelayOptions(options: RelayOptions): RelaySettings {
       bytesPerSecond: positive('rateLimit.bytesPerSecond', rateLimit.bytesPerSecond),
       burstBytes: positive('rateLimit.burstBytes', rateLimit.burstBytes ?? rateLimit.bytesPerSecond),
     },
-    limits: resolveRelayLimits(options.limits),
+    limits: resolveBounds('limits', DEFAULT_RELAY_LIMITS, options.limits ?? {}),
     reflectors: resolveReflectors(options.reflectors),
     metrics,
     runtime,

@@ -4,6 +4,7 @@
  * @module
  */
 import { P2PAddress } from '../core/address.ts'
+import { resolveBounds } from '../core/config.ts'
 import type { P2PConnection } from '../core/connection.ts'
 import { P2PError } from '../core/errors.ts'
 import type { P2PNodeId } from '../core/node-id.ts'
@@ -15,7 +16,6 @@ import type { P2PClientRequest, RequestPoolLimits } from './client-options.ts'
 import { DEFAULT_POOL_LIMITS, prepareRequest } from './client-options.ts'
 import type { P2PClientResponse } from './client-response.ts'
 import { Deadlines } from '../core/deadlines.ts'
-import { resolveBounds } from './server-options.ts'
 
 /** Whom to ask: an id, an address, or the text of either. */
 export type P2PPeer = P2PNodeId | P2PAddress | string
@@ -264,7 +264,7 @@ export class RequestPool implements AsyncDisposable {
   /** @throws P2PError `invalid-configuration` */
   constructor(system: P2PSystem, limits: Partial<RequestPoolLimits> = {}) {
     this.#system = system
-    this.#limits = resolveBounds(DEFAULT_POOL_LIMITS, limits, 'pool')
+    this.#limits = resolveBounds('pool', DEFAULT_POOL_LIMITS, limits, { mayBeInfinite: true })
   }
 
   /** The pool of a node, with default limits. */

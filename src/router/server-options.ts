@@ -3,8 +3,7 @@
  *
  * @module
  */
-import { checkOptions, invalidConfiguration } from '../core/config.ts'
-import type { P2PError } from '../core/errors.ts'
+import { invalidConfiguration, resolveBounds } from '../core/config.ts'
 import type { P2PNodeId } from '../core/node-id.ts'
 import type { Authorize } from '../core/system.ts'
 import { isMethod } from './codec.ts'
@@ -68,37 +67,15 @@ export interface ServeOptions extends Partial<ServerLimits> {
   readonly onError?: ((error: unknown, context: ServerErrorContext) => void) | undefined
 }
 
-/** Options of `serve` that are no limits. */
-export const SERVE_OPTIONS: readonly string[] = Object.freeze(['authorize', 'onError', 'earlyData'])
-
 /**
- * Limits from defaults and overrides.
+ * The limits among `options`.
  *
- * @param others names of options that are no limits
  * @throws P2PError `invalid-configuration` for an unknown name, or a value that is neither a whole number above 0 nor
  * Infinity
  */
-export function resolveBounds<Bounds extends object>(
-  defaults: Bounds,
-  overrides: object,
-  what: string,
-  others: readonly string[] = [],
-): Bounds {
-  checkOptions(what, overrides, [...Object.keys(defaults), ...others])
-  const resolved: Record<string, number> = { ...(defaults as Record<string, number>) }
-  for (const name of Object.keys(defaults)) {
-    const value = (overrides as Readonly<Record<string, unknown>>)[name]
-    if (value === undefined) continue
-    if (value !== Number.POSITIVE_INFINITY && !(Number.isSafeInteger(value) && (value as number) > 0)) {
-      throw invalidBound(`${what}.${name}`, value)
-    }
-    resolved[name] = value as number
-  }
-  return resolved as Bounds
-}
-
-function invalidBound(name: string, value: unknown): P2PError {
-  return invalidConfiguration(name, value, 'must be a whole number above 0, or Infinity for no bound')
+export function serverLimits(options: ServeOptions): ServerLimits {
+  const others = ['authorize', 'onError', 'earlyData']
+  return resolveBounds('serve', DEFAULT_SERVER_LIMITS, options, { others, mayBeInfinite: true })
 }
 
 /**

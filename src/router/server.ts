@@ -16,7 +16,7 @@ import { fetchAppHandler } from './fetch-app.ts'
 import { P2PRouter } from './router.ts'
 import type { P2PHandler, P2PService } from './router.ts'
 import type { ServeOptions, ServerErrorContext } from './server-options.ts'
-import { DEFAULT_SERVER_LIMITS, earlyMethods, resolveBounds, SERVE_OPTIONS } from './server-options.ts'
+import { earlyMethods, serverLimits } from './server-options.ts'
 
 /** What can be served: a router, a service, a handler for everything, or an application with a WHATWG `fetch`. */
 export type P2PApp = P2PRouter | P2PService | P2PHandler | P2PFetchApp
@@ -115,7 +115,7 @@ class Server implements P2PServer {
     services: readonly P2PService[],
     options: ServeOptions,
   ) {
-    const limits = resolveBounds(DEFAULT_SERVER_LIMITS, options, 'serve', SERVE_OPTIONS)
+    const limits = serverLimits(options)
     this.#system = system
     this.#startedMs = system.runtime.now()
     this.#listener = listener
@@ -265,7 +265,7 @@ class Server implements P2PServer {
  */
 export async function serve(system: P2PSystem, app: P2PApp, options: ServeOptions = {}): Promise<P2PServer> {
   const { handler, services } = partsOf(app)
-  resolveBounds(DEFAULT_SERVER_LIMITS, options, 'serve', SERVE_OPTIONS)
+  serverLimits(options)
   const earlyData = earlyMethods(options.earlyData).size > 0
   const started: P2PService[] = []
   try {
