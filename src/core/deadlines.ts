@@ -3,62 +3,81 @@
  *
  * @module
  */
+import { LinkedList } from './linked-list.ts'
+import type { Linked } from './linked-list.ts'
 import type { Runtime, RuntimeTimer } from './runtime.ts'
 
-interface Deadline {
+/** The time limit of one thing. */
+export class Deadline<T> implements Linked<Deadline<T>> {
   readonly dueMs: number
-  readonly late: () => void
+  readonly whose: T
+  older: Deadline<T> | undefined
+  newer: Deadline<T> | undefined
+  readonly #list: LinkedList<Deadline<T>>
+
+  constructor(list: LinkedList<Deadline<T>>, dueMs: number, whose: T) {
+    this.#list = list
+    this.dueMs = dueMs
+    this.whose = whose
+  }
+
+  /** What it was for is in time. Does nothing when that was said before, or it was late. */
+  done(): void {
+    this.#list.delete(this)
+  }
 }
 
 /**
  * Calls back for everything that is not done `delayMs` after it was added (Infinity: never). The timer outlives what it
  * was set for, so that things that come and go one after the other do not each set and cancel one; `clear` ends it.
  */
-export class Deadlines {
+export class Deadlines<T> {
   readonly #runtime: Runtime
   readonly #delayMs: number
-  /** In the order of adding, which is that of their times. Made for the first. */
-  #deadlines: Map<object, Deadline> | undefined
+  readonly #late: (whose: T) => void
+  /** In the order of adding, which is that of their times. */
+  readonly #deadlines = new LinkedList<Deadline<T>>()
   #timer: RuntimeTimer | undefined
 
-  constructor(runtime: Runtime, delayMs: number) {
+  /** @param late called with what was added, and is late */
+  constructor(runtime: Runtime, delayMs: number, late: (whose: T) => void) {
     this.#runtime = runtime
     this.#delayMs = delayMs
+    this.#late = late
   }
 
-  /** Starts the time of `key` anew. */
-  add(key: object, late: () => void): void {
-    if (this.#delayMs === Number.POSITIVE_INFINITY) return
-    const deadlines = (this.#deadlines ??= new Map())
-    deadlines.delete(key)
-    deadlines.set(key, { dueMs: this.#runtime.now() + this.#delayMs, late })
-    this.#timer ??= this.#runtime.setTimer(this.#delayMs, () => this.#fire())
-  }
-
-  /** `key` is in time. Does nothing when it is not there. */
-  done(key: object): void {
-    this.#deadlines?.delete(key)
+  /** Starts the time of something; undefined when there is no limit. */
+  add(whose: T): Deadline<T> | undefined {
+    if (this.#delayMs === Number.POSITIVE_INFINITY) return undefined
+    const deadline = new Deadline(this.#deadlines, this.#runtime.now() + this.#delayMs, whose)
+    this.#deadlines.push(deadline)
+    if (!this.#timer) this.#arm(this.#delayMs)
+    return deadline
   }
 
   /** Forgets everything. */
   clear(): void {
-    this.#deadlines?.clear()
+    for (const deadline of this.#deadlines.members()) deadline.done()
     this.#timer?.cancel()
     this.#timer = undefined
   }
 
+  #arm(delayMs: number): void {
+    this.#timer?.cancel()
+    this.#timer = this.#runtime.setTimer(delayMs, () => this.#fire())
+  }
+
   #fire(): void {
     this.#timer = undefined
-    const deadlines = this.#deadlines
-    if (!deadlines) return
     const nowMs = this.#runtime.now()
-    for (const [key, { dueMs, late }] of deadlines) {
-      if (dueMs > nowMs) {
-        this.#timer ??= this.#runtime.setTimer(dueMs - nowMs, () => this.#fire())
+    for (let first = this.#deadlines.oldest; first; first = this.#deadlines.oldest) {
+      if (first.dueMs > nowMs) {
+        // Whoever was told may have added something, for later.
+        this.#arm(first.dueMs - nowMs)
         return
       }
-      deadlines.delete(key)
-      late()
+      first.done()
+      this.#late(first.whose)
     }
   }
 }

@@ -6,7 +6,7 @@
 import { P2PError } from '../core/errors.ts'
 import type { P2PStream, PromptStream } from '../core/stream.ts'
 import { contentLength, encodeResponse } from './codec.ts'
-import type { Deadlines } from '../core/deadlines.ts'
+import type { Deadline, Deadlines } from '../core/deadlines.ts'
 import { produce } from './producer.ts'
 import type { BodyProducer } from './producer.ts'
 import type { P2PResponse } from './response.ts'
@@ -28,14 +28,21 @@ export interface AnswerOwner {
 export class AnswerWriter {
   readonly #stream: P2PStream & PromptStream
   readonly #limits: ServerLimits
-  readonly #writes: Deadlines
+  readonly #writes: Deadlines<AnswerOwner>
+  /** Of the write under way. */
+  #deadline: Deadline<AnswerOwner> | undefined
   readonly #owner: AnswerOwner
   #producer: BodyProducer | undefined
   /** Whether a head has been written, so that no other answer can take this one's place. */
   started = false
 
   /** `writes` holds the time that the peer may take for a write. */
-  constructor(stream: P2PStream & PromptStream, limits: ServerLimits, writes: Deadlines, owner: AnswerOwner) {
+  constructor(
+    stream: P2PStream & PromptStream,
+    limits: ServerLimits,
+    writes: Deadlines<AnswerOwner>,
+    owner: AnswerOwner,
+  ) {
     this.#stream = stream
     this.#limits = limits
     this.#writes = writes
@@ -73,7 +80,7 @@ export class AnswerWriter {
     await this.#write(encodeResponse(response, maxHeaderBytes, chunk))
     while (chunk) {
       // What the source takes its time for is not the peer's fault.
-      this.#writes.done(this)
+      this.#deadline?.done()
       chunk = await producer.next()
       if (this.#owner.isOver) return
       if (!chunk || chunk.length === 0) continue
@@ -91,7 +98,8 @@ export class AnswerWriter {
     const stream = this.#stream
     const pending = stream.writeNow ? stream.writeNow(bytes) : stream.write(bytes)
     if (!pending) return undefined
-    this.#writes.add(this, () => this.#owner.writeLate())
+    this.#deadline?.done()
+    this.#deadline = this.#writes.add(this.#owner)
     return pending
   }
 
@@ -103,7 +111,7 @@ export class AnswerWriter {
 
   /** The peer's time runs no longer. */
   done(): void {
-    this.#writes.done(this)
+    this.#deadline?.done()
   }
 }
 

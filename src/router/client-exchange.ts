@@ -4,6 +4,7 @@
  * @module
  */
 import type { P2PConnection } from '../core/connection.ts'
+import type { Deadline } from '../core/deadlines.ts'
 import { P2PError } from '../core/errors.ts'
 import type { RuntimeTimer } from '../core/runtime.ts'
 import type { P2PStream, PromptStream } from '../core/stream.ts'
@@ -64,7 +65,10 @@ export class ClientExchange implements BodyOwner {
   #stream: P2PStream | undefined
   #incoming: IncomingBody | undefined
   #producer: BodyProducer | undefined
-  #deadline: RuntimeTimer | undefined
+  /** For the whole answer. */
+  #timer: RuntimeTimer | undefined
+  /** For the head of the answer. */
+  #deadline: Deadline<ClientExchange> | undefined
   readonly #onAbort = (): void => this.#fail(P2PError.aborted(this.#request.signal as AbortSignal, this.#what))
   readonly #onTurn = (): void => {
     this.#stage = 'entered'
@@ -104,7 +108,7 @@ export class ClientExchange implements BodyOwner {
       if (deadlineMs !== undefined && deadlineMs !== Number.POSITIVE_INFINITY) {
         const message = `${this.#what}: no complete answer from ${this.#peer.name} within ${deadlineMs} ms (deadlineMs)`
         const late = (): void => this.#late(message, deadlineMs)
-        this.#deadline = this.#peer.system.runtime.setTimer(deadlineMs, late)
+        this.#timer = this.#peer.system.runtime.setTimer(deadlineMs, late)
       }
       if (entered) this.#onTurn()
     })
@@ -138,7 +142,7 @@ export class ClientExchange implements BodyOwner {
     const failed = (error: unknown): void => {
       if (this.#over) return
       if (mayRetry && this.#neverReached(error, connection)) {
-        this.#peer.heads.done(this)
+        this.#deadline?.done()
         // Another request may have connected anew meanwhile.
         const other = this.#peer.ready
         if (other && other !== connection) this.#attempt(other, false)
@@ -230,14 +234,16 @@ export class ClientExchange implements BodyOwner {
 
   #awaitHead(): void {
     if (this.#over) return
-    this.#peer.heads.add(this, () => {
-      const ms = this.#peer.limits.headTimeoutMs
-      this.#late(`${this.#what}: no answer from ${this.#peer.name} within ${ms} ms (headTimeoutMs)`, ms)
-    })
+    this.#deadline = this.#peer.heads.add(this)
+  }
+
+  headLate(): void {
+    const ms = this.#peer.limits.headTimeoutMs
+    this.#late(`${this.#what}: no answer from ${this.#peer.name} within ${ms} ms (headTimeoutMs)`, ms)
   }
 
   #answered(stream: P2PStream, { status, headers }: ResponseHead, rest: Uint8Array): void {
-    this.#peer.heads.done(this)
+    this.#deadline?.done()
     const bodyless = this.#request.method === 'HEAD' || status === 204 || status === 205 || status === 304
     const incoming = new IncomingBody({
       stream,
@@ -297,8 +303,8 @@ export class ClientExchange implements BodyOwner {
     const { signal } = this.#request
     const entered = this.#stage === 'entered'
     this.#stage = 'over'
-    this.#peer.heads.done(this)
-    this.#deadline?.cancel()
+    this.#deadline?.done()
+    this.#timer?.cancel()
     if (signal) this.#peer.aborts.delete(signal, this.#onAbort)
     if (this.#connecting) this.#peer.giveUpConnecting()
     if (this.#producer) {

@@ -14,7 +14,8 @@ import { P2PBody } from './body.ts'
 import { BODYLESS, contentLength, decodeRequestHead } from './codec.ts'
 import type { RequestHead } from './codec.ts'
 import { explainStreamError, REQUEST_CODE } from './codes.ts'
-import type { Deadlines } from '../core/deadlines.ts'
+import type { Deadline, Deadlines } from '../core/deadlines.ts'
+import type { Linked } from '../core/linked-list.ts'
 import { HeadReader, READ_BYTES } from './head-reader.ts'
 import { IncomingBody } from './incoming-body.ts'
 import type { BodyOwner } from './incoming-body.ts'
@@ -32,20 +33,22 @@ export interface ExchangeHost {
   readonly early: ReadonlySet<string>
   readonly onError: NonNullable<ServeOptions['onError']>
   /** Heads that are not complete. */
-  readonly heads: Deadlines
+  readonly heads: Deadlines<Exchange>
   /** Handlers that have not answered. */
-  readonly handlers: Deadlines
+  readonly handlers: Deadlines<Exchange>
   /** Writes that the peer has not taken. */
-  readonly writes: Deadlines
+  readonly writes: Deadlines<AnswerOwner>
   /** Requests that were answered, and have not come to their end. */
-  readonly lingering: Deadlines
+  readonly lingering: Deadlines<IncomingBody>
 }
 
 /** How an exchange ended: answered, given up by the peer or the server, or not understood. */
 export type ExchangeOutcome = 'answered' | 'cancelled' | 'malformed'
 
 /** A request being answered. */
-export class Exchange implements BodyOwner, AnswerOwner {
+export class Exchange implements BodyOwner, AnswerOwner, Linked<Exchange> {
+  older: Exchange | undefined
+  newer: Exchange | undefined
   bodyName = ''
   readonly #host: ExchangeHost
   readonly #stream: P2PStream & PromptStream
@@ -54,6 +57,8 @@ export class Exchange implements BodyOwner, AnswerOwner {
   readonly #done: (exchange: Exchange, outcome: ExchangeOutcome) => void
   readonly #head: HeadReader
   #stopListening: Disposable | undefined
+  /** For its head, then for its handler. */
+  #deadline: Deadline<Exchange> | undefined
   #isHeadRead = false
   #request: P2PRequest | undefined
   #incoming: IncomingBody | undefined
@@ -89,9 +94,12 @@ export class Exchange implements BodyOwner, AnswerOwner {
     const now = this.#stream.readNow?.(READ_BYTES)
     if (now) this.#headChunk(now)
     if (this.#request || this.#over || this.#isHeadRead) return
-    const late = (): void => this.#give(REQUEST_CODE.timeout, 'malformed', 'its head did not come in time')
-    this.#host.heads.add(this, late)
+    this.#deadline = this.#host.heads.add(this)
     if (!now) this.#readHead()
+  }
+
+  headLate(): void {
+    this.#give(REQUEST_CODE.timeout, 'malformed', 'its head did not come in time')
   }
 
   /** Gives the exchange up because the server closes or the connection is over. */
@@ -124,7 +132,7 @@ export class Exchange implements BodyOwner, AnswerOwner {
       return
     }
     this.#isHeadRead = true
-    this.#host.heads.done(this)
+    this.#deadline?.done()
     const { rest } = raw
     if (!this.#connection.isEarly || this.#host.early.has(head.method)) {
       this.#accept(head, rest)
@@ -188,7 +196,7 @@ export class Exchange implements BodyOwner, AnswerOwner {
       this.#answer(P2PResponse.error(413))
       return
     }
-    handlers.add(this, () => this.#handlerLate())
+    this.#deadline = handlers.add(this)
     try {
       const response = handler(request)
       if (response instanceof P2PResponse) {
@@ -224,13 +232,13 @@ export class Exchange implements BodyOwner, AnswerOwner {
   }
 
   /** While it waits for the peer's body the handler is not late; that wait has a limit of its own. */
-  #handlerLate(): void {
+  handlerLate(): void {
     const { runtime, limits } = this.#host
     const incoming = this.#incoming as IncomingBody
     const sinceMs = incoming.waiting ? runtime.now() : incoming.progressMs
     const leftMs = sinceMs + limits.handlerTimeoutMs - runtime.now()
     if (leftMs > 0) {
-      this.#timer = runtime.setTimer(leftMs, () => this.#handlerLate())
+      this.#timer = runtime.setTimer(leftMs, () => this.handlerLate())
       return
     }
     const { method, path } = this.#request as P2PRequest
@@ -249,7 +257,7 @@ export class Exchange implements BodyOwner, AnswerOwner {
       return
     }
     this.#answered = true
-    this.#host.handlers.done(this)
+    this.#deadline?.done()
     this.#timer?.cancel()
     let sending
     try {
@@ -356,9 +364,7 @@ export class Exchange implements BodyOwner, AnswerOwner {
   }
 
   #finish(outcome: ExchangeOutcome): void {
-    const { heads, handlers } = this.#host
-    heads.done(this)
-    handlers.done(this)
+    this.#deadline?.done()
     this.#writer.done()
     this.#timer?.cancel()
     this.#stopListening?.[Symbol.dispose]()

@@ -10,7 +10,7 @@ import type { Runtime } from '../core/runtime.ts'
 import type { P2PReceiveStream, PromptStream } from '../core/stream.ts'
 import type { ByteSource } from './body.ts'
 import { REQUEST_CODE } from './codes.ts'
-import type { Deadlines } from '../core/deadlines.ts'
+import type { Deadline, Deadlines } from '../core/deadlines.ts'
 import { READ_BYTES } from './head-reader.ts'
 import { IdleTimer } from './idle-timer.ts'
 
@@ -59,7 +59,7 @@ export class IncomingBody implements ByteSource {
   #state: 'open' | 'ended' | P2PError = 'open'
   #reader: Reader | undefined
   #progressMs: number
-  #lingering: Deadlines | undefined
+  #lingering: Deadline<IncomingBody> | undefined
 
   constructor(options: IncomingBodyOptions) {
     this.#options = options
@@ -134,11 +134,10 @@ export class IncomingBody implements ByteSource {
    * Wants no more of it, and waits a while for an end that alone is missing: mostly it is on its way, and stopping
    * would only cost more. `mayBeEmpty` says that no body is expected where none was announced.
    */
-  release(lingering: Deadlines, mayBeEmpty: boolean): void {
+  release(lingering: Deadlines<IncomingBody>, mayBeEmpty: boolean): void {
     const bare = this.#options.expectedBytes === undefined && this.#receivedBytes === 0 && mayBeEmpty
     if (this.#state === 'open' && (this.complete || bare)) {
-      this.#lingering = lingering
-      lingering.add(this, () => this.cancel())
+      this.#lingering = lingering.add(this)
     } else {
       this.cancel()
     }
@@ -234,7 +233,7 @@ export class IncomingBody implements ByteSource {
 
   #settle(): void {
     this.#idle?.dispose()
-    this.#lingering?.done(this)
+    this.#lingering?.done()
     const reader = this.#reader
     this.#reader = undefined
     if (this.#state === 'ended') reader?.resolve(undefined)

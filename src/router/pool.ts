@@ -34,7 +34,7 @@ export class PooledPeer {
   readonly limits: RequestPoolLimits
   readonly system: P2PSystem
   /** Requests that were sent and not answered. */
-  readonly heads: Deadlines
+  readonly heads: Deadlines<ClientExchange>
   readonly aborts: AbortHub = new AbortHub()
   readonly #onUnused: () => void
   readonly #waiting = new Set<() => void>()
@@ -51,7 +51,7 @@ export class PooledPeer {
   constructor(system: P2PSystem, target: P2PNodeId | P2PAddress, limits: RequestPoolLimits, onUnused: () => void) {
     this.system = system
     this.limits = limits
-    this.heads = new Deadlines(system.runtime, limits.headTimeoutMs)
+    this.heads = new Deadlines(system.runtime, limits.headTimeoutMs, (exchange) => exchange.headLate())
     this.#target = target
     this.#onUnused = onUnused
     this.id = target instanceof P2PAddress ? target.id : target

@@ -9,6 +9,7 @@ import type { RuntimeTimer } from '../core/runtime.ts'
 import type { P2PListener, P2PSystem } from '../core/system.ts'
 import { REQUEST_CODE } from './codes.ts'
 import { Deadlines } from '../core/deadlines.ts'
+import { LinkedList } from '../core/linked-list.ts'
 import { Exchange } from './exchange.ts'
 import type { ExchangeHost, ExchangeOutcome } from './exchange.ts'
 import type { P2PFetchApp } from './fetch-app.ts'
@@ -68,7 +69,7 @@ interface Peer {
 interface Connected {
   readonly connection: P2PConnection
   readonly peer: Peer
-  readonly exchanges: Set<Exchange>
+  readonly exchanges: LinkedList<Exchange>
 }
 
 /** What answers requests, and what has to be started before and stopped after. */
@@ -127,10 +128,10 @@ class Server implements P2PServer {
       handler,
       early: earlyMethods(options.earlyData),
       onError: options.onError ?? printError,
-      heads: new Deadlines(system.runtime, limits.headerTimeoutMs),
-      handlers: new Deadlines(system.runtime, limits.handlerTimeoutMs),
-      writes: new Deadlines(system.runtime, limits.bodyIdleTimeoutMs),
-      lingering: new Deadlines(system.runtime, limits.headerTimeoutMs),
+      heads: new Deadlines(system.runtime, limits.headerTimeoutMs, (exchange) => exchange.headLate()),
+      handlers: new Deadlines(system.runtime, limits.handlerTimeoutMs, (exchange) => exchange.handlerLate()),
+      writes: new Deadlines(system.runtime, limits.bodyIdleTimeoutMs, (exchange) => exchange.writeLate()),
+      lingering: new Deadlines(system.runtime, limits.headerTimeoutMs, (body) => body.cancel()),
     }
     this.closed = new Promise((resolve) => {
       this.#resolveClosed = resolve
@@ -182,14 +183,14 @@ class Server implements P2PServer {
     const peer = this.#peers.get(id) ?? { connections: 0, inFlight: 0 }
     this.#peers.set(id, peer)
     peer.connections++
-    const connected: Connected = { connection, peer, exchanges: new Set() }
+    const connected: Connected = { connection, peer, exchanges: new LinkedList() }
     this.#connected.add(connected)
     try {
       for (;;) this.#serveStream(connected, await connection.acceptStream({ kind: 'request' }))
     } catch {
       // The connection is over.
     }
-    for (const exchange of connected.exchanges) exchange.cancel('the connection is over')
+    for (const exchange of connected.exchanges.members()) exchange.cancel('the connection is over')
     this.#connected.delete(connected)
     peer.connections--
     if (peer.connections === 0) this.#peers.delete(id)
@@ -217,7 +218,7 @@ class Server implements P2PServer {
       if (this.#inFlight === 0) this.#hurry?.()
     }
     const exchange = new Exchange(this.#host, stream, connection, done)
-    exchanges.add(exchange)
+    exchanges.push(exchange)
     exchange.begin()
   }
 
@@ -225,7 +226,7 @@ class Server implements P2PServer {
     this.#listener.close()
     if (graceMs > 0 && this.#inFlight > 0) await this.#drained(graceMs)
     for (const { exchanges } of this.#connected) {
-      for (const exchange of exchanges) exchange.cancel('the server is closing')
+      for (const exchange of exchanges.members()) exchange.cancel('the server is closing')
     }
     const { heads, handlers, writes, lingering } = this.#host
     for (const deadlines of [heads, handlers, writes, lingering]) deadlines.clear()

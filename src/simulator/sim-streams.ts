@@ -5,7 +5,7 @@
  * @module
  */
 import type { P2PError } from '../core/errors.ts'
-import { SmallMap } from '../core/small-map.ts'
+import { NumberMap } from '../core/number-map.ts'
 import { Arrivals } from './sim-arrivals.ts'
 import { deferred, SimStream } from './sim-stream.ts'
 import type { Deferred, StreamHost } from './sim-stream.ts'
@@ -25,7 +25,7 @@ interface PendingOpen {
 /** The streams of one connection. */
 export class SimStreams {
   readonly #connection: StreamsHost
-  readonly #open = new SmallMap<SimStream>()
+  readonly #open = new NumberMap<SimStream>()
   readonly #waiting: PendingOpen[] = []
   /** Two-way streams of the peer's. */
   readonly bi: Arrivals = new Arrivals()

@@ -38,13 +38,21 @@ export interface InboundOptions {
   readonly broken: (why: string) => void
 }
 
+/** A stream whose header is being read. */
+interface Unsorted {
+  readonly receive: CarrierReceiveStream
+  readonly send: CarrierSendStream | undefined
+  /** Whether that took too long. */
+  late: boolean
+}
+
 /** Sorts the streams of one connection. */
 export class Inbound {
   readonly #options: InboundOptions
   readonly #kinds = new Set<StreamKind>()
   readonly #twoWay: Readonly<Record<StreamKind, AsyncQueue<DuplexStream>>>
   readonly #oneWay: AsyncQueue<ReceiveHalf>
-  readonly #headers: Deadlines
+  readonly #headers: Deadlines<Unsorted>
   /** Streams whose header is being read. */
   #classifying: Set<Promise<void>> | undefined
   #hasMessages = false
@@ -56,7 +64,7 @@ export class Inbound {
     // The library takes requests by itself: that is nothing to report.
     this.#twoWay = { stream: new AsyncQueue(waits), request: new AsyncQueue() }
     this.#oneWay = new AsyncQueue(waits)
-    this.#headers = new Deadlines(options.runtime, options.limits.streamHeaderTimeoutMs)
+    this.#headers = new Deadlines(options.runtime, options.limits.streamHeaderTimeoutMs, refuseLate)
   }
 
   /** Whether the messages stream has come. */
@@ -145,19 +153,16 @@ export class Inbound {
     first?: Uint8Array,
     send?: CarrierSendStream,
   ): Promise<StreamHeader | undefined> {
-    let late = false
-    this.#headers.add(receive, () => {
-      late = true
-      refuse(LIBRARY_CODE.headerTimeout, receive, send)
-    })
+    const stream: Unsorted = { receive, send, late: false }
+    const deadline = this.#headers.add(stream)
     try {
       const header = await readStreamHeader(receive, first)
       // A carrier that cannot stop a stream while it is read from brings the bytes nevertheless.
-      return late ? undefined : header
+      return stream.late ? undefined : header
     } catch {
       return undefined
     } finally {
-      this.#headers.done(receive)
+      deadline?.done()
     }
   }
 
@@ -260,4 +265,9 @@ function kindOf({ kind }: StreamHeader): StreamKind | undefined {
 function refuse(code: number, receive: CarrierReceiveStream, send?: CarrierSendStream): void {
   receive.stop(code)
   send?.reset(code)
+}
+
+function refuseLate(stream: Unsorted): void {
+  stream.late = true
+  refuse(LIBRARY_CODE.headerTimeout, stream.receive, stream.send)
 }

@@ -5,7 +5,7 @@
  */
 import type { CarrierReceiveStream, CarrierSendStream, CarrierStream } from '../carrier.ts'
 import { P2PError } from '../errors.ts'
-import { SmallMap } from '../small-map.ts'
+import { NumberMap } from '../number-map.ts'
 import type { WaitScope } from '../wait-log.ts'
 import { DuplexStream } from './duplex-stream.ts'
 import { ReceiveHalf } from './receive-half.ts'
@@ -112,11 +112,11 @@ const MAX_EARLY_ABORTS = 256
 export class StreamTable {
   readonly #options: StreamTableOptions
   /** By who opened them, then by number, in the order of opening. */
-  readonly #local = new SmallMap<Entry>()
-  readonly #remote = new SmallMap<Entry>()
+  readonly #local = new NumberMap<Entry>()
+  readonly #remote = new NumberMap<Entry>()
   #earlyAborts: Map<number, Abort[]> | undefined
   /** Streams opened here whose header has not left, by number. */
-  readonly #unannounced = new SmallMap<SendHalf>()
+  readonly #unannounced = new NumberMap<SendHalf>()
   /** The carrier's streams whose delivery is to be tracked. */
   #carriers: Map<Entry, CarrierSendStream> | undefined
   #undelivered: Set<Promise<boolean>> | undefined
@@ -252,7 +252,7 @@ export class StreamTable {
     return [...this.#local.values(), ...this.#remote.values()]
   }
 
-  #entry(table: SmallMap<Entry>, number: number): Entry {
+  #entry(table: NumberMap<Entry>, number: number): Entry {
     const entry = new Entry(this, this.#options, number, table === this.#local)
     table.set(number, entry)
     return entry

@@ -90,7 +90,7 @@ export function abortable<T>(
 /** Values that arrive and callers that wait for them, first come first served. */
 export class AsyncQueue<T> {
   /** Made for the first value; `#head` of them have been taken. */
-  #values: T[] | undefined
+  #values: (T | undefined)[] | undefined
   #head = 0
   /** Made for the first who waits, with one place: pushing would make room for many. */
   #waiters: Waiter<T>[] | undefined
@@ -114,7 +114,7 @@ export class AsyncQueue<T> {
 
   /** The values that wait to be taken, oldest first. */
   [Symbol.iterator](): Iterator<T> {
-    return (this.#values?.slice(this.#head) ?? []).values()
+    return ((this.#values?.slice(this.#head) ?? []) as T[]).values()
   }
 
   /** Hands `value` to the first who waits, or keeps it. */
@@ -133,7 +133,8 @@ export class AsyncQueue<T> {
   shift(): T | undefined {
     const values = this.#values
     if (!values || this.#head === values.length) return undefined
-    const value = values[this.#head++]
+    const value = values[this.#head]
+    values[this.#head++] = undefined
     if (this.#head > 64 && this.#head * 2 > values.length) {
       values.splice(0, this.#head)
       this.#head = 0

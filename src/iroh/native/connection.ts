@@ -11,6 +11,7 @@ import type {
   CarrierStream,
 } from '../../core/carrier.ts'
 import type { P2PPath } from '../../core/connection.ts'
+import { LinkedList } from '../../core/linked-list.ts'
 import type { NodeId } from '../../core/node-id.ts'
 import { P2P_ALPN } from '../../core/system.ts'
 import type { IrohCarrierConnection } from '../binding.ts'
@@ -70,7 +71,7 @@ export class NativeConnection implements IrohCarrierConnection {
   /** Whether as much has waited here as may; from then on every stream tells what it takes at once. */
   isFull = false
   readonly #handle: number
-  readonly #streams = new Set<NativeStream>()
+  readonly #streams = new LinkedList<NativeStream>()
   readonly #twoWay = new Inbox<NativeStream>()
   readonly #oneWay = new Inbox<NativeStream>()
   readonly #datagrams = new Inbox<Uint8Array>()
@@ -249,7 +250,7 @@ export class NativeConnection implements IrohCarrierConnection {
   /** The addon reads on only when it hears what was taken, be it little. */
   filled(): void {
     this.isFull = true
-    for (const stream of this.#streams) stream.tell()
+    for (const stream of this.#streams.members()) stream.tell()
   }
 
   /** The transport says that it is over. */
@@ -280,7 +281,7 @@ export class NativeConnection implements IrohCarrierConnection {
   }
 
   #keep(stream: NativeStream): void {
-    this.#streams.add(stream)
+    this.#streams.push(stream)
     this.door.streams.set(stream.handle, stream)
   }
 
@@ -334,7 +335,7 @@ export class NativeConnection implements IrohCarrierConnection {
     const error = closeError(close)
     for (const opener of this.#openers.splice(0)) opener.reject(error)
     const local = close.by === 'local'
-    for (const stream of this.#streams) stream.connectionOver(close, local)
+    for (const stream of this.#streams.members()) stream.connectionOver(close, local)
     if (local) {
       this.#twoWay.values.length = 0
       this.#oneWay.values.length = 0

@@ -10,6 +10,7 @@ import type { NativeAddon } from './addon.ts'
 import { Batch } from './batch.ts'
 import type { NativeConnection } from './connection.ts'
 import { ENDS, MORE, RECORD, Scratch } from './records.ts'
+import { NumberMap } from '../../core/number-map.ts'
 import { Slab } from '../../runtime/slab.ts'
 import type { NativeStream } from './stream.ts'
 
@@ -42,7 +43,7 @@ export class NativeDoor {
   readonly addon: NativeAddon
   readonly context: number
   readonly connections: Map<number, NativeConnection> = new Map()
-  readonly streams: Map<number, NativeStream> = new Map()
+  readonly streams: NumberMap<NativeStream> = new NumberMap()
   /** What is asked of streams; whoever calls the addon about one, or its connection, flushes it first. */
   readonly batch: Batch
   events: DoorEvents | undefined

@@ -13,6 +13,7 @@ import type {
 } from '../../core/carrier.ts'
 import { concatBytes } from '../../core/encoding.ts'
 import type { P2PError } from '../../core/errors.ts'
+import type { Linked } from '../../core/linked-list.ts'
 import { closeError, streamErrors } from '../errors.ts'
 import { MAX_PACKED_BYTES } from './batch.ts'
 import type { NativeConnection } from './connection.ts'
@@ -37,7 +38,9 @@ interface Waiting<T> {
 }
 
 /** One stream; of a one-way one only half is used. */
-export class NativeStream implements CarrierStream, CarrierSendStream, CarrierReceiveStream {
+export class NativeStream implements CarrierStream, CarrierSendStream, CarrierReceiveStream, Linked<NativeStream> {
+  older: NativeStream | undefined
+  newer: NativeStream | undefined
   readonly handle: number
   readonly #connection: NativeConnection
   readonly #door: NativeDoor

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { SmallMap } from '../../core/small-map.ts'
+import { NumberMap } from '../../core/number-map.ts'
 import type { TransportConfig } from './config.ts'
 import { ReceiveWindow, SendCredit } from './flow-control.ts'
 import { TransportErrorCode } from './frames.ts'
@@ -23,8 +23,8 @@ const STREAM_FRAME_BOUND = 25
 export class Streams {
   readonly #config: TransportConfig
   readonly #sink: StreamSink
-  readonly #sends = new SmallMap<SendHalf>()
-  readonly #receives = new SmallMap<ReceiveHalf>()
+  readonly #sends = new NumberMap<SendHalf>()
+  readonly #receives = new NumberMap<ReceiveHalf>()
   readonly #counts: StreamCounts
   #peerStreamWindow = 0
   readonly #credit = new SendCredit(0)
