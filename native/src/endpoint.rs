@@ -204,17 +204,18 @@ impl World {
 }
 
 async fn bind(key: SecretKey, settings: &Settings) -> Result<Bound, Failed> {
-    let mut builder = match &settings.relays {
-        Relays::Default => Endpoint::builder(presets::N0),
-        Relays::Disabled => Endpoint::builder(presets::Minimal).relay_mode(RelayMode::Disabled),
+    // Whatever looks up or publishes addresses is TypeScript's, so no preset that does.
+    let mut builder = Endpoint::builder(presets::Minimal).relay_mode(match &settings.relays {
+        Relays::Default => RelayMode::Default,
+        Relays::Disabled => RelayMode::Disabled,
         Relays::Custom(relays) => {
             let map = RelayMap::empty();
             for relay in relays {
                 map.insert(relay.url.clone(), Arc::new(relay.config()));
             }
-            Endpoint::builder(presets::Minimal).relay_mode(RelayMode::Custom(map))
+            RelayMode::Custom(map)
         }
-    };
+    });
     // Asking routers for ports is of no use to sockets that nobody else can reach, and is talk on the network.
     if settings.relays == Relays::Disabled || settings.is_loopback_only() {
         builder = builder.portmapper_config(PortmapperConfig::Disabled);

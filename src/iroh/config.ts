@@ -23,9 +23,9 @@ export interface IrohOptions extends CreateOptions {
    */
   readonly bind?: readonly string[] | undefined
   /**
-   * Relays: iroh's own public ones with its look-up of ids (`default`), none (`disabled`), or these, by their
-   * `http(s)` URLs or with a token each, where nothing but the relays is contacted; of several the nearest is used.
-   * `P2P_RELAY_MODE` sets it too. @default 'default'
+   * Relays: iroh's own public ones (`default`), none (`disabled`), or these, by their `http(s)` URLs or with a token each;
+   * of several the nearest is used. Nothing but the relays is contacted: who is to be found by id alone, or to find others
+   * so, takes sources into `discovery`. `P2P_RELAY_MODE` sets it too. @default 'default'
    */
   readonly relay?: RelaySetting | undefined
   /**

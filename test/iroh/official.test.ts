@@ -273,7 +273,6 @@ describe('an endpoint', () => {
       idleTimeoutMs: 30_000,
       maxHandshakes: 256,
       relays: true,
-      looksUp: true,
     })
   }
   const never = async <T>(): Promise<T> => new Promise<T>(() => undefined)

@@ -61,7 +61,6 @@ async function open(settings: DoorSettings, addon: NativeAddon): Promise<IrohEnd
       runtime,
       loopbackOnly: bind?.every(isLoopback) ?? false,
       relays: relay !== 'disabled',
-      looksUp: relay === 'default',
       discoversAddresses:
         relay === 'default' || (relay !== 'disabled' && relay.some((one) => discoversAddresses(asRelay(one)))),
     })

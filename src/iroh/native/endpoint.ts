@@ -28,9 +28,8 @@ export interface NativeEndpointOptions {
   readonly nodeId: NodeId
   readonly runtime: Runtime
   readonly loopbackOnly: boolean
-  /** Whether relays can be used, and whether ids without addresses can be looked up. */
+  /** Whether relays can be used. */
   readonly relays: boolean
-  readonly looksUp: boolean
   /** Whether a relay may be asked for this node's address over QUIC. */
   readonly discoversAddresses: boolean
 }
@@ -80,7 +79,7 @@ export class NativeEndpoint implements IrohEndpoint {
       // Packets to other machines would not leave a loopback socket, but the transport would try.
       const direct = address.direct.filter((remote) => !loopbackOnly || isLoopback(remote))
       const relays = this.#options.relays ? address.relays : []
-      if (direct.length === 0 && relays.length === 0 && !this.#options.looksUp) throw connectErrors.noRoute(address.id)
+      if (direct.length === 0 && relays.length === 0) throw connectErrors.noRoute(address.id)
       const startedMs = runtime.now()
       const abort = (): void => {
         reject(P2PError.aborted(signal, 'connect'))

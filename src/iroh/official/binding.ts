@@ -91,7 +91,6 @@ async function open(settings: DoorSettings, official: Official): Promise<IrohEnd
     idleTimeoutMs,
     maxHandshakes,
     relays: relay !== 'disabled',
-    looksUp: relay === 'default',
   })
   if (settings.access) endpoint.setAccess(settings.access)
   return endpoint
@@ -114,11 +113,12 @@ function completeFamilies(bind: readonly string[]): readonly string[] {
 }
 
 function setRelays(official: Official, builder: iroh.EndpointBuilder, relay: RelaySetting): void {
+  // Not the preset of n0, which publishes every node at n0's servers and looks there.
+  official.presetMinimal(builder)
   if (relay === 'default') {
-    official.presetN0(builder)
+    builder.relayMode(official.RelayMode.defaultMode())
     return
   }
-  official.presetMinimal(builder)
   if (relay === 'disabled') {
     builder.relayMode(official.RelayMode.disabled())
     return

@@ -42,9 +42,8 @@ export interface OfficialEndpointOptions {
   readonly idleTimeoutMs: number
   /** Handshakes of inbound connections at a time; more are turned away until some are done. */
   readonly maxHandshakes: number
-  /** Whether relays can be used, and whether ids without addresses can be looked up. */
+  /** Whether relays can be used. */
   readonly relays: boolean
-  readonly looksUp: boolean
 }
 
 /** One node's transport. */
@@ -80,7 +79,7 @@ export class OfficialEndpoint implements IrohEndpoint {
     // Packets to other machines would not leave a loopback socket, but the binding would try.
     const direct = address.direct.filter((remote) => !loopbackOnly || isLoopback(remote))
     const relay = this.#options.relays ? address.relays[0] : undefined
-    if (direct.length === 0 && relay === undefined && !this.#options.looksUp) throw connectErrors.noRoute(address.id)
+    if (direct.length === 0 && relay === undefined) throw connectErrors.noRoute(address.id)
     const startedMs = runtime.now()
     const id = official.EndpointId.fromBytes(codec.encode(address.id.asBytes()))
     const to = new official.EndpointAddr(id, relay ?? null, direct)
