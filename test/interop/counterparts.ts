@@ -61,3 +61,21 @@ export function run(path: string, args: readonly string[], env: Readonly<Record<
     },
   }
 }
+
+/** Time enough on a machine that does much else. */
+export const LIMIT_MS = 90_000
+
+/** The lines of a program that match, as soon as there are so many. */
+export async function lines(program: Running, pattern: RegExp, count = 1): Promise<string[]> {
+  for (const started = performance.now(); performance.now() - started < LIMIT_MS;) {
+    const found = program.output().split('\n').slice(0, -1).filter((text) => pattern.test(text)) // prettier-ignore
+    if (found.length >= count) return found
+    await new Promise((resolve) => setTimeout(resolve, 20))
+  }
+  throw new Error(`no line ${pattern} in:\n${program.output()}`)
+}
+
+/** The first line of a program that matches, or a later one. */
+export async function line(program: Running, pattern: RegExp, which = 1): Promise<string> {
+  return (await lines(program, pattern, which))[which - 1] ?? ''
+}

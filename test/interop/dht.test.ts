@@ -8,24 +8,11 @@ import { DhtDiscovery } from '../../src/discovery/index.ts'
 import { IrohP2P } from '../../src/iroh/index.ts'
 import { DOORS } from '../iroh/doors.ts'
 import { dhtTestnet } from '../support/dht-testnet.ts'
-import { counterpart, run } from './counterparts.ts'
+import { counterpart, line, lines, LIMIT_MS, run } from './counterparts.ts'
 import type { Running } from './counterparts.ts'
 
 const peer = counterpart('p2p-interop-peer') ?? ''
 const ALPN = 'p2p-interop/1'
-/** Time enough on a machine that does much else. */
-const LIMIT_MS = 90_000
-
-async function lines(program: Running, pattern: RegExp, count = 1): Promise<string[]> {
-  for (const started = performance.now(); performance.now() - started < LIMIT_MS;) {
-    const found = program.output().split('\n').slice(0, -1).filter((text) => pattern.test(text)) // prettier-ignore
-    if (found.length >= count) return found
-    await new Promise((resolve) => setTimeout(resolve, 20))
-  }
-  throw new Error(`no line ${pattern} in:\n${program.output()}`)
-}
-
-const line = async (program: Running, pattern: RegExp): Promise<string> => (await lines(program, pattern))[0] ?? ''
 
 /** A node of iroh's own on loopback. */
 function irohs(bootstrap: readonly string[], ...args: readonly string[]): Running {

@@ -1,17 +1,25 @@
-/** Records that ours publish, iroh's own server stores, verifies and answers for; and what it answers, ours understand. */
+/**
+ * Records that ours publish, iroh's own server stores, verifies and answers for; and what it answers, ours understand.
+ * Nodes of this library and iroh's own find each other through it, both ways, and connect.
+ */
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { P2PAddress } from '../../src/core/address.ts'
 import { testNodeId, testSigningKey } from '../../src/core/keys.ts'
+import { NodeId } from '../../src/core/node-id.ts'
+import type { P2PDiscovery } from '../../src/core/system.ts'
 import { DnsDiscovery, PkarrDiscovery } from '../../src/discovery/index.ts'
 import { encodeBody, signRecord } from '../../src/discovery/pkarr/signed-packet.ts'
 import { IrohP2P } from '../../src/iroh/index.ts'
-import { counterpart, freePort, run } from './counterparts.ts'
+import { DOORS } from '../iroh/doors.ts'
+import { counterpart, freePort, line, LIMIT_MS, run } from './counterparts.ts'
 import type { Running } from './counterparts.ts'
 
 const program = counterpart('iroh-dns-server')
+const peer = counterpart('p2p-interop-peer') ?? ''
+const ALPN = 'p2p-interop/1'
 const ORIGIN = 'irohdns.example'
 const LOOPBACK = { relay: 'disabled', bind: ['127.0.0.1:0', '[::1]:0'] } as const
 
@@ -48,7 +56,7 @@ enabled = false
     await writeFile(join(directory, 'config.toml'), config)
     server = run(program ?? '', ['--config', join(directory, 'config.toml')])
     await until(async () => (await fetch(`${url}/healthcheck`)).status < 500)
-  })
+  }, LIMIT_MS)
 
   afterAll(async () => {
     await server[Symbol.asyncDispose]()
@@ -88,25 +96,85 @@ enabled = false
     expect((await pkarr().resolveId(id))?.direct).toEqual(['192.0.2.2:2'])
   })
 
-  test('two nodes on iroh find each other through it, by id alone, in both ways of asking', async () => {
-    const home = await IrohP2P.create({ ...LOOPBACK, discovery: [pkarr()] })
-    const listener = await home.listen()
-    await until(() => Promise.resolve(home.announcements()[0]?.publishedMs !== undefined))
-    for (const discovery of [[pkarr()], [dns()]]) {
-      const player = await IrohP2P.create({ ...LOOPBACK, discovery })
-      const [connection, accepted] = await Promise.all([player.connect(home.localNodeId()), listener.accept()])
-      await connection.send(new TextEncoder().encode('found you'))
-      expect(new TextDecoder().decode(await accepted.recv())).toBe('found you')
-      await player.close()
+  test(
+    'two nodes on iroh find each other through it, by id alone, in both ways of asking',
+    { timeout: LIMIT_MS },
+    async () => {
+      const home = await IrohP2P.create({ ...LOOPBACK, discovery: [pkarr()] })
+      const listener = await home.listen()
+      await until(() => Promise.resolve(home.announcements()[0]?.publishedMs !== undefined))
+      for (const discovery of [[pkarr()], [dns()]]) {
+        const player = await IrohP2P.create({ ...LOOPBACK, discovery })
+        const [connection, accepted] = await Promise.all([player.connect(home.localNodeId()), listener.accept()])
+        await connection.send(new TextEncoder().encode('found you'))
+        expect(new TextDecoder().decode(await accepted.recv())).toBe('found you')
+        await player.close()
+      }
+      await home.close()
+    },
+  )
+
+  describe.skipIf(peer === '')('with nodes of iroh (skipped: p2p-interop-peer is not installed)', () => {
+    /** A node of iroh's own on loopback. */
+    const irohs = (kind: 'pkarr' | 'dns', ...args: readonly string[]): Running => {
+      const where = kind === 'pkarr' ? ['--server', url] : ['--origin', ORIGIN, '--name-server', nameServer]
+      return run(peer, [...args, '--lookup', kind, ...where, '--bind', '127.0.0.1:0'])
     }
-    await home.close()
+    const WAYS: readonly ['pkarr' | 'dns', () => P2PDiscovery][] = [
+      ['pkarr', pkarr],
+      ['dns', dns],
+    ]
+
+    describe.each(DOORS)('through the $name door', ({ binding }) => {
+      const create = (source: P2PDiscovery): Promise<IrohP2P> =>
+        IrohP2P.create({ ...LOOPBACK, binding: binding(), discovery: [source] })
+
+      test.each(WAYS)(
+        'ours publishes, and iroh finds it over %s, and connects',
+        { timeout: LIMIT_MS },
+        async (kind) => {
+          await using home = await create(pkarr())
+          await home.register('living-room')
+          const listener = await home.listen('', { alpns: [ALPN] })
+          await expect.poll(() => home.announcements()[0]?.publishedMs, { timeout: LIMIT_MS }).toBeDefined()
+          await using client = irohs(kind, 'connect', home.localNodeId().toHex())
+          const connection = await listener.accept()
+          const stream = await connection.acceptStream()
+          await stream.write(await stream.readToEnd(1_000_000))
+          await stream.finish()
+          expect(await line(client, /^echoed/)).toBe('echoed 100000')
+          await using asker = irohs(kind, 'resolve', home.localNodeId().toHex())
+          const found = await line(asker, /^found/)
+          expect(found).toContain(` ${home.address().direct[0]} `)
+          expect(found).toMatch(/ user-data=p2p-name:[\w-]{86}:living-room$/)
+        },
+      )
+
+      test.each(WAYS)(
+        'iroh publishes, and ours finds it over %s, and connects',
+        { timeout: LIMIT_MS },
+        async (_, way) => {
+          await using server = irohs('pkarr', 'listen')
+          await line(server, /^ready/)
+          const id = NodeId.parse((await line(server, /^id /)).slice(3))
+          const bound = (await line(server, /^bound 127/)).slice('bound '.length)
+          await using player = await create(way())
+          // iroh says nothing of when it has published.
+          await expect
+            .poll(async () => (await player.lookUp(id)).address?.direct, { timeout: LIMIT_MS })
+            .toEqual([bound])
+          const connection = await player.connect(id, { alpn: ALPN })
+          const stream = await connection.openStream()
+          await stream.write(new TextEncoder().encode('hello, iroh'))
+          await stream.finish()
+          expect(new TextDecoder().decode(await stream.readToEnd(100))).toBe('hello, iroh')
+          expect(await line(server, /^accepted/)).toBe(`accepted ${player.localNodeId().toHex()}`)
+        },
+      )
+    })
   })
 })
 
 async function until(condition: () => Promise<boolean>): Promise<void> {
-  for (let i = 0; i < 200; i++) {
-    if (await condition().catch(() => false)) return
-    await new Promise((resolve) => setTimeout(resolve, 50))
-  }
-  throw new Error('it did not happen within 10 s')
+  await expect.poll(() => condition().catch(() => false), { timeout: LIMIT_MS }).toBe(true)
 }

@@ -9,14 +9,11 @@ import { encodeRecord } from '../../src/discovery/mdns/wire.ts'
 import { NATIVE_DOOR } from '../iroh/doors.ts'
 import { lanHosts, namespacesWork } from '../support/lan-hosts.ts'
 import type { LanHost, LanHosts } from '../support/lan-hosts.ts'
-import { counterpart } from './counterparts.ts'
+import { counterpart, line, LIMIT_MS } from './counterparts.ts'
 import type { Running } from './counterparts.ts'
 
 const OURS = fileURLToPath(new URL('programs/lan-node.mjs', import.meta.url))
 const peer = counterpart('p2p-interop-peer') ?? ''
-
-/** Time enough on a machine that does much else. */
-const LIMIT_MS = 60_000
 
 /** A node of this library on a host. */
 function ours(host: LanHost, ...args: readonly string[]): Running {
@@ -26,17 +23,6 @@ function ours(host: LanHost, ...args: readonly string[]): Running {
 /** A node of iroh's own on a host. */
 function irohs(host: LanHost, ...args: readonly string[]): Running {
   return host.start(peer, [...args, '--lookup', 'mdns'])
-}
-
-/** The first line of a program that matches, or a later one. */
-async function line(program: Running, pattern: RegExp, which = 1): Promise<string> {
-  for (const started = performance.now(); performance.now() - started < LIMIT_MS;) {
-    const lines = program.output().split('\n').slice(0, -1)
-    const found = lines.filter((text) => pattern.test(text))[which - 1]
-    if (found !== undefined) return found
-    await new Promise((resolve) => setTimeout(resolve, 20))
-  }
-  throw new Error(`no line ${pattern} in:\n${program.output()}`)
 }
 
 const idOf = async (program: Running): Promise<string> => (await line(program, /^id /)).slice(3)

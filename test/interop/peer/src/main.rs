@@ -1,5 +1,5 @@
 //! A node of iroh's own, with iroh's own look-ups, for the interoperability tests. It reaches nothing but what it is
-//! told: no relay, no port mapper, and of the DHT only the nodes given with `--bootstrap`.
+//! told: no relay, no port mapper, of the DHT only the nodes given with `--bootstrap`, and no server but those given.
 //!
 //! ```text
 //! p2p-interop-peer dht COUNT              a DHT of so many nodes on loopback
@@ -8,8 +8,12 @@
 //! p2p-interop-peer resolve ID [OPTION…]   prints what the look-ups know, until one knows something
 //! p2p-interop-peer browse [OPTION…]       prints who is found and lost on the local network
 //!
-//! --lookup mdns|dht    where to look others up and to be found; may be repeated
+//! --lookup KIND        where to look others up and to be found: mdns, dht, pkarr; or dns, which is asked alone; may be
+//!                      repeated
 //! --bootstrap IP:PORT  a node of the DHT to begin with; may be repeated
+//! --server URL         the pkarr server
+//! --origin DOMAIN      the domain of records in the DNS
+//! --name-server IP:PORT  who is asked for them
 //! --bind IP:PORT       what to bind; may be repeated; else all interfaces
 //! --secret HEX         the key, 32 bytes; else a new one
 //! --user-data TEXT     text in the node's record
@@ -26,7 +30,8 @@ use std::{collections::HashMap, error::Error, io::Write, process::ExitCode, time
 
 use iroh::{
     Endpoint, EndpointId, RelayMode, SecretKey, TransportAddr,
-    address_lookup::EndpointInfo,
+    address_lookup::{AddrFilter, AddressLookupBuilder, DnsAddressLookup, EndpointInfo, PkarrPublisher, PkarrResolver},
+    dns::DnsResolver,
     endpoint::{Connection, PortmapperConfig, presets},
 };
 use iroh_mainline_address_lookup::DhtAddressLookup;
@@ -70,7 +75,19 @@ async fn run() -> Result<(), Failure> {
 
 /// The words, and the options with their values.
 fn arguments() -> Result<(Vec<String>, Options), Failure> {
-    const KNOWN: [&str; 8] = ["lookup", "bootstrap", "bind", "secret", "user-data", "alpn", "message", "timeout"];
+    const KNOWN: [&str; 11] = [
+        "lookup",
+        "bootstrap",
+        "server",
+        "origin",
+        "name-server",
+        "bind",
+        "secret",
+        "user-data",
+        "alpn",
+        "message",
+        "timeout",
+    ];
     let mut words = Vec::new();
     let mut options = Options::new();
     let mut given = std::env::args().skip(1);
@@ -94,6 +111,11 @@ fn all<'a>(options: &'a Options, name: &str) -> &'a [String] {
 
 fn one<'a>(options: &'a Options, name: &str) -> Option<&'a str> {
     all(options, name).last().map(String::as_str)
+}
+
+/// The value of an option that a look-up cannot do without.
+fn needed<'a>(options: &'a Options, name: &str, lookup: &str) -> Result<&'a str, Failure> {
+    one(options, name).ok_or_else(|| format!("--lookup {lookup} needs --{name}").into())
 }
 
 /// At once, also into a pipe.
@@ -150,11 +172,22 @@ async fn bind(options: &Options) -> Result<(Endpoint, Option<MdnsAddressLookup>)
                 let service = DhtAddressLookup::builder()
                     .dht_builder(nodes)
                     .secret_key(endpoint.secret_key().clone())
-                    .addr_filter(iroh::address_lookup::AddrFilter::unfiltered())
+                    .addr_filter(AddrFilter::unfiltered())
                     .build()?;
                 services.add(service);
             }
-            other => return Err(format!("there is no look-up {other}; known are mdns, dht").into()),
+            "pkarr" => {
+                let server = format!("{}/pkarr", needed(options, "server", "pkarr")?.trim_end_matches('/'));
+                let publisher = PkarrPublisher::builder(server.parse()?).addr_filter(AddrFilter::unfiltered());
+                services.add(publisher.into_address_lookup(&endpoint)?);
+                services.add(PkarrResolver::builder(server.parse()?).into_address_lookup(&endpoint)?);
+            }
+            "dns" => {
+                let origin = needed(options, "origin", "dns")?.to_owned();
+                let resolver = DnsResolver::with_nameserver(needed(options, "name-server", "dns")?.parse()?);
+                services.add(DnsAddressLookup::builder(origin).dns_resolver(resolver).build());
+            }
+            other => return Err(format!("there is no look-up {other}; known are mdns, dht, pkarr, dns").into()),
         }
     }
     say(&format!("id {}", endpoint.id()));
