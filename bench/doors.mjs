@@ -30,6 +30,7 @@ const file = fileURLToPath(new URL('./doors/server.mjs', import.meta.url))
 const child = fork(file, { execArgv: ['--conditions=iroh'], stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
 const [ready] = await once(child, 'message')
 const sides = await makeSides(ready)
+if (!ready.rust && !options.json) console.log('\nPure Rust is left out: `node native/build.mjs bench` builds its pair')
 for (const side of sides) side.link = await side.connect?.()
 
 const now = () => performance.now()

@@ -1,16 +1,19 @@
-// The relay: 1,000 clients, and what it carries between them. Where the real `iroh-relay` is installed it is measured
-// next to it, in turn. Clients and relay are two processes; the clients are JavaScript too and bound what is seen, so
-// the relay's own CPU time is the figure to compare.
+// The relay: 1,000 clients, and what it carries between them. Where the real `iroh-relay` is on the PATH or in the folder
+// `P2P_COUNTERPARTS` (`node scripts/counterparts.mjs` builds it) it is measured next to it, round by round. Clients and
+// relay are two processes; the clients are JavaScript too and bound what is seen, so the relay's own CPU time is the
+// figure to compare.
 import { fork, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { connect, pump } from './relay/clients.mjs'
-import { figure, report, rounds, suiteOptions } from './lib/suite.mjs'
+import { figure, report, suiteOptions } from './lib/suite.mjs'
 
 const options = suiteOptions()
 const count = (n) => Math.max(1, Math.round(n * options.scale))
 const CLIENTS = 1000
+const ROUNDS = options.quick ? 3 : 5
 /** `iroh-relay --dev` listens here and nowhere else. */
 const DEV_URL = 'http://127.0.0.1:3340'
 const TICKS_PER_SECOND = 100
@@ -27,8 +30,10 @@ async function ours() {
 }
 
 async function theirs() {
-  if (spawnSync('iroh-relay', ['--version']).status !== 0) return undefined
-  const child = spawn('iroh-relay', ['--dev'], { stdio: 'ignore' })
+  const folder = process.env.P2P_COUNTERPARTS
+  const program = folder ? join(folder, 'iroh-relay') : 'iroh-relay'
+  if (spawnSync(program, ['--version']).status !== 0) return undefined
+  const child = spawn(program, ['--dev'], { stdio: 'ignore' })
   for (let i = 0; ; i++) {
     const isUp = await fetch(`${DEV_URL}/ping`).then(
       (response) => response.ok,
@@ -48,13 +53,8 @@ async function theirs() {
   return { name: 'iroh-relay', url: DEV_URL, used, end: () => child.kill() }
 }
 
-const figures = []
-const own = await ours()
-const other = await theirs()
-const relays = other ? [own, other] : [own]
-if (relays.length === 1 && !options.json) console.log('\niroh-relay is not installed: ours is measured alone')
-
-for (const relay of relays) {
+/** All clients of a relay; what they cost is among the figures. */
+async function connectAll(relay) {
   const clients = []
   const before = await relay.used()
   const start = performance.now()
@@ -65,37 +65,56 @@ for (const relay of relays) {
   }
   const tookMs = performance.now() - start
   const after = await relay.used()
-  const single = (work, unit, value) => figures.push(figure(`${relay.name}: ${work}`, unit, [value], (x) => x))
-  single(`${CLIENTS} clients`, 'clients/s', CLIENTS / (tookMs / 1000))
-  single(`${CLIENTS} clients`, 'CPU ms a client', (after.cpuMs - before.cpuMs) / CLIENTS)
-  single(`${CLIENTS} clients`, 'KiB a client', (after.memoryBytes - before.memoryBytes) / CLIENTS / 1024)
+  const single = (unit, value) => figures.push(figure(`${relay.name}: ${CLIENTS} clients`, unit, [value], (x) => x))
+  single('clients/s', CLIENTS / (tookMs / 1000))
+  single('CPU ms a client', (after.cpuMs - before.cpuMs) / CLIENTS)
+  single('KiB a client', (after.memoryBytes - before.memoryBytes) / CLIENTS / 1024)
+  return clients
+}
 
-  const [a, b] = clients
-  const ring = clients.map((client, i) => [client, clients[(i + 1) % clients.length]])
-  for (const { work, pairs, bytes, each, ahead } of [
-    { work: 'one pair, a packet at a time', pairs: [[a, b]], bytes: 1200, each: count(2_000), ahead: 1 },
-    { work: 'one pair, 1,200 B', pairs: [[a, b]], bytes: 1200, each: count(50_000), ahead: 256 },
-    { work: 'one pair, 32 KiB', pairs: [[a, b]], bytes: 32_768, each: count(5_000), ahead: 32 },
-    { work: `${CLIENTS} pairs, 1,200 B`, pairs: ring, bytes: 1200, each: count(50), ahead: 8 },
-  ]) {
-    const total = pairs.length * each
-    const results = await rounds(options.quick ? 3 : 5, async () => {
+const figures = []
+const relays = [await ours()]
+const other = await theirs()
+if (other) relays.push(other)
+else if (!options.json)
+  console.log('\niroh-relay is neither on the PATH nor in $P2P_COUNTERPARTS: ours is measured alone')
+
+const sides = []
+for (const relay of relays) sides.push({ relay, clients: await connectAll(relay) })
+
+const first = (clients) => [[clients[0], clients[1]]]
+const ring = (clients) => clients.map((client, i) => [client, clients[(i + 1) % clients.length]])
+for (const { work, pairsOf, bytes, each, ahead } of [
+  { work: 'one pair, a packet at a time', pairsOf: first, bytes: 1200, each: count(2_000), ahead: 1 },
+  { work: 'one pair, 1,200 B', pairsOf: first, bytes: 1200, each: count(50_000), ahead: 256 },
+  { work: 'one pair, 32 KiB', pairsOf: first, bytes: 32_768, each: count(5_000), ahead: 32 },
+  { work: `${CLIENTS} pairs, 1,200 B`, pairsOf: ring, bytes: 1200, each: count(50), ahead: 8 },
+]) {
+  const total = pairsOf(sides[0].clients).length * each
+  const results = new Map(relays.map((relay) => [relay, []]))
+  // The relays in turn; the first round of each is not counted.
+  for (let round = 0; round <= ROUNDS; round++) {
+    for (const { relay, clients } of sides) {
       const from = await relay.used()
       const begun = performance.now()
-      await pump(pairs, bytes, each, ahead)
+      await pump(pairsOf(clients), bytes, each, ahead)
       const ms = performance.now() - begun
-      return { ms, cpuMs: (await relay.used()).cpuMs - from.cpuMs }
-    })
-    const add = (unit, value) => figures.push(figure(`${relay.name}: ${work}`, unit, results, value))
+      if (round > 0) results.get(relay).push({ ms, cpuMs: (await relay.used()).cpuMs - from.cpuMs })
+    }
+  }
+  for (const relay of relays) {
+    const add = (unit, value) => figures.push(figure(`${relay.name}: ${work}`, unit, results.get(relay), value))
     if (ahead === 1) add('us there', ({ ms }) => (ms * 1000) / total)
     else add('packets/s', ({ ms }) => total / (ms / 1000))
     if (bytes > 10_000) add('MB/s', ({ ms }) => (total * bytes) / 1000 / ms)
     add('CPU us a packet', ({ cpuMs }) => (cpuMs * 1000) / total)
   }
+}
+for (const { relay, clients } of sides) {
   for (const { socket } of clients) {
     socket.removeAllListeners('close')
     socket.terminate()
   }
   relay.end()
 }
-report('The relay', figures, options)
+report('The relay', figures, { ...options, rounds: ROUNDS })

@@ -9,7 +9,7 @@ const CONTEXT = Buffer.from('iroh-relay handshake v1 challenge signature')
 const HEAD_BYTES = 34
 let made = 0
 
-/** A client that the relay has accepted; packets are counted, and told to `onPacket`. */
+/** A client that the relay has accepted; packets are counted, and told to `onPacket`, the end to `onEnd`. */
 export function connect(url) {
   const secret = new Uint8Array(32)
   new DataView(secret.buffer).setUint32(0, ++made)
@@ -17,10 +17,14 @@ export function connect(url) {
   const socket = new WebSocket(`${url.replace('http', 'ws')}/relay`, ['iroh-relay-v2', 'iroh-relay-v1'], {
     perMessageDeflate: false,
   })
-  const client = { id: key.nodeId.asBytes(), socket, received: 0, onPacket: undefined }
+  const client = { id: key.nodeId.asBytes(), socket, received: 0, onPacket: undefined, onEnd: undefined }
   return new Promise((resolve, reject) => {
     socket.on('error', reject)
-    socket.on('close', (code) => reject(new Error(`the relay closed the connection: ${code}`)))
+    socket.on('close', (code) => {
+      const error = new Error(`the relay closed the connection: ${code}`)
+      reject(error)
+      client.onEnd?.(error)
+    })
     socket.on('message', (frame) => {
       switch (frame[0]) {
         case 0: {
@@ -59,7 +63,9 @@ export function pump(pairs, bytes, count, ahead) {
   return Promise.all(
     pairs.map(
       ([from, to]) =>
-        new Promise((resolve) => {
+        new Promise((resolve, reject) => {
+          from.onEnd = reject
+          to.onEnd = reject
           let sent = 0
           let got = 0
           const send = () => {

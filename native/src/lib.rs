@@ -9,7 +9,7 @@ pub mod connection;
 pub mod context;
 pub mod early;
 pub mod endpoint;
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 pub mod event_loop;
 pub mod failure;
 pub mod handles;
@@ -24,9 +24,9 @@ pub mod settings;
 pub mod shares;
 pub mod stream;
 pub mod turns;
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 pub mod uv;
-#[cfg(not(unix))]
+#[cfg(not(target_os = "linux"))]
 #[path = "no_uv.rs"]
 pub mod uv;
 pub mod voice;

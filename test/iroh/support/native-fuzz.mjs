@@ -11,6 +11,10 @@ const addon = createRequire(import.meta.url)('../../../build/native/p2p.node')
 const ALPN = new TextEncoder().encode('fuzz')
 const SETTINGS = 'bind 127.0.0.1:0\nrelays disabled\nidle-timeout-ms 5000\nmax-connections 200\nmax-handshakes 50'
 const SCRATCH = new Uint8Array(65_536)
+/** Workers that are ended in the middle of it. */
+const TERMINATED = 10
+/** What V8 and allocators may hold on to at the end; the sequences themselves pass gigabytes. */
+const MAX_GROWN_MIB = 200
 
 /** The id that goes with a secret key. */
 function publicKey(secret) {
@@ -346,7 +350,7 @@ if (isMainThread) {
   const worker = (data) => new Worker(new URL(import.meta.url), { workerData: data })
   const cut = []
   const cutting = (async () => {
-    for (let i = 0; i < 10; i++) {
+    for (let i = 0; i < TERMINATED; i++) {
       const victim = worker({ seed: seed + 1_000 + i, sequences: 1_000_000 })
       await new Promise((resolve, reject) => {
         victim.once('online', resolve)
@@ -375,6 +379,17 @@ if (isMainThread) {
   const [calls, errors, accepted, streams] = ['calls', 'errors', 'accepted', 'streams'].map(sum)
   const left = { handles: addon.liveHandles(), grownMiB }
   console.log(JSON.stringify({ sequences, calls, errors, accepted, streams, terminated: cut.length, ...left }))
+  const wrong = [
+    left.handles > 0 && `${left.handles} handles are left`,
+    grownMiB >= MAX_GROWN_MIB && `memory has grown by ${grownMiB} MiB`,
+    cut.length < TERMINATED && `only ${cut.length} workers were terminated`,
+    // It has come so far as to talk, and was refused a good deal.
+    (errors <= 10 || streams <= 10) && `only ${errors} errors and ${streams} streams`,
+  ].filter(Boolean)
+  if (wrong.length > 0) {
+    console.error(wrong.join('; '))
+    process.exitCode = 1
+  }
 } else {
   // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a worker's port has none
   parentPort.postMessage(await new Fuzzer(workerData.seed).run(workerData.sequences))
