@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { Lab, Peer, Place, Site, TrafficReport } from './model.ts'
+import type { Lab, PathEvent, Peer, Place, Site, TrafficReport } from './model.ts'
 
 /** By then a connection has found its way. */
 const SETTLE_MS = 4_000
@@ -12,6 +12,8 @@ const SETTLE_MS = 4_000
 const IDLE_MS = 30_000
 /** What a timer, a probe and a busy machine may add. */
 const MARGIN_MS = 6_000
+/** Longer than it takes to notice. */
+const BLOCKED_MS = 18_000
 
 /** Something that happens to a connection. */
 export interface Story {
@@ -22,7 +24,12 @@ export interface Story {
   readonly happens: (lab: Lab, client: Peer, server: Peer) => Promise<void>
   readonly afterMs: number
   /** Nothing is lost, and nothing came for no longer than this; or the survivor is told of the end within this. */
-  readonly expected: { readonly survives: boolean; readonly withinMs: number }
+  readonly expected: {
+    readonly survives: boolean
+    readonly withinMs: number
+    /** What both sides are told of their paths, from the beginning to the end. @default anything */
+    readonly events?: readonly PathEvent['kind'][]
+  }
 }
 
 /** How a story went. */
@@ -35,6 +42,8 @@ export interface StoryReport {
   /** How long the relay did not serve, where that is what happened. */
   readonly awayMs?: number
   readonly paths: readonly string[]
+  /** What the client was told of them. */
+  readonly events: readonly PathEvent[]
   /** What is not as it must be; empty when all is well. */
   readonly faults: readonly string[]
 }
@@ -89,6 +98,18 @@ export const STORIES: readonly Story[] = [
     expected: { survives: true, withinMs: IDLE_MS },
   },
   {
+    name: `UDP is blocked for ${BLOCKED_MS / 1000} s`,
+    client: 'home',
+    server: 'home',
+    happens: async (lab, client) => {
+      await lab.setUdp(client.site, false)
+      await lab.sleep(BLOCKED_MS)
+      await lab.setUdp(client.site, true)
+    },
+    afterMs: 20_000,
+    expected: { survives: true, withinMs: IDLE_MS, events: ['upgraded', 'fell-back', 'upgraded'] },
+  },
+  {
     name: 'the server is killed',
     client: 'home',
     server: 'full-cone',
@@ -128,7 +149,7 @@ async function tell(lab: Lab, story: Story, client: Peer, server: Peer): Promise
   const happenedMs = lab.now() - beganMs
   await story.happens(lab, client, server)
   await lab.sleep(story.afterMs)
-  const { survives, withinMs } = story.expected
+  const { survives, withinMs, events } = story.expected
   const reports = await Promise.all(survives ? [client.finish(), server.finish()] : [client.finish()])
   const [mine, theirs] = reports
   if (survives) await client.end()
@@ -139,8 +160,14 @@ async function tell(lab: Lab, story: Story, client: Peer, server: Peer): Promise
   const faults = survives ? whole(mine, theirs) : [...over(mine)]
   if (survived !== survives) faults.push(survives ? 'it has ended' : 'it has not ended')
   if (stallMs > withinMs) faults.push(`${Math.round(stallMs)} ms are more than ${withinMs}`)
-  const paths = mine.paths.map(({ kind }) => kind)
-  return { name: story.name, pair: `${story.client} x ${story.server}`, survived, stallMs, paths, faults }
+  if (events) for (const { events: told } of reports) faults.push(...differs(told, events))
+  const pair = `${story.client} x ${story.server}`
+  return { name: story.name, pair, survived, stallMs, paths: mine.paths, events: mine.events, faults }
+}
+
+function differs(told: readonly PathEvent[], expected: readonly PathEvent['kind'][]): string[] {
+  const kinds = told.map(({ kind }) => kind).filter((kind) => kind !== 'switched')
+  return kinds.join() === expected.join() ? [] : [`told were ${kinds.join()}, and not ${expected.join()}`]
 }
 
 /** What is missing, or too much, on either side. */
@@ -156,6 +183,10 @@ function halves(to: TrafficReport, from: TrafficReport | undefined, who: string)
   else if (!to.complete) faults.push(`${who} waits for the end of what was sent`)
   if (from && to.receivedBytes !== from.sentBytes) {
     faults.push(`${who} has ${to.receivedBytes} of ${from.sentBytes} bytes`)
+  }
+  const upgraded = to.paths[0] === 'relay' && to.paths.at(-1) === 'direct'
+  if (upgraded && !to.events.some(({ kind }) => kind === 'upgraded')) {
+    faults.push(`${who} went direct, and was not told that it was upgraded`)
   }
   return faults
 }

@@ -5,6 +5,7 @@
  * @module
  */
 
+import type { P2PPathChange } from '@moosicbox/p2p'
 import type { Load, LoadReport } from './load.ts'
 
 /** Where a peer is: on the public internet, or at home behind a NAT of this kind. The names are the simulator's presets. */
@@ -25,10 +26,17 @@ export interface LineSettings {
   readonly loss: number
 }
 
+/** What a connection has told of the path in use. */
+export interface PathEvent {
+  readonly kind: Exclude<P2PPathChange['kind'], 'candidates'>
+  /** Since the connection was made, as it is told. */
+  readonly atMs: number
+}
+
 /** What becomes of a connection's paths. */
 export interface PathReport {
   readonly connectMs: number
-  /** After `connect`; 0 when it began directly, undefined when it never was. */
+  /** After `connect`; 0 when it began directly, undefined when nobody was told that it had become so. */
   readonly directAfterMs: number | undefined
   /** At the end of the watch. */
   readonly outcome: 'direct' | 'relayed'
@@ -48,8 +56,9 @@ export interface TrafficReport {
   readonly ended:
     | { readonly code: string; readonly by: string; readonly reason: string; readonly atMs: number }
     | undefined
-  /** Kinds of the selected path, in the order in which they came. */
-  readonly paths: readonly { readonly kind: string; readonly atMs: number }[]
+  /** Kinds of the selected path, in the order in which they came, the one at the end included. */
+  readonly paths: readonly string[]
+  readonly events: readonly PathEvent[]
   /** All that was sent has come, and the peer has said so. */
   readonly complete: boolean
 }
@@ -99,4 +108,6 @@ export interface Lab {
   renumber(site: Site): Promise<void>
   /** The network interface of a peer's machine goes down, or up again. */
   setInterface(site: Site, isUp: boolean): Promise<void>
+  /** What stands between a site and the internet lets no UDP through, or does again. */
+  setUdp(site: Site, passes: boolean): Promise<void>
 }

@@ -70,3 +70,11 @@ table ip nat {
 export function forgetRules(place: Place): string {
   return place === 'full-cone' || place === 'restricted-cone' ? 'flush map ip nat open' : ''
 }
+
+/** A firewall in front of the router's NAT, in a table of its own, so that it can go without a trace. */
+export const UDP_BLOCKED = `
+table ip firewall {
+  chain forward { type filter hook forward priority filter - 1; meta l4proto udp drop; }
+}
+`
+export const UDP_PASSES = 'delete table ip firewall'

@@ -9,7 +9,7 @@ import { execFileSync } from 'node:child_process'
 import { mkdirSync } from 'node:fs'
 import type { Emulator } from './emulator.ts'
 import type { LineSettings, Site } from './model.ts'
-import { forgetRules, natRules } from './nat-rules.ts'
+import { forgetRules, natRules, UDP_BLOCKED, UDP_PASSES } from './nat-rules.ts'
 
 /** Every home has the same addresses inside, as in life. */
 const INSIDE = { router: '192.168.1.1', host: '192.168.1.2' }
@@ -96,6 +96,12 @@ export class Network {
         : `via ${INSIDE.router} dev eth0 src ${INSIDE.host}`
     shell(`ip -n ${site.name} link set ${device} ${isUp ? 'up' : 'down'}`)
     if (isUp) shell(`ip -n ${site.name} route replace default ${route}`)
+  }
+
+  /** The router lets no UDP through, whichever way, or does again: what it remembers stays. */
+  setUdp(site: Site, passes: boolean): void {
+    if (site.place === 'none') throw new Error(`${site.name} has no router`)
+    shell(`ip netns exec ${routerOf(site)} nft -f -`, passes ? UDP_PASSES : UDP_BLOCKED)
   }
 
   async #plugIn(site: Site, line: LineSettings): Promise<Machine> {

@@ -89,7 +89,8 @@ async function once(lab: Lab, outage: Outage): Promise<StoryReport[]> {
     survived,
     stallMs: mine.stallMs,
     awayMs,
-    paths: mine.paths.map(({ kind }) => kind),
+    paths: mine.paths,
+    events: mine.events,
     faults: survived || !mayEnd ? whole(mine, theirs) : [...over(mine), ...(theirs ? over(theirs) : [])],
   }))
 }

@@ -14,6 +14,8 @@ const WATCH_MS = 12_000
 export interface PairReport extends PathReport {
   readonly client: Place
   readonly server: Place
+  /** What is not as it must be; empty when all is well. */
+  readonly faults: readonly string[]
 }
 
 const siteName = (role: 'client' | 'server', place: Place): string => `${role}-${place}`
@@ -32,10 +34,17 @@ export function pairScenario(places: readonly Place[]): (lab: Lab) => Promise<Pa
     for (const client of places) {
       for (const server of places) {
         const watch = lab.peer(siteName('client', client)).watch(lab.peer(siteName('server', server)), WATCH_MS)
-        watches.push(watch.then((report) => ({ client, server, ...report })))
+        watches.push(watch.then((report) => ({ client, server, ...report, faults: untold(report) })))
         await lab.sleep(GAP_MS)
       }
     }
     return Promise.all(watches)
   }
+}
+
+/** A connection that went direct without anybody being told, or at a time that was not then. */
+function untold({ directAfterMs, outcome }: PathReport): string[] {
+  if (outcome === 'relayed') return []
+  if (directAfterMs === undefined) return ['it went direct, and nobody was told that it was upgraded']
+  return directAfterMs < WATCH_MS ? [] : [`it is said to be upgraded at ${directAfterMs} ms, and was over before`]
 }

@@ -56,8 +56,8 @@ export class PeerProgram {
     const connection = await this.#running.connect(ticket)
     const connectedMs = runtime.now()
     let directAfterMs = isDirect(connection.paths()) ? 0 : undefined
-    connection.onPathChange((paths) => {
-      if (isDirect(paths)) directAfterMs ??= runtime.now() - connectedMs
+    connection.onPathChange((_paths, { kind, atMs }) => {
+      if (kind === 'upgraded') directAfterMs ??= atMs
     })
     const stream = await connection.openStream()
     while (runtime.now() - connectedMs < watchMs) {

@@ -152,4 +152,8 @@ export class RealLab implements Lab {
   async setInterface(site: Site, isUp: boolean): Promise<void> {
     this.#network.setInterface(site, isUp)
   }
+
+  async setUdp(site: Site, passes: boolean): Promise<void> {
+    this.#network.setUdp(site, passes)
+  }
 }

@@ -35,6 +35,9 @@ export function faultsOf({ suite, real, simulated }: SuiteResult): string[] {
 function ownFaults(where: string, outcome: Outcome): string[] {
   switch (outcome.kind) {
     case 'pairs':
+      return outcome.pairs.flatMap(({ client, server, faults }) =>
+        faults.map((fault) => `${where}${client} x ${server}: ${fault}`),
+      )
     case 'loads':
       return []
     case 'stories':
@@ -103,13 +106,33 @@ function storyTable({ suite, real, simulated }: SuiteResult): Table {
     }
     const stall = (stories: readonly StoryReport[]): string => spread(stories.map(({ stallMs }) => stallMs))
     const away = spread(seen.flatMap(({ awayMs }) => awayMs ?? []))
-    return [text, ends(seen), ends(predicted), stall(seen), stall(predicted), away, unique(seen.flatMap(pathsOf))]
+    const paths = unique(seen.map((story) => story.paths.join(' > ')))
+    return [
+      text,
+      ends(seen),
+      ends(predicted),
+      stall(seen),
+      stall(predicted),
+      away,
+      paths,
+      eventsOf(seen),
+      eventsOf(predicted),
+    ]
   })
-  return {
-    title: suite.title,
-    columns: ['what, client x server', 'seen', 'predicted', 'stall ms', 'predicted', 'away ms', 'paths'],
-    rows,
-  }
+  const ends = ['seen', 'predicted', 'stall ms', 'predicted', 'away ms']
+  const paths = ['paths', 'told of them at ms', 'predicted']
+  return { title: suite.title, columns: ['what, client x server', ...ends, ...paths], rows }
+}
+
+/** Each event with its times, where all were told of the same. */
+function eventsOf(stories: readonly StoryReport[]): string {
+  const kindsOf = ({ events }: StoryReport): string => events.map(({ kind }) => kind).join()
+  const all = [...new Set(stories.map(kindsOf))].map((kinds) => {
+    const same = stories.filter((story) => kindsOf(story) === kinds).map(({ events }) => events)
+    const times = (i: number): string => spread(same.flatMap((events) => events[i]?.atMs ?? []))
+    return same[0]?.map(({ kind }, i) => `${kind} ${times(i)}`).join(', ') ?? ''
+  })
+  return all.map((text) => text || '-').join(' or ') || '-'
 }
 
 /** Percentiles of requests and transfers; those that all seeds together predict. */
@@ -145,7 +168,6 @@ function percentile(values: readonly number[], part: number): string {
   return `${Math.round(sorted[Math.ceil(part * sorted.length) - 1] ?? Number.NaN)}`
 }
 
-const pathsOf = ({ paths }: StoryReport): string => paths.join(' > ')
 const unique = (texts: readonly string[]): string => [...new Set(texts)].join(' or ') || '-'
 
 function times(pairs: readonly PairReport[], field: 'connectMs' | 'directAfterMs'): number[] {

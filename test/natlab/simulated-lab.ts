@@ -87,6 +87,7 @@ class SimulatedLab implements Lab {
   readonly #sim: Simulation
   readonly #lans = new Map<string, Lan>()
   readonly #relay: RelayHost
+  readonly #blocked = new Map<string, Disposable>()
   #director: SimHost | undefined
 
   constructor(sim: Simulation, { sites, line }: SimulatedLabOptions) {
@@ -146,6 +147,15 @@ class SimulatedLab implements Lab {
   async setInterface(site: Site, isUp: boolean): Promise<void> {
     const peer = this.peers.get(site.name)
     if (peer) peer.host.network.isUp = isUp
+  }
+
+  async setUdp({ name }: Site, passes: boolean): Promise<void> {
+    this.#blocked.get(name)?.[Symbol.dispose]()
+    if (passes) return
+    const rule = this.#sim.topology.fabric.rules.add(({ packet, link: { from, to } }) =>
+      packet.protocol === 'udp' && (from.name === name || to.name === name) ? 'drop' : 'pass',
+    )
+    this.#blocked.set(name, rule)
   }
 
   #inject({ name }: Site, kind: 'mapping-expiry' | 'nat-rebind'): void {

@@ -6,7 +6,7 @@
  */
 import { P2PError } from '@moosicbox/p2p'
 import type { P2PConnection, P2PReceiveStream, P2PSendStream, P2PStream, Runtime } from '@moosicbox/p2p'
-import type { TrafficReport } from './model.ts'
+import type { PathEvent, TrafficReport } from './model.ts'
 
 const CHUNK_BYTES = 4096
 const CHUNK_EVERY_MS = 20
@@ -35,7 +35,8 @@ export class Exchange {
   readonly #runtime: Runtime
   readonly #startedMs: number
   readonly #work: Promise<void>[] = []
-  readonly #paths: { readonly kind: string; readonly atMs: number }[] = []
+  readonly #paths: string[] = []
+  readonly #events: PathEvent[] = []
   #isStopping = false
   #sentBytes = 0
   #receivedBytes = 0
@@ -50,7 +51,10 @@ export class Exchange {
     this.#runtime = runtime
     this.#startedMs = runtime.now()
     this.#notePath()
-    connection.onPathChange(() => this.#notePath())
+    connection.onPathChange((_paths, { kind, atMs }) => {
+      this.#notePath()
+      if (kind !== 'candidates') this.#events.push({ kind, atMs })
+    })
     void connection.closed.then(({ by, reason, closeCode, refused }) => {
       if (this.#isComplete && this.#isStopping) return
       const code = refused ? 'refused' : closeCode === 0 ? 'connection-closed' : `connection-closed ${closeCode}`
@@ -82,6 +86,8 @@ export class Exchange {
     this.#isStopping = true
     const until = this.#runtime.sleep(limitMs)
     await Promise.race([Promise.allSettled(this.#work), until])
+    // Where they have come to without anybody being told.
+    if (!this.#ended) this.#notePath()
     return {
       receivedBytes: this.#receivedBytes,
       sentBytes: this.#sentBytes,
@@ -90,6 +96,7 @@ export class Exchange {
       requests: this.#requests,
       ended: this.#ended,
       paths: this.#paths,
+      events: this.#events,
       complete: this.#isComplete,
     }
   }
@@ -111,7 +118,7 @@ export class Exchange {
 
   #notePath(): void {
     const kind = this.#connection.paths().find(({ selected }) => selected)?.kind ?? 'none'
-    if (kind !== this.#paths.at(-1)?.kind) this.#paths.push({ kind, atMs: this.#sinceStart() })
+    if (kind !== this.#paths.at(-1)) this.#paths.push(kind)
   }
 
   async #send(stream: P2PSendStream): Promise<void> {
