@@ -17,11 +17,15 @@ import { makeAuthority, makeCertificate } from '../support/certificates.ts'
 import { startRelay } from '../support/relays.ts'
 import { DOORS, NATIVE_DOOR } from './doors.ts'
 import { LOOPBACK } from './endpoints.ts'
+import { delayedTcp } from './delayed-tcp.ts'
 
 const SOON = { timeout: 20_000 }
 const WAIT_MS = 10_000
+/** Each way, to a relay that is not the nearest. */
+const FAR_MS = 150
 const open: { close(): unknown }[] = []
 const folder = mkdtempSync(join(tmpdir(), 'p2p-relays-'))
+const authority = makeAuthority(folder)
 afterAll(() => rmSync(folder, { recursive: true }))
 afterEach(async () => {
   for (const one of open.splice(0).toReversed()) await one.close()
@@ -44,6 +48,8 @@ async function listening(server: ReturnType<typeof createServer>): Promise<strin
 }
 
 describe.each(DOORS)('through the $name door', ({ name: binding }) => {
+  const attached = binding === 'native' ? 'attached' : 'unknown'
+
   test('a relay that wants a token is used with it, named without it, and carries what two say to each other', async () => {
     const relay = await start({ tokens: ['s3cret'] })
     const [a, b] = await Promise.all([
@@ -80,6 +86,34 @@ describe.each(DOORS)('through the $name door', ({ name: binding }) => {
     const node = await create({ binding, relay: 'disabled' })
     expect(() => node.addRelay('http://127.0.0.1:1')).toThrow(/'disabled'/)
     expect(node.relays()).toEqual([])
+  })
+
+  test('of several relays the nearest is home, and the next takes over when that is removed', async () => {
+    const [near, far] = [await start(), await start()]
+    const delayed = await delayedTcp(far.port, FAR_MS)
+    open.push(delayed)
+    const node = await create({ binding, relay: [delayed.url, near.url] })
+    const states = (): string[] => node.relays().map(({ url, home, state }) => `${url} ${home} ${state}`)
+    await expect
+      .poll(() => states().toSorted(), SOON)
+      .toEqual([`${delayed.url} false standby`, `${near.url}/ true ${attached}`].toSorted())
+    const events: string[] = []
+    node.onRelayChange(({ kind, url }) => events.push(`${kind} ${url === delayed.url ? 'far' : 'near'}`))
+    expect(node.removeRelay(near.url)).toBe(true)
+    const takesOver = binding === 'native' ? ['lost near', 'home far', 'attached far'] : ['home far']
+    await expect.poll(() => events, { timeout: 40_000 }).toEqual(takesOver)
+    await expect.poll(() => far.metrics().clients, SOON).toBe(1)
+    await expect.poll(states, SOON).toEqual([`${delayed.url} true ${attached}`])
+  })
+
+  test('a certificate of an authority that is not trusted', async () => {
+    const tls = makeCertificate(folder, `untrusted-${binding}`, ['IP:127.0.0.1'], authority)
+    const relay = await start({ tls })
+    const node = await create({ binding, relay: [relay.url], relayTimeoutMs: 1_000 })
+    await expect.poll(() => node.relays()[0]?.reason, SOON).toMatch(/authority that is not trusted; see relayRoots/)
+    expect(node.relays()[0]?.state).toBe('unreachable')
+    const report = await node.networkReport()
+    expect(report.relays[0]).toMatchObject({ state: 'unreachable', latencyMs: undefined })
   })
 
   test('relays that are none are said to be so', async () => {
@@ -135,28 +169,13 @@ describe.runIf(NATIVE_DOOR.here)('through the native door', () => {
     expect(events).toHaveLength(count)
   })
 
-  test('of two relays the nearer is home, and the other takes over when that is removed', async () => {
-    const [a, b] = [await start(), await start()]
-    const node = await create({ binding, relay: [a.url, b.url] })
-    const states = (): string[] => node.relays().map(({ home, state }) => `${home} ${state}`)
-    await expect.poll(() => states().toSorted(), SOON).toEqual(['false standby', 'true attached'])
-    const home = node.relays().find((relay) => relay.home)?.url ?? ''
-    const events: string[] = []
-    node.onRelayChange(({ kind, url }) => events.push(`${kind} ${url === home ? 'first' : 'other'}`))
-    node.removeRelay(home)
-    await expect.poll(() => events, { timeout: 40_000 }).toEqual(['lost first', 'home other', 'attached other'])
-  })
-
-  test('a certificate of an authority that is not trusted, or for another name', async () => {
-    const authority = makeAuthority(folder)
-    const untrusted = await start({ tls: makeCertificate(folder, 'untrusted', ['IP:127.0.0.1'], authority) })
-    const misnamed = await start({ tls: makeCertificate(folder, 'misnamed', ['DNS:other.example'], authority) })
-    const first = await create({ binding, relay: [untrusted.url], relayTimeoutMs: 1_000 })
-    await expect.poll(() => first.relays()[0]?.reason, SOON).toMatch(/authority that is not trusted; see relayRoots/)
+  test('a certificate for another name', async () => {
+    const tls = makeCertificate(folder, 'misnamed', ['DNS:other.example'], authority)
+    const relay = await start({ tls })
     const roots = { relayRoots: [authority.cert] }
-    const second = await create({ binding, relay: [misnamed.url], relayTimeoutMs: 1_000, ...roots })
-    await expect.poll(() => second.relays()[0]?.reason, SOON).toMatch(/certificate is for another name/)
-    for (const node of [first, second]) expect(node.relays()[0]?.state).toBe('unreachable')
+    const node = await create({ binding, relay: [relay.url], relayTimeoutMs: 1_000, ...roots })
+    await expect.poll(() => node.relays()[0]?.reason, SOON).toMatch(/certificate is for another name/)
+    expect(node.relays()[0]?.state).toBe('unreachable')
   })
 })
 
