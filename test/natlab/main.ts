@@ -25,8 +25,8 @@ const USAGE = `usage: natlab [--only SUITE]… [--times N] [--seeds N] [--parall
 Real nodes behind real NATs, next to what the simulator predicts. Exits with 1 when they differ, or a byte is missing.
 
   --only SUITE   just this one; repeatable: network, pairs, pairs-ours, pairs-official, life,
-                 life-official, outage-3, outage-12; and four that take part only when asked for: quiet-3, quiet-12, lossy,
-                 links
+                 life-official, outage-3, outage-12, outage-3-official; and four that take part only when asked for:
+                 quiet-3, quiet-12, lossy, links
   --times N      how often each outage of the relay happens, and repetitions a link (1)
   --links NAMES  which links are measured, by the names of test/natlab/links.ts (${SHORT_LINKS.join(',')})
   --samples FILE what is measured is added to it: a line of JSON a repetition, for npm run fidelity -- --reference FILE

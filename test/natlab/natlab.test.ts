@@ -94,7 +94,7 @@ describe.skipIf(why !== '')(`the NAT lab${why === '' ? '' : ` (skipped: ${why})`
     expect(status).toBe(1)
     expect(stderr.trim()).toBe(
       'natlab: there is no suite pears; known are network, pairs, pairs-ours, pairs-official, life, ' +
-        'life-official, outage-3, outage-12, quiet-3, quiet-12, lossy, links',
+        'life-official, outage-3, outage-12, outage-3-official, quiet-3, quiet-12, lossy, links',
     )
   })
 })

@@ -9,7 +9,7 @@ import type { Load, LoadReport } from './load.ts'
 import type { PathReport, TrafficReport } from './model.ts'
 import { answer, Exchange, REQUEST_BYTES } from './traffic.ts'
 
-const ONLINE_MS = 15_000
+const ONLINE_MS = 60_000
 const LOOK_EVERY_MS = 50
 /** Longest wait for what was sent before the end; a connection without a sign of life is over before. */
 const FINISH_MS = 60_000

@@ -171,6 +171,12 @@ export function suites(options: SuiteOptions): readonly Suite[] {
     inLab('life-official', 'Life: p2p-relay, official binding', life(), official),
     inLab('outage-3', 'iroh-relay is killed for 3 s', outage({ forMs: 3000, ...busy })),
     inLab('outage-12', 'iroh-relay is killed for 12 s', outage({ forMs: 12_000, ...busy })),
+    inLab(
+      'outage-3-official',
+      'p2p-relay is killed for 3 s, official binding',
+      outage({ forMs: 3000, ...busy }),
+      official,
+    ),
     inLab('quiet-3', 'The same with requests alone and lines of 25 ms, 3 s', outage({ forMs: 3000, ...quiet }), alone),
     inLab(
       'quiet-12',
