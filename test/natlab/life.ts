@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { Lab, PathEvent, Peer, Place, Site, TrafficReport } from './model.ts'
+import type { Lab, PacketCounts, PathEvent, Peer, Place, Site, TrafficReport } from './model.ts'
 
 /** By then a connection has found its way. */
 const SETTLE_MS = 4_000
@@ -12,6 +12,8 @@ const SETTLE_MS = 4_000
 const IDLE_MS = 30_000
 /** What a timer, a probe and a busy machine may add. */
 const MARGIN_MS = 6_000
+/** Of a hundred packets one, each way: dozens in the time for which it is watched. */
+const LOSS = 0.01
 /** Longer than it takes to notice. */
 const BLOCKED_MS = 18_000
 
@@ -29,6 +31,8 @@ export interface Story {
     readonly withinMs: number
     /** What both sides are told of their paths, from the beginning to the end. @default anything */
     readonly events?: readonly PathEvent['kind'][]
+    /** Whether either side must have found that packets of its own were lost. @default it may */
+    readonly loses?: boolean
   }
 }
 
@@ -44,6 +48,8 @@ export interface StoryReport {
   readonly paths: readonly string[]
   /** What the client was told of them. */
   readonly events: readonly PathEvent[]
+  /** What the client counted. */
+  readonly packets: PacketCounts | undefined
   /** What is not as it must be; empty when all is well. */
   readonly faults: readonly string[]
 }
@@ -110,6 +116,14 @@ export const STORIES: readonly Story[] = [
     expected: { survives: true, withinMs: IDLE_MS, events: ['upgraded', 'fell-back', 'upgraded'] },
   },
   {
+    name: `a line loses ${LOSS * 100} %`,
+    client: 'full-cone',
+    server: 'none',
+    happens: (lab, client) => lab.setLoss(client.site, LOSS),
+    afterMs: 20_000,
+    expected: { survives: true, withinMs: IDLE_MS, loses: true },
+  },
+  {
     name: 'the server is killed',
     client: 'home',
     server: 'full-cone',
@@ -149,7 +163,7 @@ async function tell(lab: Lab, story: Story, client: Peer, server: Peer): Promise
   const happenedMs = lab.now() - beganMs
   await story.happens(lab, client, server)
   await lab.sleep(story.afterMs)
-  const { survives, withinMs, events } = story.expected
+  const { survives, withinMs, events, loses = false } = story.expected
   const reports = await Promise.all(survives ? [client.finish(), server.finish()] : [client.finish()])
   const [mine, theirs] = reports
   if (survives) await client.end()
@@ -160,9 +174,17 @@ async function tell(lab: Lab, story: Story, client: Peer, server: Peer): Promise
   const faults = survives ? whole(mine, theirs) : [...over(mine)]
   if (survived !== survives) faults.push(survives ? 'it has ended' : 'it has not ended')
   if (stallMs > withinMs) faults.push(`${Math.round(stallMs)} ms are more than ${withinMs}`)
-  if (events) for (const { events: told } of reports) faults.push(...differs(told, events))
+  if (events) faults.push(...reports.flatMap((report) => differs(report.events, events)))
   const pair = `${story.client} x ${story.server}`
-  return { name: story.name, pair, survived, stallMs, paths: mine.paths, events: mine.events, faults }
+  if (loses) faults.push(...reports.flatMap(uncounted))
+  const { paths, events: told, packets } = mine
+  return { name: story.name, pair, survived, stallMs, paths, events: told, packets, faults }
+}
+
+function uncounted({ packets }: TrafficReport): string[] {
+  if (!packets) return ['nobody has counted packets']
+  const { sent, lost } = packets
+  return lost > 0 && lost < sent ? [] : [`${lost} of ${sent} packets are said to be lost`]
 }
 
 function differs(told: readonly PathEvent[], expected: readonly PathEvent['kind'][]): string[] {

@@ -26,6 +26,12 @@ export interface LineSettings {
   readonly loss: number
 }
 
+/** Packets of a connection, as it counts them: `packetsSent` and `packetsLost` of its `stats()`. */
+export interface PacketCounts {
+  readonly sent: number
+  readonly lost: number
+}
+
 /** What a connection has told of the path in use. */
 export interface PathEvent {
   readonly kind: Exclude<P2PPathChange['kind'], 'candidates'>
@@ -59,6 +65,8 @@ export interface TrafficReport {
   /** Kinds of the selected path, in the order in which they came, the one at the end included. */
   readonly paths: readonly string[]
   readonly events: readonly PathEvent[]
+  /** At the end; undefined where the connection was over before, or does not count. */
+  readonly packets: PacketCounts | undefined
   /** All that was sent has come, and the peer has said so. */
   readonly complete: boolean
 }
@@ -108,6 +116,8 @@ export interface Lab {
   renumber(site: Site): Promise<void>
   /** The network interface of a peer's machine goes down, or up again. */
   setInterface(site: Site, isUp: boolean): Promise<void>
+  /** The line of a site loses packets with this probability from now on, each way. */
+  setLoss(site: Site, loss: number): Promise<void>
   /** What stands between a site and the internet lets no UDP through, or does again. */
   setUdp(site: Site, passes: boolean): Promise<void>
 }

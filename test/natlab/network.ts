@@ -98,6 +98,11 @@ export class Network {
     if (isUp) shell(`ip -n ${site.name} route replace default ${route}`)
   }
 
+  /** Its line loses packets with this probability, each way. */
+  async setLoss(site: Site, loss: number): Promise<void> {
+    await this.#emulator.setLine(site.name, this.#line.delayMs, loss)
+  }
+
   /** The router lets no UDP through, whichever way, or does again: what it remembers stays. */
   setUdp(site: Site, passes: boolean): void {
     if (site.place === 'none') throw new Error(`${site.name} has no router`)

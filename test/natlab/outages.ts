@@ -91,6 +91,7 @@ async function once(lab: Lab, outage: Outage): Promise<StoryReport[]> {
     awayMs,
     paths: mine.paths,
     events: mine.events,
+    packets: mine.packets,
     faults: survived || !mayEnd ? whole(mine, theirs) : [...over(mine), ...(theirs ? over(theirs) : [])],
   }))
 }

@@ -153,6 +153,10 @@ export class RealLab implements Lab {
     this.#network.setInterface(site, isUp)
   }
 
+  async setLoss(site: Site, loss: number): Promise<void> {
+    await this.#network.setLoss(site, loss)
+  }
+
   async setUdp(site: Site, passes: boolean): Promise<void> {
     this.#network.setUdp(site, passes)
   }

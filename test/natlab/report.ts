@@ -117,11 +117,21 @@ function storyTable({ suite, real, simulated }: SuiteResult): Table {
       paths,
       eventsOf(seen),
       eventsOf(predicted),
+      packetsOf(seen),
+      packetsOf(predicted),
     ]
   })
   const ends = ['seen', 'predicted', 'stall ms', 'predicted', 'away ms']
-  const paths = ['paths', 'told of them at ms', 'predicted']
+  const paths = ['paths', 'told of them at ms', 'predicted', 'packets lost, %', 'predicted']
   return { title: suite.title, columns: ['what, client x server', ...ends, ...paths], rows }
+}
+
+/** The share that was found to be lost. */
+function packetsOf(stories: readonly StoryReport[]): string {
+  const shares = stories.flatMap(({ packets }) => (packets ? (100 * packets.lost) / packets.sent : []))
+  return shares.length === 0
+    ? '-'
+    : `${median(shares).toFixed(1)} of ${spread(stories.flatMap(({ packets }) => packets?.sent ?? []))}`
 }
 
 /** Each event with its times, where all were told of the same. */

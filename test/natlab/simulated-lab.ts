@@ -149,6 +149,11 @@ class SimulatedLab implements Lab {
     if (peer) peer.host.network.isUp = isUp
   }
 
+  async setLoss(site: Site, loss: number): Promise<void> {
+    const line = this.#lans.get(site.name)?.name ?? site.name
+    this.#sim.faults.inject({ kind: 'link-degrade', atMs: this.#sim.now, line, loss })
+  }
+
   async setUdp({ name }: Site, passes: boolean): Promise<void> {
     this.#blocked.get(name)?.[Symbol.dispose]()
     if (passes) return

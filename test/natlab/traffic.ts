@@ -6,7 +6,7 @@
  */
 import { P2PError } from '@moosicbox/p2p'
 import type { P2PConnection, P2PReceiveStream, P2PSendStream, P2PStream, Runtime } from '@moosicbox/p2p'
-import type { PathEvent, TrafficReport } from './model.ts'
+import type { PacketCounts, PathEvent, TrafficReport } from './model.ts'
 
 const CHUNK_BYTES = 4096
 const CHUNK_EVERY_MS = 20
@@ -97,6 +97,7 @@ export class Exchange {
       ended: this.#ended,
       paths: this.#paths,
       events: this.#events,
+      packets: this.#packets(),
       complete: this.#isComplete,
     }
   }
@@ -119,6 +120,11 @@ export class Exchange {
   #notePath(): void {
     const kind = this.#connection.paths().find(({ selected }) => selected)?.kind ?? 'none'
     if (kind !== this.#paths.at(-1)) this.#paths.push(kind)
+  }
+
+  #packets(): PacketCounts | undefined {
+    const { packetsSent: sent, packetsLost: lost } = this.#connection.stats()
+    return sent === undefined || lost === undefined ? undefined : { sent, lost }
   }
 
   async #send(stream: P2PSendStream): Promise<void> {
