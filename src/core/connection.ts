@@ -59,7 +59,10 @@ export interface ConnectionStats {
   readonly bytesReceived: number
   readonly streamsOpened: number
   readonly streamsAccepted: number
-  /** Packets of the transport that were sent, and those of them that were found to be lost; undefined once it is over. */
+  /**
+   * Packets of the transport that were sent, and those of them that were found to be lost; undefined once it is over.
+   * Through the official door to iroh UDP datagrams are counted as sent, in which a handshake has several packets each.
+   */
   readonly packetsSent: number | undefined
   readonly packetsLost: number | undefined
   /** Smoothed round-trip time of the selected path. */
