@@ -174,7 +174,7 @@ export function suites(options: SuiteOptions): readonly Suite[] {
     inLab(
       'outage-3-official',
       'p2p-relay is killed for 3 s, official binding',
-      outage({ forMs: 3000, ...busy }),
+      outage({ forMs: 3000, ...busy, pairs: 3 }),
       official,
     ),
     inLab('quiet-3', 'The same with requests alone and lines of 25 ms, 3 s', outage({ forMs: 3000, ...quiet }), alone),
