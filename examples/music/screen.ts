@@ -28,8 +28,9 @@ const LABEL_WIDTH = 12
 
 /** Prints. Nothing of it knows or keeps time. */
 export class Screen {
+  /** Whether it is a terminal, where words can be replaced by others. */
+  readonly isLive: boolean
   readonly #output: TextOutput
-  readonly #live: boolean
   /** The bar on the last line of the terminal, if there is one. */
   #bar: string | undefined
   /** Without a terminal: the share of the transfer at which the next line is due. */
@@ -37,7 +38,7 @@ export class Screen {
 
   constructor(output: TextOutput) {
     this.#output = output
-    this.#live = output.isTTY === true
+    this.isLive = output.isTTY === true
   }
 
   /** A line of its own. */
@@ -52,7 +53,7 @@ export class Screen {
 
   /** Says on the last line what is going on, until something else stands there; nothing where there is no terminal. */
   status(text: string): void {
-    if (this.#live) this.#show(printable(text))
+    if (this.isLive) this.#show(printable(text))
   }
 
   /** Removes the last line's status, or bar. */
@@ -63,7 +64,7 @@ export class Screen {
 
   /** Shows or moves the bar. */
   progress(progress: Progress): void {
-    if (this.#live) {
+    if (this.isLive) {
       this.#show(describe(progress, BAR_CELLS))
     } else if (progress.doneBytes >= this.#nextPlain * progress.totalBytes) {
       this.line(describe(progress, 0))

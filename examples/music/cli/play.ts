@@ -59,6 +59,9 @@ export async function play(command: PlayCommand, screen: Screen, signal: AbortSi
   await player.close()
 }
 
+/** Tracks that `--list` asks for at a time. */
+const LISTED_TRACKS = 100
+
 /** The library's errors name nodes by hex digits; what this program prints begins as the node id does. */
 function withOurIds(error: unknown, id: P2PNodeId): unknown {
   if (!P2PError.is(error) || !error.message.includes(id.fmtShort())) return error
@@ -100,7 +103,11 @@ async function list(client: MusicClient, screen: Screen): Promise<void> {
     const page = await client.albums(offset)
     for (const album of page.items) {
       screen.fact(`album ${album.id}`, describeAlbum(album))
-      for (const track of await client.tracks(album.trackIds)) screen.fact(`  track ${track.id}`, describeTrack(track))
+      // In pieces: an album may have thousands, and what is there is shown.
+      for (let start = 0; start < album.trackIds.length; start += LISTED_TRACKS) {
+        const tracks = await client.tracks(album.trackIds.slice(start, start + LISTED_TRACKS))
+        for (const track of tracks) screen.fact(`  track ${track.id}`, describeTrack(track))
+      }
     }
     offset += page.items.length
     if (offset >= page.total || page.items.length === 0) return

@@ -19,6 +19,8 @@ import type { ServeCommand } from './options.ts'
 const MAX_SKIPPED = 10
 /** Files between two words about the progress of a scan. */
 const SHOW_EVERY = 100
+/** The same where there is no terminal, and each word is a line. */
+const SAY_EVERY = 2_000
 /** Longest wait at the first Ctrl-C: for the players to leave, and for requests in flight to end. */
 const GRACE_MS = 5000
 
@@ -30,8 +32,10 @@ export async function serve(command: ServeCommand, folder: string, screen: Scree
   await using p2p = await createNode({ ...command, screen, first })
   screen.line(`MoosicBox music server, backend ${p2p.backend}`)
   const onProgress = ({ phase, done, total }: ScanProgress): void => {
-    if (done % SHOW_EVERY === 0)
-      screen.status(`${phase}: ${done.toLocaleString('en')} of ${total.toLocaleString('en')}`)
+    if (done % SHOW_EVERY !== 0) return
+    const text = `${phase}: ${done.toLocaleString('en')} of ${total.toLocaleString('en')}`
+    if (screen.isLive) screen.status(text)
+    else if (phase === 'reading' && done % SAY_EVERY === 0) screen.fact('Scanning', text)
   }
   const library = await MusicLibrary.scan(folder, { runtime: p2p.runtime, signal, onProgress })
   screen.clear()
