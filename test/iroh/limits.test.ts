@@ -166,6 +166,23 @@ describe.skipIf(!NATIVE_DOOR.here)(`limits in Rust ${NATIVE_DOOR.why}`, () => {
     for (const one of received) expect(Buffer.compare(one, bytes)).toBe(0)
   })
 
+  test('of bytes: what is read of one stream makes no room for more than that of others', async () => {
+    const { a, b } = await pairOf({ maxReceiveBytes: 1_048_576 })
+    // Of the half megabyte that may wait here, most does.
+    for (let i = 0; i < 7; i++) await (await a.openUni()).write(scrambled(60_000))
+    const { send } = await a.openBi()
+    const sending = send.write(scrambled(4_000_000))
+    const { receive } = await b.acceptBi()
+    for (let left = 4_000_000; left > 0;) left -= (await receive.read(65_536))?.length ?? 0
+    await sending
+    const before = arrivedBytes(b)
+    const open = Array.from({ length: 40 }, async () => (await a.openUni()).write(scrambled(60_000)))
+    await Promise.all(open)
+    await pause(500)
+    // The rest of it, and as much as may be under way.
+    expect(arrivedBytes(b) - before).toBeLessThan(800_000)
+  })
+
   test('of bytes: many streams that stay open and are read go on', async () => {
     const { a, b } = await pairOf({ maxReceiveBytes: 131_072 })
     const streams: CarrierSendStream[] = []

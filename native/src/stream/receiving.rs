@@ -95,7 +95,6 @@ impl World {
         if empty {
             self.receive_on(stream);
         }
-        self.let_go(connection, taken);
     }
 
     /// These may have room again; they are read when what is under way is done.
