@@ -58,6 +58,21 @@ onEveryCarrier('messages', (make) => {
     expect(digest(await server.recv())).toBe(digest(pattern(100)))
   })
 
+  test('that are large arrive as they were, though their frames share memory', async () => {
+    const { client, server } = await make({ windowBytes: 50_000 })
+    const sent = [70_000, 20_000, 30_000, 65_536, 16_384, 16_380, 3, 131_072, 20_000, 100_000].map((size) =>
+      pattern(size),
+    )
+    for (const [i, message] of sent.entries()) message[0] = i
+    const sending = (async (): Promise<void> => {
+      for (let round = 0; round < 5; round++) await Promise.all(sent.map((message) => client.send(message)))
+    })()
+    for (let round = 0; round < 5; round++) {
+      for (const message of sent) expect(digest(await server.recv())).toBe(digest(message))
+    }
+    await sending
+  })
+
   test('must be bytes', async () => {
     const { client } = await make()
     expect(await outcome(client.send('text' as unknown as Uint8Array))).toEqual(failed('invalid-configuration'))

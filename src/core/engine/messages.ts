@@ -9,6 +9,7 @@ import { P2PError } from '../errors.ts'
 import type { WaitScope } from '../wait-log.ts'
 import { AsyncQueue, throwIfAborted, Waiter } from './waiting.ts'
 import { LIBRARY_CODE, STREAM_KIND } from './wire.ts'
+import { FrameMemory } from './frame-memory.ts'
 
 /** Small messages that wait together are written together, up to this size. */
 const BATCH_BYTES = 65_536
@@ -22,12 +23,6 @@ function tooLarge(size: number, max: number, who: string): P2PError {
     `a message of ${size} bytes is over ${who} limit of ${max}: send it on a stream, or raise limits.maxMessageBytes on both sides`,
     { size, max },
   )
-}
-
-function frame(bytes: Uint8Array): Uint8Array {
-  const framed = new Uint8Array(varintLength(bytes.length) + bytes.length)
-  framed.set(bytes, writeVarint(framed, 0, bytes.length))
-  return framed
 }
 
 function weight(message: Uint8Array): number {
@@ -51,6 +46,7 @@ export class MessageSender {
   #header: Uint8Array | undefined
   #opened = false
   readonly #queue: Uint8Array[] = []
+  readonly #memory = new FrameMemory()
   #queuedBytes = 0
   readonly #blocked: { readonly bytes: Uint8Array; readonly waiter: Waiter<void> }[] = []
   #pumping = false
@@ -112,7 +108,9 @@ export class MessageSender {
   }
 
   #accept(bytes: Uint8Array): void {
-    this.#queue.push(frame(bytes))
+    const framed = this.#memory.take(varintLength(bytes.length) + bytes.length)
+    framed.set(bytes, writeVarint(framed, 0, bytes.length))
+    this.#queue.push(framed)
     this.#queuedBytes += weight(bytes)
     this.#opened = true
     if (!this.#pumping) void this.#pump()
@@ -128,6 +126,8 @@ export class MessageSender {
       while (this.#queue.length > 0 && !this.#error) {
         const batch = this.#batch()
         await this.#stream.write(batch.bytes)
+        // The carrier has copied it.
+        this.#memory.give(batch.bytes)
         this.#queuedBytes -= batch.weight
         this.#admit()
       }
@@ -137,6 +137,7 @@ export class MessageSender {
       this.#refused = sendFailure(error)
       this.fail(this.#refused)
     } finally {
+      this.#memory.clear()
       this.#pumping = false
       this.#idle?.resolve()
     }
@@ -157,11 +158,12 @@ export class MessageSender {
     parts.push(...this.#queue.splice(0, count))
     const weight = payloadBytes + count * OVERHEAD_BYTES
     if (parts.length === 1 && parts[0]) return { bytes: parts[0], weight }
-    const bytes = new Uint8Array(length)
+    const bytes = this.#memory.take(length)
     let offset = 0
     for (const part of parts) {
       bytes.set(part, offset)
       offset += part.length
+      this.#memory.give(part)
     }
     return { bytes, weight }
   }

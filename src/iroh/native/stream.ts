@@ -20,14 +20,14 @@ import type { NativeConnection } from './connection.ts'
 import type { NativeDoor } from './door.ts'
 import { HALF_END } from './records.ts'
 
-/** Larger writes go in pieces of this size. */
-const PIECE_BYTES = 65_536
+/** Larger writes go in pieces of this size; a frame of 64 KiB is one. */
+const PIECE_BYTES = 98_304
 
 /** Bytes that the addon may hold before the transport takes them. */
 const HELD_BYTES = 524_288
 
-/** It tells when it has passed on as many. */
-const TOLD_BYTES = 131_072
+/** It tells when it has passed on as many, half of what it may hold: each time wakes JavaScript. */
+const TOLD_BYTES = 262_144
 
 /** Bytes taken from a stream before the addon is told that there is room again; it sends 262144 ahead. */
 const ROOM_BYTES = 65_536
