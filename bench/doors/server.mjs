@@ -54,7 +54,7 @@ if (program) {
   const child = spawn(program, ['serve'], { stdio: ['ignore', 'pipe', 'inherit'] })
   const { value } = await createInterface({ input: child.stdout })[Symbol.asyncIterator]().next()
   const [id, address] = value.split(' ')
-  rust = { id, address }
+  rust = { id, address, pid: child.pid }
   process.on('exit', () => child.kill())
 }
 

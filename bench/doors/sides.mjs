@@ -87,6 +87,7 @@ async function rust(ready) {
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]()
   return {
     name: 'pure Rust',
+    pid: child.pid,
     /** Times in milliseconds. */
     async measure(work, ...numbers) {
       child.stdin.write(`${[work, ...numbers].join(' ')}\n`)
