@@ -189,7 +189,9 @@ function uncounted({ packets }: TrafficReport): string[] {
 
 function differs(told: readonly PathEvent[], expected: readonly PathEvent['kind'][]): string[] {
   const kinds = told.map(({ kind }) => kind).filter((kind) => kind !== 'switched')
-  return kinds.join() === expected.join() ? [] : [`told were ${kinds.join()}, and not ${expected.join()}`]
+  return kinds.join() === expected.join()
+    ? []
+    : [`told were ${kinds.join(', ') || 'nothing'}, and not ${expected.join(', ')}`]
 }
 
 /** What is missing, or too much, on either side. */
