@@ -11,6 +11,8 @@ import { NodeId } from '../../core/node-id.ts'
 import type { P2PNodeId } from '../../core/node-id.ts'
 import type { WaitOptions } from '../../core/stream.ts'
 import type { AnnouncedNode, P2PDiscovery } from '../../core/system.ts'
+import { timeLimit } from '../../core/time-limit.ts'
+import { realRuntime } from '../../runtime/real-runtime.ts'
 import { MAX_USER_DATA_BYTES } from '../node-record.ts'
 import { checkMilliseconds } from '../options.ts'
 import { readRecord, signRecord } from '../pkarr/signed-packet.ts'
@@ -230,7 +232,7 @@ export class DhtDiscovery implements P2PDiscovery {
     this.#users++
     const waiter = new Waiter<T>().abortWith(signal, what)
     try {
-      const limit = AbortSignal.timeout(timeoutMs)
+      const limit = timeLimit(realRuntime(), timeoutMs)
       this.#node ??= this.#open()
       this.#node
         .then((dht) => work(dht, signal ? AbortSignal.any([signal, limit]) : limit))

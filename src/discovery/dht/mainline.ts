@@ -7,6 +7,8 @@
 import { lookup } from 'node:dns/promises'
 import type DHT from 'bittorrent-dht'
 import { P2PError } from '../../core/errors.ts'
+import { timeLimit } from '../../core/time-limit.ts'
+import { realRuntime } from '../../runtime/real-runtime.ts'
 import type { SignedPacket } from '../pkarr/signed-packet.ts'
 import { GuardedSocket, targetOf } from './guarded-socket.ts'
 
@@ -140,7 +142,7 @@ async function resolveAll(places: readonly Place[]): Promise<readonly Place[]> {
     found.push({ host: address, port })
   })
   await Promise.any(looking).catch(() => undefined)
-  const late = AbortSignal.timeout(MORE_NAMES_MS)
+  const late = timeLimit(realRuntime(), MORE_NAMES_MS)
   await Promise.race([
     Promise.allSettled(looking),
     new Promise((resolve) => late.addEventListener('abort', resolve, { once: true })),

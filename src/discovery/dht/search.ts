@@ -6,6 +6,8 @@
 import { copyBytes } from '../../core/encoding.ts'
 import { verifySignature } from '../../core/keys.ts'
 import type { NodeId } from '../../core/node-id.ts'
+import { timeLimit } from '../../core/time-limit.ts'
+import { realRuntime } from '../../runtime/real-runtime.ts'
 import type { SignedPacket } from '../pkarr/signed-packet.ts'
 import type { MainlineNode } from './mainline.ts'
 
@@ -43,7 +45,7 @@ export class Search {
     const before = dht.answers
     const finding = new Promise<void>((resolve) => (this.#onFound = resolve))
     const searching = dht.get(this.#key, (...item) => this.#inspect(...item))
-    const enough = laterMs === undefined ? [] : [finding.then(() => fired(AbortSignal.timeout(laterMs)))]
+    const enough = laterMs === undefined ? [] : [finding.then(() => fired(timeLimit(realRuntime(), laterMs)))]
     await Promise.race([searching, ...enough, fired(signal)])
     return {
       latest: this.#found ? this.#latest : undefined,

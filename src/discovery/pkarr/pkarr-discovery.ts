@@ -10,6 +10,8 @@ import { NodeId } from '../../core/node-id.ts'
 import type { P2PNodeId } from '../../core/node-id.ts'
 import type { WaitOptions } from '../../core/stream.ts'
 import type { AnnouncedNode, P2PDiscovery } from '../../core/system.ts'
+import { timeLimit } from '../../core/time-limit.ts'
+import { realRuntime } from '../../runtime/real-runtime.ts'
 import type { NodeRecord } from '../node-record.ts'
 import { checkMilliseconds } from '../options.ts'
 import { readName } from '../signed-name.ts'
@@ -158,7 +160,7 @@ export class PkarrDiscovery implements P2PDiscovery {
 
   async #ask(id: NodeId, init: RequestInit, signal: AbortSignal | undefined): Promise<Response> {
     const url = new URL(`pkarr/${id.toString()}`, this.#server)
-    const limit = AbortSignal.timeout(this.#timeoutMs)
+    const limit = timeLimit(realRuntime(), this.#timeoutMs)
     try {
       return await fetch(url, { ...init, redirect: 'error', signal: signal ? AbortSignal.any([signal, limit]) : limit })
     } catch (error) {
