@@ -89,6 +89,8 @@ export class Simulation implements AsyncDisposable {
     this.#leaks = new LeakReporter(options.leaks ?? 'error', (error) =>
       this.#driver.fail(error, this.#world.scheduler.currentHost),
     )
+    // Before the scenario imports anything for its hosts.
+    if (!this.#leaks.isOff) installGuards()
     const onLeak: AmbientSettings['onLeak'] = (...leak) => this.#leaks.tell(...leak)
     const onPrint = printing(options.console, (host, text) => this.#world.hostOf(host).log(text))
     const release = (): void => void this.#timers--
@@ -438,7 +440,6 @@ export class Simulation implements AsyncDisposable {
     shared.running++
     let outcome: TraceFields<'ran'>['outcome'] = 'failed'
     let failure: string | undefined
-    if (!this.#leaks.isOff) installGuards()
     try {
       const end = await this.#driver.run({ untilUs: Math.round(untilMs * 1000), stop, isQuiet })
       outcome = isMet ? 'until' : ENDED[end]

@@ -55,6 +55,36 @@ describe.concurrent('without a preload', { timeout: 120_000 }, () => {
   })
 })
 
+describe.concurrent('the guards of hosts without globals of their own', { timeout: 120_000 }, () => {
+  const told = async (use: string): Promise<string> => {
+    const program = `
+      import { Simulation } from '@moosicbox/p2p/simulator'
+      const sim = new Simulation({ seed: 1 })
+      ${use}
+      await sim.run().catch(({ message }) => console.log(message))
+    `
+    return (await runNode([...EVAL, program])).stdout
+  }
+
+  test('are there before the first scenario takes functions out of modules', async () => {
+    const use = `
+      const { writeFile } = await import('node:fs/promises')
+      sim.host('alice', () => writeFile('/nowhere/x', ''))
+    `
+    expect(await told(use)).toContain('host alice used a real file (fs.promises.writeFile)')
+    const timer = `
+      const { setTimeout: later } = globalThis
+      sim.host('alice', () => void later(() => {}, 1))
+    `
+    expect(await told(timer)).toContain('host alice used a real timer, setTimeout')
+  })
+
+  test('know modules that a host is the first to import', async () => {
+    const use = `sim.host('alice', async () => (await import('node:child_process')).execSync('true'))`
+    expect(await told(use)).toContain('host alice used a real process (child_process.execSync)')
+  })
+})
+
 describe.concurrent('a set-up file of vitest', { timeout: 120_000 }, () => {
   const vitest = async (setupFiles: string, pool: string): Promise<string> => {
     const project = join(import.meta.dirname, 'vitest-project')

@@ -3,8 +3,10 @@ import childProcess from 'node:child_process'
 import nodeCrypto from 'node:crypto'
 import dgram from 'node:dgram'
 import dns from 'node:dns'
-import fs from 'node:fs'
+import fs, { mkdtempSync } from 'node:fs'
 import net from 'node:net'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Worker } from 'node:worker_threads'
 import zlib from 'node:zlib'
@@ -38,6 +40,20 @@ const USES: readonly (readonly [string, () => unknown, RegExp])[] = [
   ['a file, calling back', () => fs.readFile('package.json', () => {}), /fs\.readFile/],
   ['a written file', () => fs.promises.writeFile('/nowhere/x', ''), /a real file \(fs\.promises\.writeFile\)/],
   ['a stream of a file', () => fs.createReadStream('package.json'), /a real file \(fs\.createReadStream\)/],
+  ['a file written at once', () => fs.writeFileSync('/nowhere/x', ''), /a real file \(fs\.writeFileSync\)/],
+  ['a file added to', () => fs.appendFileSync('/nowhere/x', ''), /a real file \(fs\.appendFileSync\)/],
+  ['a file opened to write', () => fs.openSync('/nowhere/x', 'w'), /a real file \(fs\.openSync\)/],
+  ['a file opened by bits', () => fs.openSync('/nowhere/x', fs.constants.O_RDWR), /a real file \(fs\.openSync\)/],
+  ['an open file', () => fs.writeSync(99, 'x'), /a real file \(fs\.writeSync\)/],
+  [
+    'a directory',
+    () => fs.mkdirSync('/nowhere/x'),
+    /a real file \(fs\.mkdirSync\); keep it in memory or on host\.disk/,
+  ],
+  ['files taken away in a loop', () => ['/nowhere/x'].forEach(fs.unlinkSync), /a real file \(fs\.unlinkSync\)/],
+  ['a shell', () => childProcess.execSync('true'), /a real process \(child_process\.execSync\)/],
+  ['a program', () => childProcess.execFileSync('true'), /a real process \(child_process\.execFileSync\)/],
+  ['a process waited for', () => childProcess.spawnSync('true'), /a real process \(child_process\.spawnSync\)/],
   ['a socket', () => net.connect(1, '127.0.0.1'), /a real socket/],
   ['a server', () => net.createServer().listen(0), /a real server/],
   ['UDP', () => dgram.createSocket('udp4'), /a real UDP socket/],
@@ -65,6 +81,26 @@ describe('a host that uses', () => {
     expect(message).toMatch(/^host alice failed at 1 ms of virtual time with seed 1: host alice used /)
     expect(message).toMatch(told)
     expect(message).toMatch(/\(leaks\.test\.ts:\d+\)$/)
+  })
+
+  test('a file written as the reaction of a promise is told, though no line has done it', async () => {
+    const write = (): Promise<void> => Promise.resolve('/nowhere/x').then(fs.unlinkSync)
+    expect(await failure(write)).toMatch(/host alice used a real file \(fs\.unlinkSync\)/)
+  })
+
+  test('what is written synchronously is told once, and done where that is enough', async () => {
+    const emit = vi.spyOn(process, 'emitWarning').mockImplementation(() => {})
+    const path = join(mkdtempSync(join(tmpdir(), 'p2p-leaks-')), 'file')
+    try {
+      expect(await failure(() => fs.appendFileSync(path, 'kept'), { leaks: 'warn' })).toBe('programs')
+      expect(emit.mock.calls.map(([message]) => message)).toEqual([
+        expect.stringMatching(/^host alice used a real file \(fs\.appendFileSync\); .* \(leaks\.test\.ts:\d+\)$/),
+      ])
+      expect(fs.readFileSync(path, 'utf8')).toBe('kept')
+    } finally {
+      emit.mockRestore()
+      fs.rmSync(dirname(path), { recursive: true })
+    }
   })
 
   test('it is told although it catches the error', async () => {
@@ -104,6 +140,37 @@ describe('a host that uses', () => {
     log.mockRestore()
     expect(await failure(() => console.error(''), { traceLeaks: true })).toBe('programs')
   })
+})
+
+test('what is only read, printed, or written by this library itself is nobody’s leak', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'p2p-leaks-'))
+  const read = (): void => {
+    fs.readFileSync('package.json')
+    fs.readdirSync('src')
+    expect(fs.existsSync('package.json') && fs.statSync('package.json').isFile()).toBe(true)
+    for (const flags of [undefined, 'r', fs.constants.O_RDONLY]) {
+      const file = fs.openSync('package.json', flags as 'r')
+      fs.readSync(file, new Uint8Array(10))
+      fs.closeSync(file)
+    }
+    fs.writeSync(1, '')
+    process.stdout.write('')
+  }
+  try {
+    const trace = join(folder, 'run.p2ptrace')
+    // Enough for the trace to be written while the host's code runs.
+    const talk = async (): Promise<void> => {
+      read()
+      const { currentHost } = sim
+      for (let i = 0; i < 2000; i++) currentHost?.log('x'.repeat(200))
+    }
+    await using sim = new Simulation({ seed: 1, trace })
+    sim.host('alice', talk)
+    expect((await sim.run({ forMs: 1000 })).ended).toBe('programs')
+    expect(fs.statSync(trace).size).toBeGreaterThan(100_000)
+  } finally {
+    fs.rmSync(folder, { recursive: true })
+  }
 })
 
 test('tracing leaves alone what is synchronous, and the nodes of this library', async () => {

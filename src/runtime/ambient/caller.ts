@@ -15,7 +15,11 @@ const OWN_PATH = OWN_URL.startsWith('file:') ? fileURLToPath(OWN_URL) : OWN_URL
 
 const FRAME = /(?:\(|^at (?:async )?)((?:node:|file:\/\/|\/|[A-Za-z]:[\\/])[^()]*?):(\d+):\d+\)?$/
 const CONSOLE = /node:internal\/console/
-const TEST_RUNNER = /[\\/]node_modules[\\/](?:@vitest|vitest)[\\/]/
+const TEST_RUNNER = /[\\/]node_modules[\\/](?:@vitest|vitest|vite|vite-node)[\\/]/
+/** Where Node calls what it was given, rather than something of its own. */
+const QUEUES = /^node:internal\/(?:process\/task_queues|timers)$/
+/** A built-in function that calls another, such as `Array.prototype.forEach`: it has no file. */
+const NO_FILE = /<anonymous>|\(native\)/
 
 /** Whether a file belongs to this library itself. */
 export function isOwnFile(file: string): boolean {
@@ -41,6 +45,31 @@ export function isPrinting(stack: readonly string[]): boolean {
 /** Whether a file is neither Node's nor this library's. */
 function isForeign(file: string | undefined): boolean {
   return file !== undefined && !file.startsWith('node:') && !isOwnFile(file)
+}
+
+/**
+ * Whether it is the application itself that calls `callee`: not Node, this library or a test runner on its behalf, as when
+ * a module is loaded or a trace written.
+ */
+export function isCalledByApplication(callee: (...args: never[]) => unknown): boolean {
+  const before = Error.stackTraceLimit
+  Error.stackTraceLimit = STACK_FRAMES
+  const { stack = '' } = capture(callee)
+  Error.stackTraceLimit = before
+  for (const line of stack.split('\n').slice(1)) {
+    const frame = line.trim()
+    const [, file] = FRAME.exec(frame) ?? []
+    if (file === undefined && NO_FILE.test(frame)) continue
+    // The reaction of a promise has no caller but the queue.
+    return file === undefined || QUEUES.test(file) || (isForeign(file) && !TEST_RUNNER.test(file))
+  }
+  return true
+}
+
+function capture(callee: (...args: never[]) => unknown): { readonly stack?: string } {
+  const place: { stack?: string } = {}
+  Error.captureStackTrace(place, callee)
+  return place
 }
 
 /** `app.ts:4` of the innermost frame that is neither Node's nor this library's; undefined when there is none. */

@@ -41,7 +41,7 @@ export function installAmbient(options: InstallOptions = {}): Disposable {
     patchClocks(patches)
     patchTimers(patches)
     patchRandomness(patches)
-    patchRealWork(patches, false)
+    patchRealWork(patches)
     patchConsole(patches)
     patches.publish()
     scope.isInstalled = true
@@ -55,7 +55,8 @@ export function installAmbient(options: InstallOptions = {}): Disposable {
 }
 
 /**
- * Guards timers and background work against hosts that have no globals of their own. Taking the guards away and putting
+ * Guards timers and real work against hosts that have no globals of their own, from now on: what takes a function out of
+ * a module of Node before this goes on using the real one. Taking the guards away and putting
  * them back would take milliseconds a run, so they stay; outside of hosts' code they cost a look at a variable.
  */
 export function installGuards(): void {
@@ -64,7 +65,7 @@ export function installGuards(): void {
   scope.isGuarded = true
   const patches = new Patches()
   patchTimers(patches)
-  patchRealWork(patches, true)
+  patchRealWork(patches)
   patches.publish()
 }
 

@@ -1,10 +1,12 @@
 /**
  * What a simulated host cannot do inside of virtual time. Work whose result depends on its input alone (hashing,
  * compression, reading a file) goes over the host's bridge when it lives on globals of its own; everything else
- * (sockets, processes, threads, writing files), and all of it on a host that does not, is told as a leak.
+ * (sockets, processes, threads, writing files), and all of it on a host that does not, is told as a leak. What is read
+ * synchronously is real: it takes no virtual time, and modules are loaded so.
  *
  * @module
  */
+import { isCalledByApplication } from './caller.ts'
 import type { AnyFunction, Patches } from './patches.ts'
 import { ambientScope } from './scope.ts'
 import type { AmbientHost } from './scope.ts'
@@ -28,8 +30,12 @@ const READS = ['access', 'lstat', 'readFile', 'readdir', 'readlink', 'realpath',
 const WRITES = [
   'appendFile',
   'chmod',
+  'chown',
   'copyFile',
   'cp',
+  'lchown',
+  'link',
+  'lutimes',
   'mkdir',
   'mkdtemp',
   'rename',
@@ -40,6 +46,16 @@ const WRITES = [
   'unlink',
   'utimes',
   'writeFile',
+]
+/** What writes, or makes or takes away, before it returns. */
+const SYNCHRONOUS_WRITES = [
+  ...WRITES.map((name) => `${name}Sync`),
+  'fchmodSync',
+  'fchownSync',
+  'ftruncateSync',
+  'futimesSync',
+  'writeSync',
+  'writevSync',
 ]
 const ZLIB = [
   'brotliCompress',
@@ -73,6 +89,7 @@ const KEYS = [
   'generatePrimeSync',
 ]
 const PROCESSES = ['exec', 'execFile', 'fork', 'spawn']
+const SYNCHRONOUS_PROCESSES = ['execFileSync', 'execSync', 'spawnSync']
 const LOOKUPS = ['lookup', 'resolve', 'resolve4', 'resolve6', 'reverse']
 const CLASSES = [
   'BroadcastChannel',
@@ -95,20 +112,22 @@ const CLASS_LEAKS: Readonly<Record<string, readonly [string, string]>> = {
 
 type Act = (host: AmbientHost, real: AnyFunction, self: unknown, args: unknown[]) => unknown
 
-/** A module of Node, unless it has not been loaded yet and is not to be. */
-function nodeModule(name: string, loadedOnly: boolean): Record<string, unknown> | undefined {
-  const { moduleLoadList: loaded } = process as { readonly moduleLoadList?: readonly string[] }
-  if (loadedOnly && loaded && !loaded.includes(`NativeModule ${name}`)) return undefined
+/** Flags with which a file is only read: those of `fs.open` in words, and as bits. */
+const READ_FLAGS: readonly unknown[] = [undefined, null, 'r', 'rs', 'sr']
+
+function isReading(flags: unknown): boolean {
+  if (typeof flags !== 'number') return READ_FLAGS.includes(flags)
+  const { O_APPEND, O_CREAT, O_RDWR, O_TRUNC, O_WRONLY } = process.getBuiltinModule('node:fs').constants
+  return (flags & (O_APPEND | O_CREAT | O_RDWR | O_TRUNC | O_WRONLY)) === 0
+}
+
+/** A module of Node; a host may be the first to import it, so it is loaded now if need be. */
+function nodeModule(name: string): Record<string, unknown> | undefined {
   return process.getBuiltinModule(`node:${name}`) as Record<string, unknown> | undefined
 }
 
-/**
- * Replaces or guards everything that works in the background.
- *
- * @param loadedOnly whether to leave out modules of Node that nobody has loaded, as loading them takes tens of
- * milliseconds
- */
-export function patchRealWork(patches: Patches, loadedOnly: boolean): void {
+/** Replaces or guards everything that works in the background, or writes or runs something else meanwhile. */
+export function patchRealWork(patches: Patches): void {
   const scope = ambientScope()
 
   const intercept = (target: unknown, names: readonly string[], act: (name: string) => Act): void => {
@@ -154,17 +173,48 @@ export function patchRealWork(patches: Patches, loadedOnly: boolean): void {
       return undefined
     }
 
+  /** Whether a synchronous function of Node is at work: those call each other. */
+  let isInside = false
+  /** Tells a synchronous function when the application calls it; modules are loaded and traces are written with them too. */
+  const tellSynchronous = (
+    target: unknown,
+    names: readonly string[],
+    words: (name: string) => readonly [string, string],
+    isHarmless: (args: unknown[]) => boolean = () => false,
+  ): void => {
+    if (!isObject(target)) return
+    for (const name of names) {
+      const [what, instead] = words(name)
+      patches.wrap(
+        target,
+        name,
+        (real) =>
+          function synchronous(...args: unknown[]) {
+            const host = isInside ? undefined : scope.host()
+            if (!host) return real.apply(this, args)
+            if (!isHarmless(args) && isCalledByApplication(synchronous)) host.leak(what, instead)
+            isInside = true
+            try {
+              return real.apply(this, args)
+            } finally {
+              isInside = false
+            }
+          },
+      )
+    }
+  }
+
   const subtle = Object.getPrototypeOf(crypto.subtle) as object
   intercept(subtle, SUBTLE, (name) => bridged(`crypto.subtle.${name}`))
   intercept(subtle, ['generateKey'], () =>
     tell('real random keys (crypto.subtle.generateKey)', 'import a key made of runtime.randomBytes'),
   )
-  intercept(nodeModule('crypto', loadedOnly), CRYPTO, (name) => calledBack(`crypto.${name}`))
-  intercept(nodeModule('crypto', loadedOnly), KEYS, (name) =>
+  intercept(nodeModule('crypto'), CRYPTO, (name) => calledBack(`crypto.${name}`))
+  intercept(nodeModule('crypto'), KEYS, (name) =>
     tell(`real random keys (crypto.${name})`, 'use new SigningKey(runtime.randomBytes(32))'),
   )
 
-  const fs = nodeModule('fs', loadedOnly)
+  const fs = nodeModule('fs')
   const files = fs?.['promises']
   intercept(files, READS, (name) => bridged(`fs.promises.${name}`))
   intercept(files, ['open'], () => openBridged)
@@ -176,27 +226,39 @@ export function patchRealWork(patches: Patches, loadedOnly: boolean): void {
     tell(`a real file (fs.${name})`, 'read files with runtime.files, and write none'),
   )
 
-  const zlib = nodeModule('zlib', loadedOnly)
+  const ofFile = (name: string): readonly [string, string] => [
+    `a real file (fs.${name})`,
+    'keep it in memory or on host.disk, or write it after the run',
+  ]
+  // Numbers 1 and 2 are what the process prints.
+  tellSynchronous(fs, SYNCHRONOUS_WRITES, ofFile, ([first]) => first === 1 || first === 2)
+  tellSynchronous(fs, ['openSync'], ofFile, ([, flags]) => isReading(flags))
+
+  const zlib = nodeModule('zlib')
   intercept(zlib, ZLIB, (name) => calledBack(`zlib.${name}`))
   intercept(zlib, ZLIB_STREAMS, (name) =>
     tell(`zlib in the background (zlib.${name})`, 'use its synchronous form, or runtime.bridge'),
   )
 
-  const net = nodeModule('net', loadedOnly)
-  const dns = nodeModule('dns', loadedOnly)
+  const net = nodeModule('net')
+  const dns = nodeModule('dns')
   const overP2P = 'talk to other hosts over p2p'
   intercept(prototypeOf(net?.['Socket']), ['connect'], () => tell('a real socket', overP2P))
   intercept(prototypeOf(net?.['Server']), ['listen'], () => tell('a real server', 'listen with p2p'))
-  intercept(nodeModule('dgram', loadedOnly), ['createSocket'], () => tell('a real UDP socket', overP2P))
+  intercept(nodeModule('dgram'), ['createSocket'], () => tell('a real UDP socket', overP2P))
   intercept(dns, LOOKUPS, (name) => tell(`a real look-up (dns.${name})`, 'use p2p.discover'))
   intercept(dns?.['promises'], LOOKUPS, (name) => tell(`a real look-up (dns.promises.${name})`, 'use p2p.discover'))
   intercept(globalThis, ['fetch'], () => tell('a real request (fetch)', 'use p2p.fetch'))
-  intercept(nodeModule('child_process', loadedOnly), PROCESSES, (name) =>
-    tell(`a real process (child_process.${name})`, 'give its work a host of its own'),
-  )
+  const processes = nodeModule('child_process')
+  const ofProcess = (name: string): readonly [string, string] => [
+    `a real process (child_process.${name})`,
+    'give its work a host of its own',
+  ]
+  intercept(processes, PROCESSES, (name) => tell(...ofProcess(name)))
+  tellSynchronous(processes, SYNCHRONOUS_PROCESSES, ofProcess)
 
   for (const name of CLASSES) patchClass(patches, globalThis, name)
-  const threads = nodeModule('worker_threads', loadedOnly)
+  const threads = nodeModule('worker_threads')
   if (!threads) return
   patchClass(patches, threads, 'Worker', ['a real thread (Worker)', 'give its work a host of its own'])
   patchClass(patches, threads, 'MessageChannel')
