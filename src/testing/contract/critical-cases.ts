@@ -14,6 +14,8 @@ import type { Connection, ContractCase, ContractCases, ContractPair } from './pa
 
 const MIN_LATENCY_MS = 1
 const MAX_LATENCY_MS = 500
+/** The largest transfer that the contract speaks of, each way. */
+const LARGEST_BYTES = 8_388_608
 
 /** One question and its answer on a stream of its own. */
 async function ask(from: Connection, question: Uint8Array): Promise<void> {
@@ -85,6 +87,22 @@ async function transfers(pair: ContractPair, maxBytes: number): Promise<void> {
   })
 }
 
+/** One stream of the largest size from each side at the same time, read as it comes. */
+async function largest(pair: ContractPair): Promise<void> {
+  const [client, server] = await pair.connect()
+  const send = async (from: Connection, seed: number): Promise<void> => {
+    const stream = await from.openSendStream()
+    await stream.write(scrambled(LARGEST_BYTES, seed))
+    await stream.finish()
+  }
+  const receive = async (to: Connection, seed: number): Promise<void> => {
+    const stream = await to.acceptReceiveStream()
+    sameBytes(await stream.readToEnd(LARGEST_BYTES), scrambled(LARGEST_BYTES, seed), 'stream of 8 MiB')
+  }
+  await Promise.all([send(client, 1), send(server, 2), receive(server, 1), receive(client, 2)])
+  await client.end()
+}
+
 /** The cases that every backend runs. */
 export const criticalCases: ContractCases = {
   'basic connectivity: any two nodes discover each other by name, connect and exchange': async (pair) => {
@@ -102,6 +120,7 @@ export const criticalCases: ContractCases = {
   'latency tolerance: many exchanges at once end well, beside one that never does': underLoad,
   'data integrity: large transfers and messages beside them arrive whole and in order': (pair) =>
     transfers(pair, pair.scale.maxBytes),
+  'data integrity: 8 MiB in each direction at once arrive whole and in order': largest,
 }
 
 /** Latencies from the least to the most. */
