@@ -80,9 +80,10 @@ export function abandonStack(next: () => void): never {
 const WATCHED = Symbol.for('@moosicbox/p2p/watched')
 type Watched = { [WATCHED]?: (() => void) | undefined }
 
+const script = new Script(`globalThis[Symbol.for('@moosicbox/p2p/watched')]()`)
+
 /** Runs functions that may hang, and breaks them when they do. */
 export class Watchdog {
-  readonly #script = new Script(`globalThis[Symbol.for('@moosicbox/p2p/watched')]()`)
   readonly #limitMs: number
 
   /** `limitMs`: the longest that a watched function may run; `Infinity` watches nothing. */
@@ -102,15 +103,18 @@ export class Watchdog {
     let thrown: { readonly error: unknown } | undefined
     const scope = globalThis as Watched
     const outer = scope[WATCHED]
-    scope[WATCHED] = (): void => {
+    // A function that is written where it is assigned to a property is made in V8's old generation, and keeps all that it
+    // sees, here a whole simulation, until that is marked: so it gets a name first, here and wherever there are many.
+    const watched = (): void => {
       try {
         work()
       } catch (error) {
         thrown = { error }
       }
     }
+    scope[WATCHED] = watched
     try {
-      this.#script.runInThisContext({ timeout: this.#limitMs })
+      script.runInThisContext({ timeout: this.#limitMs })
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === 'ERR_SCRIPT_EXECUTION_TIMEOUT') return false
       throw error

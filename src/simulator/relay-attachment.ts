@@ -95,8 +95,10 @@ export class RelayAttachment {
     this.#budgetUs = nowUs
     this.#budgetBytes = host.rateLimit?.burstBytes ?? 0
     this.#channel = new RelayChannel(tcp, 'server', host.isTls)
-    this.#channel.onMessage = (message): void => this.#receive(message)
-    this.#channel.onTampered = (): void => this.end()
+    this.#channel.tell(
+      (message) => this.#receive(message),
+      () => this.end(),
+    )
     this.#schedule(PROOF_TIMEOUT_US, () => this.end())
   }
 

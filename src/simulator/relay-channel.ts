@@ -27,10 +27,8 @@ export type ChannelBinding = readonly [KeyShare, KeyShare]
 
 /** One end of a channel. */
 export class RelayChannel {
-  /** What a message is about; set by its owner. */
-  onMessage: (message: RelayMessage) => void = () => {}
-  /** Somebody has meddled with it: its owner gives it up. */
-  onTampered: () => void = () => {}
+  #onMessage: (message: RelayMessage) => void = () => {}
+  #onTampered: () => void = () => {}
   readonly #tcp: TcpConnection
   readonly #role: 'client' | 'server'
   readonly #isTls: boolean
@@ -57,6 +55,12 @@ export class RelayChannel {
     return this.#role === 'client' ? [this.#share, this.#peerShare] : [this.#peerShare, this.#share]
   }
 
+  /** Tells its owner of each message, and when somebody has meddled with it, so that it is to be given up. */
+  tell(onMessage: (message: RelayMessage) => void, onTampered: () => void): void {
+    this.#onMessage = onMessage
+    this.#onTampered = onTampered
+  }
+
   /** The client's first word. */
   start(): void {
     this.#hello(CLIENT_HELLO_BYTES)
@@ -79,14 +83,14 @@ export class RelayChannel {
       const message = RelayRecord.open(payload, this.#peer, this.#received)
       if (message) {
         this.#received++
-        this.onMessage(message)
+        this.#onMessage(message)
       } else {
-        this.onTampered()
+        this.#onTampered()
       }
     } else if (payload instanceof RelayHello && payload.share instanceof KeyShare) {
       this.#onHello(payload)
     } else {
-      this.onTampered()
+      this.#onTampered()
     }
   }
 

@@ -193,8 +193,10 @@ export class RelayClient {
   #onOpen(socket: TcpClientSocket): void {
     this.#schedule(CONNECT_TIMEOUT_US - DIAL_TIMEOUT_US, () => this.#fail('it does not attach anybody'))
     const channel = new RelayChannel(socket.connection, 'client', this.#location.isTls)
-    channel.onMessage = (message): void => this.#receive(message)
-    channel.onTampered = (): void => this.#fail('somebody meddles with the connection')
+    channel.tell(
+      (message) => this.#receive(message),
+      () => this.#fail('somebody meddles with the connection'),
+    )
     this.#channel = channel
     channel.start()
   }

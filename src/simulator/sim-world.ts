@@ -175,10 +175,9 @@ export class SimWorld {
   addNameServer(name: string, options: HostOptions): NameServerHost {
     const server = new NameServerHost((program) => this.addHost(name, { ...options, kind: 'name-server' }, program))
     this.#nameServers.push(server)
-    for (const service of [this.names, this.ids]) {
-      service.carrier = (client, question, done) =>
-        askNameServers(this.#nameClient(client), this.#nameServers, question, done)
-    }
+    const ask: NonNullable<NameService<P2PAddress>['carrier']> = (client, question, done) =>
+      askNameServers(this.#nameClient(client), this.#nameServers, question, done)
+    for (const service of [this.names, this.ids]) service.carrier = ask
     return server
   }
 

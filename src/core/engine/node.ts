@@ -106,8 +106,10 @@ export abstract class EngineNode<Connection extends EngineConnection> implements
       source.attach?.(this.#announcing().nodeFor(source)) ?? NONE
     this.#attached = attaching.length === 0 ? NONE : attaching.flatMap(attach)
     this.runtime.leaks?.hold(this, `the node ${id.fmtShort()}`, () => this.#closing === undefined)
-    options.endpoint.onIncoming = (carrier): void =>
+    const onIncoming = (carrier: CarrierConnection): void =>
       void this.#listeners.handle(carrier, (listeners) => this.#letIn(carrier, listeners))
+    // Assigned as it is written it would be made in V8's old generation, and keep all that it sees until that is marked.
+    options.endpoint.onIncoming = onIncoming
   }
 
   /** How the sources fare that make this node known, in the order of the sources. */

@@ -45,7 +45,8 @@ export class Waiter<T> {
       abort()
     } else {
       signal.addEventListener('abort', abort, { once: true })
-      this.#forget = (): void => signal.removeEventListener('abort', abort)
+      const forget = (): void => signal.removeEventListener('abort', abort)
+      this.#forget = forget
     }
     return this
   }

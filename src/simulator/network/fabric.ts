@@ -32,6 +32,11 @@ const PUBLIC_PREFIX_6 = '2001:db8::/32'
 /** What most home routers use; nobody's is special. */
 export const DEFAULT_LAN_PREFIX = '192.168.1.0/24'
 
+// Read once: a sweep makes an internet for each seed, and each LAN has a prefix.
+const PUBLIC = parsePrefix(DEFAULT_PUBLIC_PREFIX, 'publicPrefix')
+const PUBLIC_6 = parsePrefix(PUBLIC_PREFIX_6, 'prefix')
+const LAN = parsePrefix(DEFAULT_LAN_PREFIX, 'prefix')
+
 /** A link without any options. */
 const PERFECT: LinkOptions = Object.freeze({})
 const END_KINDS: readonly string[] = ['host', 'relay', 'name-server']
@@ -101,8 +106,9 @@ export class Fabric {
     this.graph = new NetworkGraph(kernel)
     this.book = new AddressBook()
     this.rules = new LinkRules()
-    const prefix = parsePrefix(options.publicPrefix ?? DEFAULT_PUBLIC_PREFIX, 'publicPrefix')
-    const first64 = { ...parsePrefix(PUBLIC_PREFIX_6, 'prefix'), bits: 64, text: '2001:db8::/64' }
+    const { publicPrefix } = options
+    const prefix = publicPrefix === undefined ? PUBLIC : parsePrefix(publicPrefix, 'publicPrefix')
+    const first64 = { ...PUBLIC_6, bits: 64, text: '2001:db8::/64' }
     this.#public = new Realm('the public internet', this.book, [
       new AddressPool(this.book, prefix),
       new AddressPool(this.book, first64),
@@ -281,10 +287,9 @@ export class Fabric {
   /** The prefixes of a LAN behind a router, IPv4 first. */
   #lanPrefixes({ nat, prefix, ipv6, prefix6 }: LanOptions): readonly Prefix[] {
     const prefixes: Prefix[] = []
-    if (nat) prefixes.push(parsePrefix(prefix ?? DEFAULT_LAN_PREFIX, 'prefix'))
+    if (nat) prefixes.push(prefix === undefined ? LAN : parsePrefix(prefix, 'prefix'))
     if (ipv6) {
-      const all = parsePrefix(PUBLIC_PREFIX_6, 'prefix6')
-      const next = { ...all, bits: 64, base: all.base + (BigInt(this.#lans6 + 1) << 64n) }
+      const next = { ...PUBLIC_6, bits: 64, base: PUBLIC_6.base + (BigInt(this.#lans6 + 1) << 64n) }
       prefixes.push(
         prefix6 === undefined
           ? { ...next, text: `${this.book.ipOf(6, next.base).text}/64` }
