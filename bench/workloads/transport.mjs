@@ -74,8 +74,11 @@ export async function woken({ sleeps = 20_000 } = {}) {
   })
 }
 
-/** W1: ten hosts, each sends a 100 B request to a random other every 100 virtual ms and gets it back; 25 ms one way. */
-export async function w1({ seconds = 3600 } = {}) {
+/**
+ * W1: ten hosts, each sends a 100 B request to a random other every 100 virtual ms and gets it back; 25 ms one way. With
+ * fewer `partners` there are fewer connections, and without `relay` nothing keeps a path over one alive.
+ */
+export async function w1({ seconds = 3600, partners = 9, relay = true } = {}) {
   const slices = new Slices()
   const payload = new Uint8Array(100).fill(9)
   const start = performance.now()
@@ -84,13 +87,13 @@ export async function w1({ seconds = 3600 } = {}) {
   let answered = 0
   for (let i = 0; i < 10; i++) {
     sim.host(`host-${i}`, async (host) => {
-      const p2p = await SimulatorP2P.create()
+      const p2p = await SimulatorP2P.create(relay ? {} : { relay: 'disabled' })
       nodes[i] = p2p
       await serveEcho(p2p)
       await host.runtime.sleep(1000)
       const connections = new Map()
       for (let n = 0; n < seconds * 10; n++) {
-        const other = (i + 1 + Math.floor(host.runtime.random() * 9)) % 10
+        const other = (i + 1 + Math.floor(host.runtime.random() * partners)) % 10
         let connection = connections.get(other)
         if (!connection) connections.set(other, (connection = await p2p.connect(nodes[other].address())))
         const answer = await request(connection, payload)
@@ -107,8 +110,8 @@ export async function w1({ seconds = 3600 } = {}) {
   return { ...result, undisturbedUs: slices.undisturbedUs }
 }
 
-/** W4: `seeds` worlds of five hosts, each host twenty requests to the next over one connection. */
-export async function w4({ seeds = 1000 } = {}) {
+/** W4: `seeds` worlds of five hosts, each host twenty `requests` to the next over one connection. */
+export async function w4({ seeds = 1000, requests = 20, relay = true } = {}) {
   const payload = new Uint8Array(100).fill(9)
   const total = { ms: 0, virtualMs: 0, events: 0, packets: 0 }
   const slices = new Slices()
@@ -120,12 +123,12 @@ export async function w4({ seeds = 1000 } = {}) {
     let answered = 0
     for (let i = 0; i < 5; i++) {
       sim.host(`host-${i}`, async (host) => {
-        const p2p = await SimulatorP2P.create()
+        const p2p = await SimulatorP2P.create(relay ? {} : { relay: 'disabled' })
         nodes[i] = p2p
         await serveEcho(p2p)
         await host.runtime.sleep(1000)
         const connection = await p2p.connect(nodes[(i + 1) % 5].address())
-        for (let n = 0; n < 20; n++) {
+        for (let n = 0; n < requests; n++) {
           await request(connection, payload)
           answered++
         }
@@ -133,7 +136,7 @@ export async function w4({ seeds = 1000 } = {}) {
       })
     }
     const one = await measure(sim, start, (ended) => {
-      if (ended !== 'programs' || answered !== 100)
+      if (ended !== 'programs' || answered !== 5 * requests)
         throw new Error(`seed ${seed}: ${answered} answers, ended by ${ended}`)
     })
     for (const key of Object.keys(total)) total[key] += one[key]
