@@ -5,7 +5,7 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { P2PAddress } from '../../src/core/address.ts'
 import { testNodeId, testSigningKey } from '../../src/core/keys.ts'
 import { NodeId } from '../../src/core/node-id.ts'
@@ -176,5 +176,5 @@ enabled = false
 })
 
 async function until(condition: () => Promise<boolean>): Promise<void> {
-  await expect.poll(() => condition().catch(() => false), { timeout: LIMIT_MS }).toBe(true)
+  await vi.waitUntil(() => condition().catch(() => false), { timeout: LIMIT_MS, interval: 50 })
 }
