@@ -17,6 +17,7 @@ const key = testSigningKey('home')
 const id = key.nodeId
 const address = new P2PAddress(id, ['192.0.2.1:4433', '[2001:db8::1]:4433'], ['https://relay.example/'])
 const sign = (message: Uint8Array): Uint8Array => key.sign(message)
+const thief = (message: Uint8Array): Uint8Array => testSigningKey('thief').sign(message)
 const signed = signRecord({ address, userData: 'living-room' }, 1_700_000_000_000_000n, sign)
 
 interface Server extends AsyncDisposable {
@@ -28,7 +29,7 @@ interface Server extends AsyncDisposable {
 
 type Handler = (req: IncomingMessage, res: ServerResponse) => void
 
-/** A pkarr server that stores everything, or does what `instead` says. */
+/** A pkarr server that keeps the later of two records, as iroh's does, or does what `instead` says. */
 async function pkarrServer(instead?: Handler): Promise<Server> {
   const stored = new Map<string, Uint8Array>()
   const asked: string[] = []
@@ -42,7 +43,9 @@ async function pkarrServer(instead?: Handler): Promise<Server> {
     const parts: Buffer[] = []
     req.on('data', (part: Buffer) => parts.push(part))
     req.on('end', () => {
-      stored.set(url, Buffer.concat(parts))
+      const body = Buffer.concat(parts)
+      const before = stored.get(url)
+      if (!before || body.readBigUInt64BE(64) >= Buffer.from(before).readBigUInt64BE(64)) stored.set(url, body)
       res.writeHead(204).end()
     })
   }
@@ -100,7 +103,7 @@ describe('a signed packet', () => {
         expect(() => decodeBody(id, body.subarray(0, length))).toThrow(/not valid/)
       }),
     )
-    expect(() => decodeBody(id, new Uint8Array(2000))).toThrow(/it has 2000 bytes/)
+    expect(() => decodeBody(id, new Uint8Array(2000))).toThrow(/it has more than 1072 bytes/)
     expect(() => decodeBody(testNodeId('somebody else'), body)).toThrow(/the signature is not that of/)
   })
 
@@ -173,6 +176,71 @@ describe('a pkarr server', () => {
     expect(runtime.pendingTimers).toBe(0)
   })
 
+  test('is given a later record than it has, though the clock was set back in between', async () => {
+    await using server = await pkarrServer()
+    const run = async (runtime: ManualRuntime, direct: string): Promise<bigint[]> => {
+      const discovery = [new PkarrDiscovery({ server: server.url })]
+      await using p2p = MemoryNode.create(new MemoryNetwork(), 'home', { runtime, discovery })
+      p2p.endpoint.direct = [direct]
+      await p2p.listen()
+      await runtime.advance(0)
+      await published(p2p, runtime.now())
+      const first = timestamp(server)
+      const atMs = runtime.now() + 300_000
+      await runtime.advance(300_000)
+      await published(p2p, atMs)
+      return [first, timestamp(server)]
+    }
+    const ahead = new ManualRuntime()
+    await ahead.advance(86_400_000)
+    expect(await run(ahead, '192.0.2.1:1')).toEqual([1_700_086_400_000_000n, 1_700_086_700_000_000n])
+    // What it learnt of the first holds for the second, too.
+    expect(await run(new ManualRuntime(), '192.0.2.2:2')).toEqual([1_700_086_700_000_001n, 1_700_086_700_000_002n])
+    expect((await new PkarrDiscovery({ server: server.url }).resolveId(id))?.direct).toEqual(['192.0.2.2:2'])
+    const path = `/pkarr/${id.toString()}`
+    const once = [`GET ${path}`, `PUT ${path}`, `PUT ${path}`]
+    expect(server.asked).toEqual([...once, ...once, `GET ${path}`])
+  })
+
+  test.each([
+    ['that of another', encodeBody(signRecord({ address, userData: undefined }, 2n ** 60n, thief))],
+    ['cut', encodeBody(signed).subarray(0, 80)],
+    ['too long', new Uint8Array(100_000).fill(255)],
+  ])('is given the record of now in place of one that is %s', async (_, body) => {
+    let put: Uint8Array | undefined
+    await using server = await pkarrServer((req, res) => {
+      if (req.method === 'GET') res.writeHead(200).end(body)
+      else req.on('data', (part: Buffer) => (put = part)).on('end', () => res.writeHead(204).end())
+    })
+    const runtime = new ManualRuntime()
+    const discovery = [new PkarrDiscovery({ server: server.url })]
+    await using p2p = MemoryNode.create(new MemoryNetwork(), 'home', { runtime, discovery })
+    await p2p.listen()
+    await runtime.advance(0)
+    await published(p2p, 0)
+    expect(decodeBody(id, put ?? new Uint8Array()).timestampUs).toBe(1_700_000_000_000_000n)
+  })
+
+  test('that does not say what it has is given nothing, and asked again', async () => {
+    let fails = true
+    await using server = await pkarrServer((req, res) => {
+      req.resume()
+      const got = fails ? 500 : 404
+      res.writeHead(req.method === 'GET' ? got : 204).end()
+    })
+    const runtime = new ManualRuntime()
+    const discovery = [new PkarrDiscovery({ server: server.url })]
+    await using p2p = MemoryNode.create(new MemoryNetwork(), 'home', { runtime, discovery })
+    await p2p.listen()
+    await runtime.advance(0)
+    await until(() => p2p.announcements()[0]?.error !== undefined)
+    expect(p2p.announcements()[0]?.error?.message).toMatch(/status 500/)
+    fails = false
+    await runtime.advance(2_000)
+    await published(p2p, 2_000)
+    expect(server.asked.map((text) => text.slice(0, 3))).toEqual(['GET', 'GET', 'PUT'])
+  })
+
   test('has the name that a node is registered with, before it listens or after, signed by the node', async () => {
     await using server = await pkarrServer()
     const pkarr = new PkarrDiscovery({ server: server.url })
@@ -191,7 +259,7 @@ describe('a pkarr server', () => {
     await p2p.close()
 
     // A record of the node's own in which the name is another's.
-    const userData = signName('attic', (message) => testSigningKey('thief').sign(message))
+    const userData = signName('attic', thief)
     server.stored.set(`/pkarr/${id.toString()}`, encodeBody(signRecord({ address, userData }, 9n, sign)))
     expect(await pkarr.nameOf(id)).toBeUndefined()
     expect(await pkarr.nameOf(testNodeId('nobody'))).toBeUndefined()
@@ -210,7 +278,8 @@ describe('a pkarr server', () => {
     let fails = true
     await using server = await pkarrServer((req, res) => {
       req.resume()
-      res.writeHead(fails ? 503 : 204).end()
+      const works = req.method === 'GET' ? 404 : 204
+      res.writeHead(fails ? 503 : works).end()
     })
     const runtime = new ManualRuntime()
     const discovery = [new PkarrDiscovery({ server: server.url })]
@@ -235,7 +304,7 @@ describe('a pkarr server', () => {
   })
 
   test('is not believed when it lies, and its failures are told', async () => {
-    const forged = encodeBody(signRecord({ address, userData: undefined }, 5n, (m) => testSigningKey('thief').sign(m)))
+    const forged = encodeBody(signRecord({ address, userData: undefined }, 5n, thief))
     const cases: [Handler, RegExp, timeoutMs?: number][] = [
       [(_, res) => res.writeHead(200).end(forged), /the signature is not that of/],
       [(_, res) => res.writeHead(200).end(Buffer.alloc(10)), /not valid: it has only 10 bytes/],

@@ -114,6 +114,22 @@ enabled = false
     },
   )
 
+  test(
+    'has where a node is, though an earlier record of it is of a clock that was ahead',
+    { timeout: LIMIT_MS },
+    async () => {
+      const ahead = BigInt(Date.now() + 86_400_000) * 1000n
+      expect(await put('attic', '192.0.2.1:1', ahead)).toBe(204)
+      const options = { ...LOOPBACK, secretKey: testSigningKey('attic'), discovery: [pkarr()] }
+      await using home = await IrohP2P.create(options)
+      await home.listen()
+      await until(() => Promise.resolve(home.announcements()[0]?.publishedMs !== undefined))
+      for (const source of [pkarr(), dns()]) {
+        expect((await source.resolveId(home.localNodeId()))?.direct).toEqual(home.address().direct)
+      }
+    },
+  )
+
   describe.skipIf(peer === '')('with nodes of iroh (skipped: p2p-interop-peer is not installed)', () => {
     /** A node of iroh's own on loopback. */
     const irohs = (kind: 'pkarr' | 'dns', ...args: readonly string[]): Running => {

@@ -18,6 +18,7 @@ import { checkMilliseconds } from '../options.ts'
 import { readRecord, signRecord } from '../pkarr/signed-packet.ts'
 import type { SignedPacket } from '../pkarr/signed-packet.ts'
 import { Republisher } from '../pkarr/republisher.ts'
+import type { NextTimestamp } from '../pkarr/republisher.ts'
 import { MainlineNode } from './mainline.ts'
 import type { Contact, Place } from './mainline.ts'
 import { fired, Search } from './search.ts'
@@ -155,9 +156,9 @@ export class DhtDiscovery implements P2PDiscovery {
     const republisher = new Republisher({
       node,
       republishMs: this.#republishMs,
-      put: (timestampUs, signal) =>
+      put: (nextUs, signal) =>
         this.#use('publishing', PUBLISH_TIMEOUT_MS, signal, (dht, ownSignal) =>
-          this.#store(dht, node, timestampUs, ownSignal),
+          this.#store(dht, node, nextUs, ownSignal),
         ),
     })
     return {
@@ -178,14 +179,14 @@ export class DhtDiscovery implements P2PDiscovery {
     throw failure(id, `no node has answered; those to begin with are ${places}`)
   }
 
-  async #store(dht: MainlineNode, node: AnnouncedNode, timestampUs: bigint, signal: AbortSignal): Promise<void> {
+  async #store(dht: MainlineNode, node: AnnouncedNode, nextUs: NextTimestamp, signal: AbortSignal): Promise<void> {
     const id = NodeId.fromBytes(node.id.asBytes())
     const address = this.#published(node.address())
     // This finds the nodes that are to store it, and what they have: by a clock that was ahead, perhaps.
     const { latest: before } = await this.#search(dht, id, signal)
-    const laterUs = before && before.timestampUs >= timestampUs ? before.timestampUs + 1n : timestampUs
     const record = { address, userData: this.#userData }
-    const packet = signRecord(record, laterUs, (message) => node.sign(message), MAX_RECORD_BYTES)
+    const timestampUs = nextUs(before?.timestampUs)
+    const packet = signRecord(record, timestampUs, (message) => node.sign(message), MAX_RECORD_BYTES)
     const late = fired(signal).then(() => {
       throw new Error('its nodes have not answered in time')
     })

@@ -16,7 +16,8 @@ import type { NodeRecord } from '../node-record.ts'
 import { checkMilliseconds } from '../options.ts'
 import { readName } from '../signed-name.ts'
 import { UserData } from '../user-data.ts'
-import { decodeBody, encodeBody, MAX_DNS_BYTES, readRecord, signRecord } from './signed-packet.ts'
+import { decodeBody, encodeBody, MAX_BODY_BYTES, readRecord, signRecord } from './signed-packet.ts'
+import type { SignedPacket } from './signed-packet.ts'
 import { Republisher } from './republisher.ts'
 
 /** Options of {@link PkarrDiscovery}. */
@@ -36,8 +37,6 @@ export interface PkarrOptions {
 const OPTIONS: readonly string[] = ['server', 'publish', 'userData', 'republishMs', 'timeoutMs']
 const DEFAULT_REPUBLISH_MS = 300_000
 const DEFAULT_TIMEOUT_MS = 5_000
-/** What a body may have: a packet without its key. */
-const MAX_BODY_BYTES = 72 + MAX_DNS_BYTES
 
 /**
  * Looks nodes up at a pkarr server, and publishes those that use it. What the server says is believed only when the
@@ -121,10 +120,16 @@ export class PkarrDiscovery implements P2PDiscovery {
   announce(node: AnnouncedNode): AsyncDisposable | undefined {
     if (!this.#publish) return undefined
     const key = node.id.toString()
+    let hasAsked = false
     const republisher = new Republisher({
       node,
       republishMs: this.#republishMs,
-      put: (timestampUs, signal) => this.#put(node, timestampUs, signal),
+      put: async (nextUs, signal) => {
+        // What is there may be of a clock that was ahead: the server would say that it takes ours, and keep the other.
+        const stored = hasAsked ? undefined : await this.#stored(node, signal)
+        hasAsked = true
+        await this.#put(node, nextUs(stored?.timestampUs), signal)
+      },
     })
     this.#republishers.set(key, republisher)
     return {
@@ -136,18 +141,32 @@ export class PkarrDiscovery implements P2PDiscovery {
   }
 
   async #record(node: NodeId, signal: AbortSignal | undefined): Promise<NodeRecord | undefined> {
-    const response = await this.#ask(node, { method: 'GET' }, signal)
-    if (response.status === 404) {
-      await response.body?.cancel()
-      return undefined
-    }
-    if (response.status !== 200) throw await this.#refusal(node, response)
-    const body = await this.#body(node, response)
+    const body = await this.#get(node, signal)
     try {
-      return readRecord(decodeBody(node, body))
+      return body && readRecord(decodeBody(node, body))
     } catch (error) {
       throw this.#failure(node, (error as Error).message, error)
     }
+  }
+
+  /** The record that the server has of a node of ours; one that is not the node's own is none. */
+  async #stored(node: AnnouncedNode, signal: AbortSignal): Promise<SignedPacket | undefined> {
+    const id = NodeId.fromBytes(node.id.asBytes())
+    const body = await this.#get(id, signal)
+    try {
+      return body && decodeBody(id, body)
+    } catch {
+      return undefined
+    }
+  }
+
+  /** What the server has for an id, whatever it is. */
+  async #get(id: NodeId, signal: AbortSignal | undefined): Promise<Uint8Array | undefined> {
+    const response = await this.#ask(id, { method: 'GET' }, signal)
+    if (response.status === 200) return this.#body(id, response)
+    if (response.status !== 404) throw await this.#refusal(id, response)
+    await response.body?.cancel()
+    return undefined
   }
 
   async #put(node: AnnouncedNode, timestampUs: bigint, signal: AbortSignal): Promise<void> {
@@ -170,7 +189,7 @@ export class PkarrDiscovery implements P2PDiscovery {
     }
   }
 
-  /** The body, and no more of it than a record can have. */
+  /** The body; of one that is longer than a record can be, no more than shows that. */
   async #body(id: NodeId, response: Response): Promise<Uint8Array> {
     const parts: Uint8Array[] = []
     let length = 0
@@ -178,10 +197,10 @@ export class PkarrDiscovery implements P2PDiscovery {
       for await (const part of (response.body ?? []) as AsyncIterable<Uint8Array>) {
         parts.push(part)
         length += part.length
-        if (length > MAX_BODY_BYTES) throw new RangeError(`its answer has more than ${MAX_BODY_BYTES} bytes`)
+        if (length > MAX_BODY_BYTES) break
       }
     } catch (error) {
-      throw this.#failure(id, error instanceof RangeError ? error.message : 'its answer broke off', error)
+      throw this.#failure(id, 'its answer broke off', error)
     }
     return Buffer.concat(parts)
   }

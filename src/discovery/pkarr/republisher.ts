@@ -7,12 +7,18 @@
 import type { AnnouncedNode } from '../../core/system.ts'
 import type { RuntimeTimer } from '../../core/runtime.ts'
 
+/**
+ * Gives the timestamp to publish with: later than all before, and than that of the record which is there already, of which
+ * an earlier process may know alone.
+ */
+export type NextTimestamp = (storedUs: bigint | undefined) => bigint
+
 /** What a republisher keeps current, and how. */
 export interface RepublisherOptions {
   readonly node: AnnouncedNode
   readonly republishMs: number
-  /** Publishes the node's record with this timestamp, which only rises. */
-  readonly put: (timestampUs: bigint, signal: AbortSignal) => Promise<void>
+  /** Publishes the node's record, with a timestamp of `nextUs`. */
+  readonly put: (nextUs: NextTimestamp, signal: AbortSignal) => Promise<void>
 }
 
 /** Several changes that come together are one. */
@@ -66,7 +72,7 @@ export class Republisher implements AsyncDisposable {
     this.#again = false
     let nextMs: number
     try {
-      await put(this.#nextTimestampUs(), this.#stop.signal)
+      await put((storedUs) => this.#nextTimestampUs(storedUs), this.#stop.signal)
       this.#retryMs = FIRST_RETRY_MS
       nextMs = republishMs
       node.onPublished?.(undefined)
@@ -80,9 +86,10 @@ export class Republisher implements AsyncDisposable {
   }
 
   /** Of two packets the later counts, so a clock that was set back must not make the record older. */
-  #nextTimestampUs(): bigint {
+  #nextTimestampUs(storedUs: bigint = 0n): bigint {
     const nowUs = BigInt(this.#options.node.runtime.wallClockMs()) * 1000n
-    this.#lastUs = nowUs > this.#lastUs ? nowUs : this.#lastUs + 1n
+    const lastUs = storedUs > this.#lastUs ? storedUs : this.#lastUs
+    this.#lastUs = nowUs > lastUs ? nowUs : lastUs + 1n
     return this.#lastUs
   }
 }

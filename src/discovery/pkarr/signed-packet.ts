@@ -16,13 +16,15 @@ import { parseRecord, RECORD_LABEL, recordStrings } from '../node-record.ts'
 import type { NodeRecord } from '../node-record.ts'
 
 /** BEP 44: the longest value of an item. */
-export const MAX_DNS_BYTES = 1000
+const MAX_DNS_BYTES = 1000
 /** How long others may keep it, in seconds: what iroh writes. */
 const RECORD_TTL_SECONDS = 30
 
 const SIGNATURE_BYTES = 64
 const TIMESTAMP_BYTES = 8
 const HEAD_BYTES = SIGNATURE_BYTES + TIMESTAMP_BYTES
+/** What a body may have: a packet without its key. */
+export const MAX_BODY_BYTES: number = HEAD_BYTES + MAX_DNS_BYTES
 /** RFC 1035, 3.3: what one string of a TXT record holds. */
 const STRING_BYTES = 255
 
@@ -105,7 +107,7 @@ export function encodeBody({ signature, timestampUs, dns }: SignedPacket): Uint8
  */
 export function decodeBody(id: NodeId, body: Uint8Array): SignedPacket {
   if (body.length < HEAD_BYTES + 12) throw bad(`it has only ${body.length} bytes`)
-  if (body.length > HEAD_BYTES + MAX_DNS_BYTES) throw bad(`it has ${body.length} bytes`)
+  if (body.length > MAX_BODY_BYTES) throw bad(`it has more than ${MAX_BODY_BYTES} bytes`)
   const signature = copyBytes(body.subarray(0, SIGNATURE_BYTES))
   const timestampUs = new DataView(body.buffer, body.byteOffset).getBigUint64(SIGNATURE_BYTES)
   const dns = copyBytes(body.subarray(HEAD_BYTES))
