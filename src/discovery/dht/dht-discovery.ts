@@ -15,8 +15,8 @@ import { timeLimit } from '../../core/time-limit.ts'
 import { realRuntime } from '../../runtime/real-runtime.ts'
 import { MAX_USER_DATA_BYTES } from '../node-record.ts'
 import { checkMilliseconds } from '../options.ts'
+import { LatestPackets } from '../pkarr/latest-packets.ts'
 import { readRecord, signRecord } from '../pkarr/signed-packet.ts'
-import type { SignedPacket } from '../pkarr/signed-packet.ts'
 import { Republisher } from '../pkarr/republisher.ts'
 import type { NextTimestamp } from '../pkarr/republisher.ts'
 import { MainlineNode } from './mainline.ts'
@@ -71,8 +71,6 @@ const MAX_BOOTSTRAP = 64
 const MAX_SEARCHES = 64
 /** Nodes to begin the next search with. */
 const MAX_CONTACTS = 128
-/** Ids whose last record is remembered. */
-const MAX_SEEN = 1024
 
 /**
  * Looks nodes up in the mainline DHT, and publishes those that use it. What is found is believed only when the node's
@@ -94,8 +92,7 @@ export class DhtDiscovery implements P2PDiscovery {
   readonly #republishMs: number
   readonly #timeoutMs: number
   #contacts: readonly Contact[] = []
-  /** The last record of each id, oldest look-up first. */
-  readonly #seen = new Map<string, SignedPacket>()
+  readonly #seen = new LatestPackets()
   #node: Promise<MainlineNode> | undefined
   #users = 0
   #closing: Promise<void> = Promise.resolve()
@@ -171,9 +168,9 @@ export class DhtDiscovery implements P2PDiscovery {
 
   /** Throws when nobody has answered: what is not known then is not unknown. */
   async #search(dht: MainlineNode, id: NodeId, signal: AbortSignal, laterMs?: number): Promise<SearchResult> {
-    const result = await new Search(id, this.#seen.get(id.toString())).run(dht, signal, laterMs)
-    if (result.latest) this.#remember(result.latest)
-    if (result.answers > 0 || result.latest) return result
+    const result = await new Search(id, this.#seen.get(id)).run(dht, signal, laterMs)
+    if (result.latest) return { ...result, latest: this.#seen.note(result.latest) }
+    if (result.answers > 0) return result
     if (this.#bootstrap.length === 0) throw failure(id, 'there is nobody to ask: give some nodes as `bootstrap`')
     const places = this.#bootstrap.map(({ host, port }) => `${host}:${port}`).join(', ')
     throw failure(id, `no node has answered; those to begin with are ${places}`)
@@ -195,7 +192,7 @@ export class DhtDiscovery implements P2PDiscovery {
     } catch (error) {
       throw failure(id, (error as Error).message, error)
     }
-    this.#remember(packet)
+    this.#seen.note(packet)
   }
 
   #published({ id, direct, relays }: P2PAddress): P2PAddress {
@@ -206,16 +203,6 @@ export class DhtDiscovery implements P2PDiscovery {
         ? 'this node has no address yet'
         : "this node has no relay, and its own addresses are kept out of the DHT unless `publish` is 'all'"
     throw failure(address.id, `there is nothing to publish: ${why}`)
-  }
-
-  #remember(packet: SignedPacket): void {
-    const key = packet.id.toString()
-    this.#seen.delete(key)
-    this.#seen.set(key, packet)
-    for (const oldest of this.#seen.keys()) {
-      if (this.#seen.size <= MAX_SEEN) break
-      this.#seen.delete(oldest)
-    }
   }
 
   /** Runs `work` with the node, which is there for as long as somebody uses it. */

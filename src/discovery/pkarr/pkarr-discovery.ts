@@ -16,6 +16,7 @@ import type { NodeRecord } from '../node-record.ts'
 import { checkMilliseconds } from '../options.ts'
 import { readName } from '../signed-name.ts'
 import { UserData } from '../user-data.ts'
+import { LatestPackets } from './latest-packets.ts'
 import { decodeBody, encodeBody, MAX_BODY_BYTES, readRecord, signRecord } from './signed-packet.ts'
 import type { SignedPacket } from './signed-packet.ts'
 import { Republisher } from './republisher.ts'
@@ -40,7 +41,8 @@ const DEFAULT_TIMEOUT_MS = 5_000
 
 /**
  * Looks nodes up at a pkarr server, and publishes those that use it. What the server says is believed only when the
- * node's own key has signed it; it can withhold a record, and show an old one.
+ * node's own key has signed it, and never when a later record of it has been seen; it can withhold a record, and show an old
+ * one to who has seen none.
  *
  * @example
  * ```ts fragment
@@ -53,6 +55,7 @@ export class PkarrDiscovery implements P2PDiscovery {
   readonly #server: URL
   readonly #publish: boolean
   readonly #userData: UserData
+  readonly #seen = new LatestPackets()
   readonly #republishers = new Map<string, Republisher>()
   readonly #republishMs: number
   readonly #timeoutMs: number
@@ -143,7 +146,7 @@ export class PkarrDiscovery implements P2PDiscovery {
   async #record(node: NodeId, signal: AbortSignal | undefined): Promise<NodeRecord | undefined> {
     const body = await this.#get(node, signal)
     try {
-      return body && readRecord(decodeBody(node, body))
+      return body && readRecord(this.#seen.note(decodeBody(node, body)))
     } catch (error) {
       throw this.#failure(node, (error as Error).message, error)
     }
@@ -154,7 +157,7 @@ export class PkarrDiscovery implements P2PDiscovery {
     const id = NodeId.fromBytes(node.id.asBytes())
     const body = await this.#get(id, signal)
     try {
-      return body && decodeBody(id, body)
+      return body && this.#seen.note(decodeBody(id, body))
     } catch {
       return undefined
     }
@@ -175,6 +178,7 @@ export class PkarrDiscovery implements P2PDiscovery {
     const response = await this.#ask(packet.id, { method: 'PUT', body: encodeBody(packet) }, signal)
     if (!response.ok) throw await this.#refusal(packet.id, response)
     await response.body?.cancel()
+    this.#seen.note(packet)
   }
 
   async #ask(id: NodeId, init: RequestInit, signal: AbortSignal | undefined): Promise<Response> {
