@@ -6,6 +6,7 @@
 import { invalidConfiguration } from '../core/config.ts'
 import { P2PError } from '../core/errors.ts'
 import type { P2PDiscovery } from '../core/system.ts'
+import type { RecordPublish } from './published.ts'
 
 /** The names of sources in `P2P_DISCOVERY_MODE`. */
 export type DiscoveryMode = 'mdns' | 'dht' | 'dns' | 'static'
@@ -20,7 +21,7 @@ const SOURCES: Readonly<Record<DiscoveryMode, (env: Environment) => Promise<read
   },
   dht: async (env) => {
     const { DhtDiscovery } = await import('./dht/dht-discovery.ts')
-    const publish = value(env, 'P2P_DHT_PUBLISH') as 'relays' | undefined
+    const publish = value(env, 'P2P_DHT_PUBLISH') as RecordPublish | undefined
     const bootstrap = list(env, 'P2P_DHT_BOOTSTRAP')
     return [new DhtDiscovery({ bootstrap, bind: value(env, 'P2P_DHT_BIND'), publish })]
   },
@@ -31,7 +32,8 @@ const SOURCES: Readonly<Record<DiscoveryMode, (env: Environment) => Promise<read
     const server = value(env, 'P2P_PKARR_SERVER')
     if (server === undefined) return [dns]
     const { PkarrDiscovery } = await import('./pkarr/pkarr-discovery.ts')
-    return [dns, new PkarrDiscovery({ server })]
+    const publish = value(env, 'P2P_PKARR_PUBLISH') as RecordPublish | undefined
+    return [dns, new PkarrDiscovery({ server, publish })]
   },
   static: async (env) => {
     const { StaticDiscovery } = await import('./static-discovery.ts')
@@ -46,14 +48,16 @@ const SOURCES: Readonly<Record<DiscoveryMode, (env: Environment) => Promise<read
 }
 
 /** Which variable an option of a source comes from, for errors. */
-const VARIABLES: Readonly<Record<string, string>> = {
-  bootstrap: 'P2P_DHT_BOOTSTRAP',
-  bind: 'P2P_DHT_BIND',
-  publish: 'P2P_DHT_PUBLISH',
-  origin: 'P2P_DNS_ORIGIN',
-  servers: 'P2P_DNS_SERVERS',
-  server: 'P2P_PKARR_SERVER',
-  interfaces: 'P2P_MDNS_INTERFACES',
+const VARIABLES: Readonly<Record<DiscoveryMode, Readonly<Record<string, string>>>> = {
+  mdns: { interfaces: 'P2P_MDNS_INTERFACES' },
+  dht: { bootstrap: 'P2P_DHT_BOOTSTRAP', bind: 'P2P_DHT_BIND', publish: 'P2P_DHT_PUBLISH' },
+  dns: {
+    origin: 'P2P_DNS_ORIGIN',
+    servers: 'P2P_DNS_SERVERS',
+    server: 'P2P_PKARR_SERVER',
+    publish: 'P2P_PKARR_PUBLISH',
+  },
+  static: {},
 }
 
 /**
@@ -106,7 +110,7 @@ async function open(mode: DiscoveryMode, env: Environment): Promise<readonly P2P
   try {
     return await SOURCES[mode](env)
   } catch (error) {
-    const variable = P2PError.is(error, 'invalid-configuration') ? VARIABLES[error.setting] : undefined
+    const variable = P2PError.is(error, 'invalid-configuration') ? VARIABLES[mode][error.setting] : undefined
     if (variable === undefined || !P2PError.is(error, 'invalid-configuration')) throw error
     const message = error.message.replace(error.setting, variable)
     throw P2PError.of('invalid-configuration', message, { setting: variable, value: env[variable] }, { cause: error })

@@ -5,7 +5,7 @@
  * @module
  */
 export { DhtDiscovery, PUBLIC_BOOTSTRAP } from './dht/dht-discovery.ts'
-export type { DhtOptions, DhtPublish } from './dht/dht-discovery.ts'
+export type { DhtOptions } from './dht/dht-discovery.ts'
 export { DnsDiscovery } from './dns-discovery.ts'
 export type { DnsOptions } from './dns-discovery.ts'
 export { discoveryFromEnvironment, parseDiscoveryMode } from './environment.ts'
@@ -16,5 +16,6 @@ export type { Link, LinkEvents, LinkState, OpenLink } from './mdns/link.ts'
 export type { MdnsEvent, MdnsPeer } from './mdns/peer-table.ts'
 export { PkarrDiscovery } from './pkarr/pkarr-discovery.ts'
 export type { PkarrOptions } from './pkarr/pkarr-discovery.ts'
+export type { RecordPublish } from './published.ts'
 export { StaticDiscovery } from './static-discovery.ts'
 export type { StaticDiscoveryOptions, StaticName } from './static-discovery.ts'

@@ -39,6 +39,8 @@ describe('P2P_DISCOVERY_MODE', () => {
     const dns = { P2P_DISCOVERY_MODE: 'dns', P2P_DNS_ORIGIN: 'dns.example.org' }
     expect(await names(dns)).toEqual(['dns'])
     expect(await names({ ...dns, P2P_PKARR_SERVER: 'https://dns.example.org' })).toEqual(['dns', 'pkarr'])
+    const pkarr = { P2P_PKARR_SERVER: 'https://dns.example.org', P2P_PKARR_PUBLISH: 'all' }
+    expect(await names({ ...dns, ...pkarr })).toEqual(['dns', 'pkarr'])
     const dht = { P2P_DISCOVERY_MODE: 'dht', P2P_DHT_BOOTSTRAP: '127.0.0.1:1, dht.example.org:2' }
     expect(await names({ ...dht, P2P_DHT_BIND: '127.0.0.1:0', P2P_DHT_PUBLISH: 'nothing' })).toEqual(['dht'])
   })
@@ -51,6 +53,10 @@ describe('P2P_DISCOVERY_MODE', () => {
       /^P2P_DNS_SERVERS = x: must be a list/,
     ],
     [{ P2P_DISCOVERY_MODE: 'dns', P2P_DNS_ORIGIN: 'a.b', P2P_PKARR_SERVER: 'x' }, /^P2P_PKARR_SERVER = "x": must be/],
+    [
+      { P2P_DISCOVERY_MODE: 'dns', P2P_DNS_ORIGIN: 'a.b', P2P_PKARR_SERVER: 'http://x', P2P_PKARR_PUBLISH: 'true' },
+      /^P2P_PKARR_PUBLISH = "true": must be 'relays'/,
+    ],
     [{ P2P_DISCOVERY_MODE: 'dht', P2P_DHT_BOOTSTRAP: 'x' }, /^P2P_DHT_BOOTSTRAP = "x": must be host:port/],
     [{ P2P_DISCOVERY_MODE: 'dht', P2P_DHT_BIND: '[::1]:0' }, /^P2P_DHT_BIND = /],
     [{ P2P_DISCOVERY_MODE: 'dht', P2P_DHT_PUBLISH: 'some' }, /^P2P_DHT_PUBLISH = "some": must be 'relays'/],

@@ -5,6 +5,7 @@ import { describe, expect, test } from 'vitest'
 import { P2PAddress } from '../../src/core/address.ts'
 import { testNodeId, testSigningKey } from '../../src/core/keys.ts'
 import { PkarrDiscovery } from '../../src/discovery/index.ts'
+import type { RecordPublish } from '../../src/discovery/index.ts'
 import { decodeBody, encodeBody, signRecord } from '../../src/discovery/pkarr/signed-packet.ts'
 import { signName } from '../../src/discovery/signed-name.ts'
 import { MemoryNetwork } from '../support/memory-carrier.ts'
@@ -66,7 +67,7 @@ async function pkarrServer(instead?: Handler): Promise<Server> {
 describe('a pkarr server', () => {
   test('is told where a node that listens is, and tells those who ask for it', async () => {
     await using server = await pkarrServer()
-    const pkarr = new PkarrDiscovery({ server: server.url, userData: 'kitchen' })
+    const pkarr = new PkarrDiscovery({ server: server.url, publish: 'all', userData: 'kitchen' })
     const runtime = new ManualRuntime()
     const p2p = MemoryNode.create(new MemoryNetwork(), 'home', { runtime, discovery: [pkarr] })
     expect(await pkarr.resolveId(id)).toBeUndefined()
@@ -91,10 +92,54 @@ describe('a pkarr server', () => {
     expect(runtime.pendingTimers).toBe(0)
   })
 
+  test('is told of relays alone, unless more or less is asked for', async () => {
+    await using server = await pkarrServer()
+    const node = {
+      id,
+      runtime: new ManualRuntime(),
+      address: () => address,
+      onAddressChange: () => ({ [Symbol.dispose]: () => {} }),
+      sign,
+    }
+    const announce = async (publish: RecordPublish | undefined): Promise<unknown[]> => {
+      const attempts: unknown[] = []
+      const onPublished = (error: unknown): void => void attempts.push(error)
+      const pkarr = new PkarrDiscovery({ server: server.url, publish })
+      const announcement = pkarr.announce({ ...node, onPublished })
+      if (!announcement) return ['not announced']
+      await node.runtime.advance(0)
+      await until(() => attempts.length === 1)
+      await announcement[Symbol.asyncDispose]()
+      return attempts
+    }
+    const told = async (): Promise<unknown> => {
+      const found = await new PkarrDiscovery({ server: server.url }).resolveId(id)
+      return found && [found.direct, found.relays]
+    }
+    expect(await announce('nothing')).toEqual(['not announced'])
+    expect(server.asked).toEqual([])
+    expect(await announce(undefined)).toEqual([undefined])
+    expect(await told()).toEqual([[], address.relays])
+    expect(await announce('all')).toEqual([undefined])
+    expect(await told()).toEqual([address.direct, address.relays])
+    expect(await announce('relays')).toEqual([undefined])
+    expect(await told()).toEqual([[], address.relays])
+
+    // Without a relay.
+    const before = server.asked.length
+    node.address = () => new P2PAddress(id, address.direct)
+    const [error] = await announce('relays')
+    expect(error).toMatchObject({ code: 'discovery-failed', query: id.toString() })
+    expect(String(error)).toMatch(/nothing to publish: this node has no relay, and its own addresses .*'all'/)
+    expect(server.asked.length).toBe(before)
+    expect(await announce('all')).toEqual([undefined])
+    expect(await told()).toEqual([address.direct, []])
+  })
+
   test('is given a later record than it has, though the clock was set back in between', async () => {
     await using server = await pkarrServer()
     const run = async (runtime: ManualRuntime, direct: string): Promise<bigint[]> => {
-      const discovery = [new PkarrDiscovery({ server: server.url })]
+      const discovery = [new PkarrDiscovery({ server: server.url, publish: 'all' })]
       await using p2p = MemoryNode.create(new MemoryNetwork(), 'home', { runtime, discovery })
       p2p.endpoint.direct = [direct]
       await p2p.listen()
@@ -128,7 +173,7 @@ describe('a pkarr server', () => {
       else req.on('data', (part: Buffer) => (put = part)).on('end', () => res.writeHead(204).end())
     })
     const runtime = new ManualRuntime()
-    const discovery = [new PkarrDiscovery({ server: server.url })]
+    const discovery = [new PkarrDiscovery({ server: server.url, publish: 'all' })]
     await using p2p = MemoryNode.create(new MemoryNetwork(), 'home', { runtime, discovery })
     await p2p.listen()
     await runtime.advance(0)
@@ -144,7 +189,7 @@ describe('a pkarr server', () => {
       res.writeHead(req.method === 'GET' ? got : 204).end()
     })
     const runtime = new ManualRuntime()
-    const discovery = [new PkarrDiscovery({ server: server.url })]
+    const discovery = [new PkarrDiscovery({ server: server.url, publish: 'all' })]
     await using p2p = MemoryNode.create(new MemoryNetwork(), 'home', { runtime, discovery })
     await p2p.listen()
     await runtime.advance(0)
@@ -158,7 +203,7 @@ describe('a pkarr server', () => {
 
   test('has the name that a node is registered with, before it listens or after, signed by the node', async () => {
     await using server = await pkarrServer()
-    const pkarr = new PkarrDiscovery({ server: server.url })
+    const pkarr = new PkarrDiscovery({ server: server.url, publish: 'all' })
     const runtime = new ManualRuntime()
     const p2p = MemoryNode.create(new MemoryNetwork(), 'home', { runtime, discovery: [pkarr] })
     await p2p.register('living-room')
@@ -182,7 +227,7 @@ describe('a pkarr server', () => {
 
   test('publishes no name beside a text, or where nothing is published', async () => {
     await using server = await pkarrServer()
-    for (const options of [{ userData: 'mine' }, { publish: false }]) {
+    for (const options of [{ userData: 'mine' }, { publish: 'nothing' }] as const) {
       const pkarr = new PkarrDiscovery({ server: server.url, ...options })
       const p2p = MemoryNode.create(new MemoryNetwork(), 'home', { discovery: [pkarr] })
       await expect(p2p.register('attic')).rejects.toMatchObject({ code: 'invalid-configuration' })
@@ -197,7 +242,7 @@ describe('a pkarr server', () => {
       res.writeHead(fails ? 503 : works).end()
     })
     const runtime = new ManualRuntime()
-    const discovery = [new PkarrDiscovery({ server: server.url })]
+    const discovery = [new PkarrDiscovery({ server: server.url, publish: 'all' })]
     const p2p = MemoryNode.create(new MemoryNetwork(), 'home', { runtime, discovery })
     await p2p.listen()
     await runtime.advance(0)
@@ -242,7 +287,7 @@ describe('a pkarr server', () => {
 
   test('cannot bring an older record back, of others or of its own nodes', async () => {
     await using server = await pkarrServer()
-    const pkarr = new PkarrDiscovery({ server: server.url })
+    const pkarr = new PkarrDiscovery({ server: server.url, publish: 'all' })
     const show = (direct: string, timestampUs: bigint, name: string): void => {
       const userData = signName(name, sign)
       const record = { address: new P2PAddress(id, [direct]), userData }
@@ -281,6 +326,9 @@ describe('a pkarr server', () => {
       expect(() => new PkarrDiscovery({ server })).toThrow(/server = .*must be the URL/)
     }
     const server = 'https://dns.example.org'
+    for (const publish of [true, false, 'addresses']) {
+      expect(() => new PkarrDiscovery({ server, publish: publish as never })).toThrow(/publish = .*must be 'relays'/)
+    }
     expect(() => new PkarrDiscovery({ server, timeoutMs: 0 })).toThrow(/timeoutMs = 0/)
     expect(() => new PkarrDiscovery({ server, userData: 'x'.repeat(246) })).toThrow(/at most 245 bytes/)
     expect(() => new PkarrDiscovery({ server, relay: 'x' } as never)).toThrow(/no option "relay"/)

@@ -72,7 +72,7 @@ enabled = false
     return response.status
   }
 
-  const pkarr = (): PkarrDiscovery => new PkarrDiscovery({ server: url })
+  const pkarr = (): PkarrDiscovery => new PkarrDiscovery({ server: url, publish: 'all' })
   const dns = (): DnsDiscovery => new DnsDiscovery({ origin: ORIGIN, servers: [nameServer] })
 
   test('takes our records, and gives them back over HTTP and over the DNS', async () => {

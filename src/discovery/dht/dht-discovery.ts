@@ -3,7 +3,8 @@
  *
  * @module
  */
-import { P2PAddress, parseSocketAddress } from '../../core/address.ts'
+import type { P2PAddress } from '../../core/address.ts'
+import { parseSocketAddress } from '../../core/address.ts'
 import { checkOptions, invalidConfiguration } from '../../core/config.ts'
 import { Waiter } from '../../core/engine/waiting.ts'
 import { P2PError } from '../../core/errors.ts'
@@ -19,13 +20,12 @@ import { LatestPackets } from '../pkarr/latest-packets.ts'
 import { readRecord, signRecord } from '../pkarr/signed-packet.ts'
 import { Republisher } from '../pkarr/republisher.ts'
 import type { NextTimestamp } from '../pkarr/republisher.ts'
+import { checkPublish, publishedPart } from '../published.ts'
+import type { RecordPublish } from '../published.ts'
 import { MainlineNode } from './mainline.ts'
 import type { Contact, Place } from './mainline.ts'
 import { fired, Search } from './search.ts'
 import type { SearchResult } from './search.ts'
-
-/** What a node that uses the DHT tells the world: its relays, its own addresses too, or nothing. */
-export type DhtPublish = 'relays' | 'all' | 'nothing'
 
 /** Options of {@link DhtDiscovery}. */
 export interface DhtOptions {
@@ -40,7 +40,7 @@ export interface DhtOptions {
    * What nodes that use this source publish. Everybody can read it who knows their id, and those who store it learn it
    * without: so addresses, which tell where somebody lives, are kept out unless asked for. @default 'relays'
    */
-  readonly publish?: DhtPublish | undefined
+  readonly publish?: RecordPublish | undefined
   /** Text for others to read beside the addresses, at most 245 bytes of UTF-8. @default none */
   readonly userData?: string | undefined
   /** How often an unchanged record is published again, in milliseconds. @default 3600000 */
@@ -87,7 +87,7 @@ export class DhtDiscovery implements P2PDiscovery {
   readonly name = 'dht'
   readonly #bootstrap: readonly Place[]
   readonly #bind: Place
-  readonly #publish: DhtPublish
+  readonly #publish: RecordPublish
   readonly #userData: string | undefined
   readonly #republishMs: number
   readonly #timeoutMs: number
@@ -100,7 +100,7 @@ export class DhtDiscovery implements P2PDiscovery {
   /** @throws P2PError `invalid-configuration` */
   constructor(options: DhtOptions = {}) {
     checkOptions('DhtDiscovery', options, OPTIONS)
-    const { bootstrap = PUBLIC_BOOTSTRAP, bind = '0.0.0.0:0', publish = 'relays', userData } = options
+    const { bootstrap = PUBLIC_BOOTSTRAP, bind = '0.0.0.0:0', publish, userData } = options
     if (!Array.isArray(bootstrap) || bootstrap.length > MAX_BOOTSTRAP) {
       throw invalidConfiguration(
         'bootstrap',
@@ -110,13 +110,10 @@ export class DhtDiscovery implements P2PDiscovery {
     }
     this.#bootstrap = bootstrap.map((text: unknown) => parsePlace(text))
     this.#bind = parseBind(bind)
-    if (publish !== 'relays' && publish !== 'all' && publish !== 'nothing') {
-      throw invalidConfiguration('publish', publish, "must be 'relays', 'all' or 'nothing'")
-    }
     if (userData !== undefined && new TextEncoder().encode(userData).length > MAX_USER_DATA_BYTES) {
       throw invalidConfiguration('userData', userData, `has at most ${MAX_USER_DATA_BYTES} bytes of UTF-8`)
     }
-    this.#publish = publish
+    this.#publish = checkPublish(publish)
     this.#userData = userData
     this.#republishMs = checkMilliseconds('republishMs', options.republishMs ?? DEFAULT_REPUBLISH_MS)
     this.#timeoutMs = checkMilliseconds('timeoutMs', options.timeoutMs ?? DEFAULT_TIMEOUT_MS)
@@ -178,7 +175,7 @@ export class DhtDiscovery implements P2PDiscovery {
 
   async #store(dht: MainlineNode, node: AnnouncedNode, nextUs: NextTimestamp, signal: AbortSignal): Promise<void> {
     const id = NodeId.fromBytes(node.id.asBytes())
-    const address = this.#published(node.address())
+    const address = publishedPart(node.address(), this.#publish, failure)
     // This finds the nodes that are to store it, and what they have: by a clock that was ahead, perhaps.
     const { latest: before } = await this.#search(dht, id, signal)
     const record = { address, userData: this.#userData }
@@ -193,16 +190,6 @@ export class DhtDiscovery implements P2PDiscovery {
       throw failure(id, (error as Error).message, error)
     }
     this.#seen.note(packet)
-  }
-
-  #published({ id, direct, relays }: P2PAddress): P2PAddress {
-    const address = new P2PAddress(NodeId.fromBytes(id.asBytes()), this.#publish === 'all' ? direct : [], relays)
-    if (address.direct.length + address.relays.length > 0) return address
-    const why =
-      direct.length === 0
-        ? 'this node has no address yet'
-        : "this node has no relay, and its own addresses are kept out of the DHT unless `publish` is 'all'"
-    throw failure(address.id, `there is nothing to publish: ${why}`)
   }
 
   /** Runs `work` with the node, which is there for as long as somebody uses it. */

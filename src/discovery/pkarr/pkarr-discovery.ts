@@ -14,6 +14,8 @@ import { timeLimit } from '../../core/time-limit.ts'
 import { realRuntime } from '../../runtime/real-runtime.ts'
 import type { NodeRecord } from '../node-record.ts'
 import { checkMilliseconds } from '../options.ts'
+import { checkPublish, publishedPart } from '../published.ts'
+import type { RecordPublish } from '../published.ts'
 import { readName } from '../signed-name.ts'
 import { UserData } from '../user-data.ts'
 import { LatestPackets } from './latest-packets.ts'
@@ -25,8 +27,11 @@ import { Republisher } from './republisher.ts'
 export interface PkarrOptions {
   /** The server, such as `https://dns.example.org`; records are at `<server>/pkarr/<id>`. */
   readonly server: string
-  /** Whether nodes that use this source publish where they can be reached. @default true */
-  readonly publish?: boolean | undefined
+  /**
+   * What nodes that use this source publish. The server learns it, and everybody who asks it for their id: so addresses,
+   * which tell where somebody lives, and how the network there is made, are kept out unless asked for. @default 'relays'
+   */
+  readonly publish?: RecordPublish | undefined
   /** Text for others to read, at most 245 bytes of UTF-8; a node with such a text has no name. @default none */
   readonly userData?: string | undefined
   /** How often an unchanged record is published again, in milliseconds. @default 300000 */
@@ -53,7 +58,7 @@ const DEFAULT_TIMEOUT_MS = 5_000
 export class PkarrDiscovery implements P2PDiscovery {
   readonly name = 'pkarr'
   readonly #server: URL
-  readonly #publish: boolean
+  readonly #publish: RecordPublish
   readonly #userData: UserData
   readonly #seen = new LatestPackets()
   readonly #republishers = new Map<string, Republisher>()
@@ -68,7 +73,7 @@ export class PkarrDiscovery implements P2PDiscovery {
       throw invalidConfiguration('server', server, 'must be the URL of a pkarr server, such as https://dns.example.org')
     }
     this.#server = new URL(server.endsWith('/') ? server : `${server}/`)
-    this.#publish = options.publish ?? true
+    this.#publish = checkPublish(options.publish)
     this.#userData = new UserData(options.userData)
     this.#republishMs = checkMilliseconds('republishMs', options.republishMs ?? DEFAULT_REPUBLISH_MS)
     this.#timeoutMs = checkMilliseconds('timeoutMs', options.timeoutMs ?? DEFAULT_TIMEOUT_MS)
@@ -111,7 +116,9 @@ export class PkarrDiscovery implements P2PDiscovery {
    */
   publish(name: string, address: P2PAddress): Promise<void> {
     try {
-      if (!this.#publish) throw invalidConfiguration('publish', false, 'keeps names from being published, too')
+      if (this.#publish === 'nothing') {
+        throw invalidConfiguration('publish', this.#publish, 'keeps names from being published, too')
+      }
       this.#userData.setName(address.id, name)
     } catch (error) {
       return Promise.reject(error)
@@ -121,17 +128,18 @@ export class PkarrDiscovery implements P2PDiscovery {
   }
 
   announce(node: AnnouncedNode): AsyncDisposable | undefined {
-    if (!this.#publish) return undefined
+    if (this.#publish === 'nothing') return undefined
     const key = node.id.toString()
     let hasAsked = false
     const republisher = new Republisher({
       node,
       republishMs: this.#republishMs,
       put: async (nextUs, signal) => {
+        const address = publishedPart(node.address(), this.#publish, (id, why) => this.#failure(id, why))
         // What is there may be of a clock that was ahead: the server would say that it takes ours, and keep the other.
-        const stored = hasAsked ? undefined : await this.#stored(node, signal)
+        const stored = hasAsked ? undefined : await this.#stored(address.id, signal)
         hasAsked = true
-        await this.#put(node, nextUs(stored?.timestampUs), signal)
+        await this.#put(node, address, nextUs(stored?.timestampUs), signal)
       },
     })
     this.#republishers.set(key, republisher)
@@ -153,8 +161,7 @@ export class PkarrDiscovery implements P2PDiscovery {
   }
 
   /** The record that the server has of a node of ours; one that is not the node's own is none. */
-  async #stored(node: AnnouncedNode, signal: AbortSignal): Promise<SignedPacket | undefined> {
-    const id = NodeId.fromBytes(node.id.asBytes())
+  async #stored(id: NodeId, signal: AbortSignal): Promise<SignedPacket | undefined> {
     const body = await this.#get(id, signal)
     try {
       return body && this.#seen.note(decodeBody(id, body))
@@ -172,8 +179,8 @@ export class PkarrDiscovery implements P2PDiscovery {
     return undefined
   }
 
-  async #put(node: AnnouncedNode, timestampUs: bigint, signal: AbortSignal): Promise<void> {
-    const record = { address: node.address(), userData: this.#userData.of(node) }
+  async #put(node: AnnouncedNode, address: P2PAddress, timestampUs: bigint, signal: AbortSignal): Promise<void> {
+    const record = { address, userData: this.#userData.of(node) }
     const packet = signRecord(record, timestampUs, (message) => node.sign(message))
     const response = await this.#ask(packet.id, { method: 'PUT', body: encodeBody(packet) }, signal)
     if (!response.ok) throw await this.#refusal(packet.id, response)
