@@ -1,15 +1,17 @@
 // A home server: files of a folder for friends, and its health for whoever watches over this machine.
 //
-//   node --conditions=iroh home-server.mjs
+//   node home-server.mjs
 //
 // STATE_DIRECTORY  holds `key` (made at the first start) and `friends`, a node id a line (systemd sets it)
 // SHARED           the folder to share
 // HEALTH_PORT      answers GET /health over HTTP on this machine only (8080)
-// P2P_LISTEN_PORT, P2P_RELAY_MODE  see docs/deployment.md
+// P2P_LISTEN_PORT, P2P_RELAY_MODE, P2P_DISCOVERY_MODE, P2P_IROH_BINDING  see docs/deployment.md
 import { readFile, realpath } from 'node:fs/promises'
 import { createServer } from 'node:http'
 import { join, sep } from 'node:path'
-import { DefaultP2P, health, NodeId, P2PResponse, P2PRouter, SecretKey } from '@moosicbox/p2p'
+import { health, NodeId, P2PResponse, P2PRouter, SecretKey, serve } from '@moosicbox/p2p'
+import { discoveryFromEnvironment } from '@moosicbox/p2p/discovery'
+import { IrohP2P } from '@moosicbox/p2p/iroh'
 
 const state = process.env.STATE_DIRECTORY ?? '.'
 const shared = await realpath(process.env.SHARED ?? '.')
@@ -20,14 +22,18 @@ async function isFriend(peer) {
   return lines.some((line) => line.trim() !== '' && NodeId.parse(line.trim()).equals(peer))
 }
 
-const p2p = await DefaultP2P.create({ secretKey: await SecretKey.loadOrCreate(join(state, 'key')) })
+// Not DefaultP2P: what is deployed is on the real network, whatever condition it is started with.
+const p2p = await IrohP2P.create({
+  secretKey: await SecretKey.loadOrCreate(join(state, 'key')),
+  discovery: await discoveryFromEnvironment(process.env),
+})
 const router = new P2PRouter().route('GET', '/files/**:path', async (req) => {
   const file = await realpath(join(shared, req.params.path)).catch(() => undefined)
   // Links lead out of the folder as easily as dots do.
   if (!file?.startsWith(shared + sep)) return P2PResponse.text('there is no such file', { status: 404 })
   return P2PResponse.file(file, req)
 })
-const server = await p2p.serve(router, { authorize: isFriend })
+const server = await serve(p2p, router, { authorize: isFriend })
 
 const http = createServer((request, response) => {
   const isHealth = request.url === '/health'

@@ -45,10 +45,17 @@ export class Program {
 
   constructor(
     args: readonly string[],
-    options: { readonly cwd?: string; readonly readStdout?: boolean; readonly script?: string } = {},
+    options: {
+      readonly cwd?: string
+      readonly readStdout?: boolean
+      readonly script?: string
+      /** On top of this process's own. */
+      readonly env?: Readonly<Record<string, string>>
+    } = {},
   ) {
     this.process = spawn(process.execPath, [join(ROOT, options.script ?? 'scripts/start.mjs'), ...args], {
       cwd: options.cwd ?? ROOT,
+      env: { ...process.env, ...options.env },
       stdio: ['ignore', 'pipe', 'pipe'],
     })
     if (options.readStdout !== false) this.process.stdout?.on('data', (chunk: Buffer) => this.#heard(chunk))
