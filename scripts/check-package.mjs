@@ -21,6 +21,13 @@ const REQUIRED = [
   'CHANGELOG.md',
   'dist/index.js',
   'dist/index.d.ts',
+  // What builds the native door.
+  'native/build.mjs',
+  'native/locked-crate.mjs',
+  'native/build.rs',
+  'native/Cargo.toml',
+  'native/Cargo.lock',
+  'native/src/lib.rs',
 ]
 
 /** Every door but `/testing`, which needs fast-check. */
@@ -102,6 +109,12 @@ function checkTestingKit() {
   console.log('testing kit: node:test, vitest, p2p-sim and p2p-trace run from the package')
 }
 
+/** The command that messages and docs name: it finds what it is made of. Building takes minutes, and is not done here. */
+function checkNativeBuild() {
+  const said = runBroken([join('node_modules', '@moosicbox', 'p2p', 'native', 'build.mjs'), 'nothing'])
+  check(said.includes('known are build'), `the build of the native door printed: ${said}`)
+}
+
 function smallestExample() {
   const block = /```js\n([\s\S]*?)```/.exec(readFileSync(join(root, 'README.md'), 'utf8'))
   check(block, 'README.md has no ```js block to run')
@@ -135,6 +148,7 @@ try {
     console.log(`${condition}: ${output.trim()}`)
   }
   checkTestingKit()
+  checkNativeBuild()
   console.log(`package: ${files.length} files, ${Math.round(packed.unpackedSize / 1024)} KiB unpacked`)
 } finally {
   rmSync(project, { recursive: true, force: true })

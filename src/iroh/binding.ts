@@ -89,6 +89,9 @@ export interface DoorReport {
   readonly latencies: readonly { readonly url: string; readonly latencyMs: number }[]
 }
 
+/** What builds the native door, in the folder of a project that has installed this package; for messages. */
+export const BUILD_NATIVE = 'node node_modules/@moosicbox/p2p/native/build.mjs (npm run build:native in a checkout)'
+
 /** One way to iroh. */
 export interface IrohBinding {
   /** For `P2PSystem.backend`: `iroh (official)` or `iroh (native)`. */

@@ -5,6 +5,7 @@
  * @module
  */
 import { P2PError } from '../core/errors.ts'
+import { BUILD_NATIVE } from './binding.ts'
 import type { DoorSettings, IrohBinding, IrohEndpoint } from './binding.ts'
 import { nativeBinding } from './native/binding.ts'
 import { officialBinding } from './official/binding.ts'
@@ -15,7 +16,8 @@ export type BindingSetting = 'native' | 'official' | IrohBinding
 /** Said once a process when nobody has chosen and the native door is not there. */
 const NO_NATIVE_DOOR =
   'iroh through @number0/iroh: more than ten times slower than the native door, which is not here ' +
-  "(npm run build:native, or its package for this platform); binding: 'official' silences this"
+  `(build it where Rust is, ${BUILD_NATIVE}, or install its package for this platform); ` +
+  "binding: 'official' silences this"
 
 /** Whether the process has been told; a warning a process is what `process.emitWarning` is for. */
 let warned = false

@@ -7,6 +7,7 @@
  */
 import { createRequire } from 'node:module'
 import { P2PError } from '../../core/errors.ts'
+import { BUILD_NATIVE } from '../binding.ts'
 
 /** What the addon exports. Codes are whole numbers up to 2^53 - 1. */
 export interface NativeAddon {
@@ -50,7 +51,7 @@ export interface NativeAddon {
   write(context: number, stream: number, bytes: Uint8Array, tell: boolean): boolean
 }
 
-/** Where `npm run build:native` leaves the addon. */
+/** Where `native/build.mjs` leaves the addon. */
 const BUILT = '../../../build/native/p2p.node'
 
 /** The version that this door speaks with; a record or a call that differs makes another. */
@@ -87,7 +88,7 @@ export function loadAddon(
     }
     const version = addon.version().split(' ')[0]
     if (version === VERSION) return addon
-    const message = `the native door is of version ${version}, and this package needs ${VERSION}: npm run build:native`
+    const message = `the native door is of version ${version}, and this package needs ${VERSION}: ${BUILD_NATIVE}`
     throw P2PError.of('unsupported', message, { what: `${id} ${version}`, backend: 'iroh (native)' })
   }
   const found = failures.find((error) => (error as { readonly code?: unknown }).code !== 'MODULE_NOT_FOUND')
@@ -95,7 +96,7 @@ export function loadAddon(
     ? 'the native door cannot be loaded here; `cause` says why'
     : file !== undefined
       ? `P2P_NATIVE_ADDON names ${file}, which is not there`
-      : `there is no native door: npm run build:native builds it where Rust is, or install ${name}`
+      : `there is no native door: ${BUILD_NATIVE} builds it where Rust is, or install ${name}`
   throw P2PError.of(
     'unsupported',
     message,

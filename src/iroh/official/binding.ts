@@ -7,6 +7,7 @@ import type * as iroh from '@number0/iroh'
 import { invalidConfiguration } from '../../core/config.ts'
 import { P2PError } from '../../core/errors.ts'
 import { isIpv4, isLoopback } from '../addresses.ts'
+import { BUILD_NATIVE } from '../binding.ts'
 import type { DoorSettings, IrohBinding, IrohEndpoint } from '../binding.ts'
 import type { RelaySetting } from '../../core/system.ts'
 import { asRelay } from '../relay-options.ts'
@@ -98,7 +99,7 @@ async function open(settings: DoorSettings, official: Official): Promise<IrohEnd
 
 /** A bound that would be believed to hold must not be passed over. */
 function nativeOnly(what: string): P2PError {
-  const message = `${what} is kept by the native door alone: npm run build:native, or leave it out`
+  const message = `${what} is kept by the native door alone: build that (${BUILD_NATIVE}), or leave it out`
   return P2PError.of('unsupported', message, { what, backend: 'iroh (official)' })
 }
 
