@@ -4,25 +4,26 @@
  *
  * @module
  */
-import { readFile } from 'node:fs/promises'
 import process from 'node:process'
 import { parseArgs } from 'node:util'
-import { P2PError } from '../core/errors.ts'
-import { serveReflector } from '../reflector/index.ts'
-import { RelayServer } from '../relay/index.ts'
-import type { RelayReflector } from '../relay/index.ts'
+import { RelayServer, serveMetrics } from '../relay/index.ts'
+import { count, readText, UsageError } from './arguments.ts'
+import { readAccess } from './relay-access.ts'
+import { startReflectors } from './relay-reflectors.ts'
 
 const USAGE = `usage: p2p-relay [--port PORT] [--host ADDRESS] [--cert FILE --key FILE] [...]
 
-A relay for iroh endpoints. The first Ctrl-C or SIGTERM ends it gracefully, the second at once; SIGHUP reads the
-certificate again.
+A relay for iroh endpoints. The first Ctrl-C or SIGTERM ends it gracefully, the second at once; SIGHUP reads
+its files again: the certificate, and who may use it; whoever may not any more is cut off.
 
   --port PORT          the TCP port (443 with a certificate, else 3340)
   --host ADDRESS       the address to listen on (all)
   --cert FILE          the certificate and its chain, in PEM; with it the relay speaks https
   --key FILE           the certificate's key, in PEM
   --allow ID           only these node ids are served; repeatable
+  --allow-file FILE    and those of this file, one a line
   --deny ID            these are not; repeatable
+  --deny-file FILE     nor those of this file
   --tokens FILE        clients need a token of this file, one a line
   --rate BYTES         what is taken of one client a second, in the long run (no limit)
   --burst BYTES        and at once (as --rate)
@@ -34,78 +35,9 @@ certificate again.
   --reflector-address IP   where nodes reach the reflectors, when not at the name
                        of this relay; repeatable
   --metrics            answer GET /metrics, to everybody
+  --metrics-port PORT  answer it over http on a port of its own
+  --metrics-host ADDRESS   and this address (127.0.0.1)
 `
-
-/** Nodes that one reflector serves at a time. */
-const MAX_REFLECTED = 10_000
-
-class UsageError extends Error {}
-
-function count(name: string, text: string | undefined): number | undefined {
-  if (text === undefined) return undefined
-  if (!/^\d{1,15}$/.test(text)) throw new UsageError(`--${name} must be a whole number, not ${text}`)
-  return Number(text)
-}
-
-async function readText(name: string, path: string): Promise<string> {
-  try {
-    return await readFile(path, 'utf8')
-  } catch (cause) {
-    const why = cause instanceof Error ? cause.message : String(cause)
-    throw P2PError.of('io', `--${name}: ${path} cannot be read: ${why}`, { path }, { cause })
-  }
-}
-
-interface Reflectors {
-  readonly offers: readonly RelayReflector[]
-  close(): Promise<void>
-}
-
-/** As it is written before a port. */
-function bracketed(ip: string): string {
-  return ip.includes(':') && !ip.startsWith('[') ? `[${ip}]` : ip
-}
-
-/** A node of its own for each port, whose only use is to say where others are seen from. */
-async function startReflectors(
-  host: string | undefined,
-  ports: readonly string[],
-  addresses: readonly string[] | undefined,
-): Promise<Reflectors> {
-  if (ports.length === 0 && addresses) throw new UsageError('--reflector-address needs --reflector-port')
-  if (ports.length === 0) return { offers: [], close: () => Promise.resolve() }
-  // A relay alone does without it.
-  const { IrohP2P } = await import('../iroh/index.ts')
-  const nodes: InstanceType<typeof IrohP2P>[] = []
-  const close = async (): Promise<void> => {
-    await Promise.all(nodes.map((node) => node.close()))
-  }
-  try {
-    const offers: RelayReflector[] = []
-    for (const text of ports) {
-      const [, ip, number] = /^(.+):([^:]*)$/.exec(text) ?? [undefined, undefined, text]
-      const port = count('reflector-port', number) ?? 0
-      const all = host === undefined ? ['0.0.0.0', '[::]'] : [bracketed(host)]
-      const hosts = ip === undefined ? all : [bracketed(ip)]
-      const limits = { maxConnections: MAX_REFLECTED, acceptBacklog: 1024 }
-      const node = await IrohP2P.create({ relay: 'disabled', bind: hosts.map((ip) => `${ip}:${port}`), limits })
-      nodes.push(node)
-      const listener = await serveReflector(node)
-      const bound = Number(listener.localAddr.slice(listener.localAddr.lastIndexOf(':') + 1))
-      offers.push({
-        id: node.localNodeId(),
-        port: bound,
-        // At an address of its own it is nowhere else.
-        ...(ip !== undefined && { addresses: [`${bracketed(ip)}:${bound}`] }),
-        ...(ip === undefined && addresses && { addresses: addresses.map((one) => `${bracketed(one)}:${bound}`) }),
-      })
-    }
-    return { offers, close }
-  } catch (error) {
-    await close()
-    throw error
-  }
-}
 
 async function main(): Promise<void> {
   const { values } = parseArgs({
@@ -115,7 +47,9 @@ async function main(): Promise<void> {
       cert: { type: 'string' },
       key: { type: 'string' },
       allow: { type: 'string', multiple: true },
+      'allow-file': { type: 'string' },
       deny: { type: 'string', multiple: true },
+      'deny-file': { type: 'string' },
       tokens: { type: 'string' },
       rate: { type: 'string' },
       burst: { type: 'string' },
@@ -124,6 +58,8 @@ async function main(): Promise<void> {
       'reflector-port': { type: 'string', multiple: true },
       'reflector-address': { type: 'string', multiple: true },
       metrics: { type: 'boolean', default: false },
+      'metrics-port': { type: 'string' },
+      'metrics-host': { type: 'string' },
       help: { type: 'boolean', short: 'h', default: false },
     },
   })
@@ -131,18 +67,18 @@ async function main(): Promise<void> {
     process.stdout.write(USAGE)
     return
   }
-  const { cert, key, allow, deny, host } = values
+  const { cert, key, host } = values
   if ((cert === undefined) !== (key === undefined)) throw new UsageError('--cert and --key go together')
   if (values.burst !== undefined && values.rate === undefined) throw new UsageError('--burst needs --rate')
-  const readTls = async (certFile: string, keyFile: string): Promise<{ cert: string; key: string }> => ({
-    cert: await readText('cert', certFile),
-    key: await readText('key', keyFile),
-  })
-  const tls = cert !== undefined && key !== undefined ? await readTls(cert, key) : undefined
-  const tokens =
-    values.tokens === undefined
-      ? undefined
-      : (await readText('tokens', values.tokens)).split(/\s*\n\s*/).filter((line) => line.trim() !== '')
+  const metricsPort = count('metrics-port', values['metrics-port'])
+  const metricsHost = values['metrics-host']
+  if (metricsHost !== undefined && metricsPort === undefined)
+    throw new UsageError('--metrics-host needs --metrics-port')
+  const readTls = async (): Promise<{ cert: string; key: string } | undefined> => {
+    if (cert === undefined || key === undefined) return undefined
+    return { cert: await readText('cert', cert), key: await readText('key', key) }
+  }
+  const [tls, admission] = [await readTls(), await readAccess(values)]
   const rate = count('rate', values.rate)
   const burst = count('burst', values.burst)
   const maxConnections = count('max-connections', values['max-connections'])
@@ -152,8 +88,7 @@ async function main(): Promise<void> {
     port: count('port', values.port) ?? (tls ? 443 : 3340),
     ...(host !== undefined && { host }),
     ...(tls && { tls }),
-    access: { ...(allow && { allow }), ...(deny && { deny }) },
-    ...(tokens && { tokens: tokens.map((token) => token.trim()) }),
+    ...admission,
     ...(rate !== undefined && {
       rateLimit: { bytesPerSecond: rate, ...(burst !== undefined && { burstBytes: burst }) },
     }),
@@ -167,20 +102,37 @@ async function main(): Promise<void> {
     await reflectors.close()
     throw error
   })
-  process.stdout.write(`relay on ${relay.url}\n`)
+  const metrics =
+    metricsPort === undefined
+      ? undefined
+      : await serveMetrics(relay, { port: metricsPort, host: metricsHost }).catch(async (error: unknown) => {
+          await Promise.all([relay.close(), reflectors.close()])
+          throw error
+        })
+  process.stdout.write(`relay on ${relay.url}${metrics ? `, metrics on ${metrics.url}` : ''}\n`)
   let isEnding = false
   const end = (): void => {
     if (isEnding) process.exit(1)
     isEnding = true
-    void Promise.all([relay.close({ reconnectWithinMs: 2000 }), reflectors.close()])
+    void Promise.all([relay.close({ reconnectWithinMs: 2000 }), reflectors.close(), metrics?.close()])
   }
   process.on('SIGINT', end)
   process.on('SIGTERM', end)
+  const renew = async (): Promise<void> => {
+    const renewed = await readTls()
+    if (renewed) relay.setCertificate(renewed)
+  }
+  const admit = async (): Promise<void> => {
+    const cutOff = await relay.setAdmission(await readAccess(values))
+    process.stdout.write(`who may use the relay is read again; ${cutOff} connections cut off\n`)
+  }
+  const complain = (error: unknown): void => {
+    process.stderr.write(`p2p-relay: ${String(error)}; what was there before stays in use\n`)
+  }
+  // One after the other, so that what was read last counts; a certificate that is none keeps nobody's token alive.
+  let reading = Promise.resolve()
   process.on('SIGHUP', () => {
-    if (cert === undefined || key === undefined) return
-    readTls(cert, key)
-      .then((renewed) => relay.setCertificate(renewed))
-      .catch((error: unknown) => process.stderr.write(`p2p-relay: ${String(error)}; the old one stays in use\n`))
+    reading = reading.then(admit).catch(complain).then(renew).catch(complain)
   })
 }
 

@@ -6,12 +6,12 @@
 import type { Duplex } from 'node:stream'
 import type { WebSocket } from 'ws'
 import { P2PError } from '../core/errors.ts'
-import type { NodeId } from '../core/node-id.ts'
 import type { RuntimeTimer } from '../core/runtime.ts'
 import { Bucket } from './bucket.ts'
 import { encodeFrame, encodeStatus, examine, FRAME, STATUS } from './frames.ts'
 import type { RelayVersion } from './frames.ts'
 import type { RelayCounters } from './metrics.ts'
+import type { RelayAccessRequest } from './options.ts'
 import type { RelaySettings } from './settings.ts'
 
 /** Frames that are no packets, waiting for one client; they are a few bytes each, and a client that floods us loses them. */
@@ -30,7 +30,8 @@ interface ClientEvents {
 
 /** What a client is made of. */
 export interface ClientParts {
-  readonly id: NodeId
+  /** What it was let in for. */
+  readonly asked: RelayAccessRequest
   readonly version: RelayVersion
   readonly socket: WebSocket
   /** What is below `socket`. */
@@ -42,7 +43,7 @@ export interface ClientParts {
 
 /** An accepted client. */
 export class RelayClient {
-  readonly id: NodeId
+  readonly asked: RelayAccessRequest
   readonly idBytes: Uint8Array
   /** The id as the relay's map knows it: a byte a character, the cheapest to read from a packet. */
   readonly key: string
@@ -61,9 +62,9 @@ export class RelayClient {
 
   constructor(parts: ClientParts) {
     this.#parts = parts
-    this.id = parts.id
+    this.asked = parts.asked
     this.version = parts.version
-    this.idBytes = parts.id.asBytes()
+    this.idBytes = parts.asked.id.asBytes()
     this.key = Buffer.from(this.idBytes).toString('latin1')
     const { rateLimit, runtime } = parts.settings
     this.#heardMs = runtime.now()

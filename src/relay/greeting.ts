@@ -11,6 +11,7 @@ import { encodeDenied, encodeFrame, FRAME } from './frames.ts'
 import { CHALLENGE_BYTES, tokenOf, verifyAuth } from './handshake.ts'
 import type { DeriveKey } from './handshake.ts'
 import type { RelayCounters } from './metrics.ts'
+import type { RelayAccessRequest } from './options.ts'
 import type { RelaySettings } from './settings.ts'
 
 const POLICY_VIOLATION = 1008
@@ -24,7 +25,7 @@ export interface GreetingParts {
   readonly counters: RelayCounters
   readonly deriveKey: DeriveKey
   /** The client is who it says and may come in. */
-  readonly onAccepted: (id: NodeId) => void
+  readonly onAccepted: (asked: RelayAccessRequest) => void
   /** The greeting is over, whatever came of it; before `onAccepted`. */
   readonly onOver: () => void
 }
@@ -90,24 +91,17 @@ export class Greeting {
     this.#state = 'deciding'
     const { request, settings, socket, url, onAccepted } = this.#parts
     const token = tokenOf(request.headers.authorization, url)
-    let verdict: unknown = 'the token is missing or unknown'
-    if (!settings.tokens || settings.tokens.has(token)) {
-      try {
-        verdict = await settings.access({ id, token, remoteAddress: request.socket.remoteAddress ?? '' })
-      } catch {
-        // A decision that fails lets nobody in.
-        verdict = 'the relay cannot decide now'
-      }
-    }
+    const asked = { id, token, remoteAddress: request.socket.remoteAddress ?? '' }
+    const verdict = await settings.admission.decide(asked)
     // The connection may have ended, or been cut off, in the meantime.
     if (this.#state !== 'deciding') return
     if (verdict !== true) {
-      this.#deny(typeof verdict === 'string' ? verdict : 'not authorized')
+      this.#deny(verdict)
       return
     }
     socket.send(Uint8Array.of(FRAME.accepted))
     this.#over()
-    if (socket.readyState === socket.OPEN) onAccepted(id)
+    if (socket.readyState === socket.OPEN) onAccepted(asked)
   }
 
   #deny(reason: string): void {

@@ -4,11 +4,14 @@
  * @module
  */
 export type { RelayMetrics } from './metrics.ts'
+export { serveMetrics } from './metrics-server.ts'
+export type { RelayMetricsOptions, RelayMetricsServer } from './metrics-server.ts'
 export { DEFAULT_RELAY_LIMITS } from './options.ts'
 export type {
   RelayAccess,
   RelayAccessCallback,
   RelayAccessRequest,
+  RelayAdmission,
   RelayIds,
   RelayLimits,
   RelayOptions,

@@ -14,7 +14,7 @@ export interface RelayMetrics {
   readonly connectionsRefused: number
   /** Clients accepted. */
   readonly accepted: number
-  /** Clients turned away: by access list, callback or token, or for a wrong signature. */
+  /** Clients turned away: by access list, callback or token, or for a wrong signature; or cut off when rules changed. */
   readonly denied: number
   /** Clients cut off for what the protocol does not allow, before or after they were accepted. */
   readonly protocolErrors: number

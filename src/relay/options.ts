@@ -63,6 +63,14 @@ export type RelayIds = Iterable<NodeId | string>
 /** Who may use a relay: `deny` wins over `allow`, and with an `allow` nobody else may. */
 export type RelayAccess = RelayAccessCallback | { readonly allow?: RelayIds; readonly deny?: RelayIds }
 
+/** Who is let in: what is left out keeps nobody out. */
+export interface RelayAdmission {
+  /** Who may use it. @default everybody */
+  readonly access?: RelayAccess | undefined
+  /** With them a client needs one of these besides, as `Authorization: Bearer` or `?token=`. @default none */
+  readonly tokens?: Iterable<string> | undefined
+}
+
 /** A bound on what a relay takes from one client. */
 export interface RelayRateLimit {
   /** Bytes a second, in the long run. */
@@ -82,17 +90,13 @@ export interface RelayReflector {
 }
 
 /** What `RelayServer.start` takes. */
-export interface RelayOptions {
+export interface RelayOptions extends RelayAdmission {
   /** The TCP port; 0 for any that is free. */
   readonly port: number
   /** The address to listen on. @default all */
   readonly host?: string
   /** With it the relay speaks https, else http. PEM. @default none */
   readonly tls?: { readonly cert: string | Uint8Array; readonly key: string | Uint8Array }
-  /** Who may use it. @default everybody */
-  readonly access?: RelayAccess
-  /** With them a client needs one of these besides, as `Authorization: Bearer` or `?token=`. @default none */
-  readonly tokens?: Iterable<string>
   /** @default none */
   readonly rateLimit?: RelayRateLimit
   /** @default DEFAULT_RELAY_LIMITS */

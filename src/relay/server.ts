@@ -24,7 +24,7 @@ import type { RelayPackages } from './handshake.ts'
 import { answer } from './http.ts'
 import { newCounters } from './metrics.ts'
 import type { RelayMetrics } from './metrics.ts'
-import type { RelayOptions } from './options.ts'
+import type { RelayAdmission, RelayOptions } from './options.ts'
 import { resolveRelayOptions } from './settings.ts'
 import type { RelaySettings } from './settings.ts'
 
@@ -146,9 +146,28 @@ export class RelayServer implements AsyncDisposable {
 
   /** Cuts off every connection of a node id, as when it has been denied since; whether there was one. */
   disconnect(id: NodeId): boolean {
-    const clients = [...this.#clients].filter((client) => client.id.equals(id))
+    const clients = [...this.#clients].filter((client) => client.asked.id.equals(id))
     for (const client of clients) client.terminate()
     return clients.length > 0
+  }
+
+  /**
+   * Lets in by other rules from now on, and cuts off clients that these would not have let in; how many, when all have
+   * been looked at. A callback is asked for each of them.
+   *
+   * @throws P2PError `invalid-configuration`, `invalid-node-id`, and the old rules go on counting
+   */
+  async setAdmission(options: RelayAdmission): Promise<number> {
+    checkOptions('setAdmission', options, ['access', 'tokens'])
+    const { admission } = this.#settings
+    admission.change(options)
+    const verdicts = [...this.#clients].map(async (client) => {
+      if ((await admission.decide(client.asked)) === true) return 0
+      this.#counters.denied++
+      client.terminate()
+      return 1
+    })
+    return (await Promise.all(verdicts)).reduce((sum: number, count) => sum + count, 0)
   }
 
   /**
@@ -271,11 +290,11 @@ export class RelayServer implements AsyncDisposable {
         settings: this.#settings,
         counters: this.#counters,
         deriveKey: this.#packages.deriveKey,
-        onAccepted: (id) => {
+        onAccepted: (asked) => {
           this.#counters.accepted++
           this.#clients.add(
             new RelayClient({
-              id,
+              asked,
               version,
               socket,
               transport,

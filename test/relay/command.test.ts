@@ -108,6 +108,41 @@ describe('the command', () => {
     expect(await exit).toEqual([0, null])
   })
 
+  test('reads again who may use it, cuts off who may not any more, and shows its metrics elsewhere', async () => {
+    writeFileSync(file('tokens'), 'first\nsecond\n')
+    writeFileSync(file('allowed'), ['alice', 'bob'].map((name) => `${testNodeId(name).toString()}\n`).join(''))
+    writeFileSync(file('denied'), '')
+    const files = ['--tokens', file('tokens'), '--allow-file', file('allowed'), '--deny-file', file('denied')]
+    const ids = ['--allow', testNodeId('carol').toString()]
+    const { child, line } = run('--host', '127.0.0.1', '--port', '0', '--metrics-port', '0', ...files, ...ids)
+    const [, url = '', metrics = ''] = /^relay on (\S+), metrics on (\S+)$/.exec(await line) ?? []
+    const connect = (name: string, token: string): Promise<TestClient> =>
+      TestClient.connect(url, name, { query: `?token=${token}` })
+    const [alice, bob, carol] = [
+      await connect('alice', 'first'),
+      await connect('bob', 'second'),
+      await connect('carol', 'second'),
+    ]
+    await expect(connect('dave', 'first')).rejects.toThrow('not accepted')
+    expect(await (await fetch(metrics)).text()).toContain('p2p_relay_clients 3\n')
+    expect((await fetch(`${url}/metrics`)).status).toBe(404)
+
+    writeFileSync(file('tokens'), 'second\n')
+    writeFileSync(file('denied'), `${testNodeId('bob').toString()}\n`)
+    child.kill('SIGHUP')
+    await Promise.all([alice.closed, bob.closed])
+    await carol.settle()
+    await expect(connect('alice', 'first')).rejects.toThrow('not accepted')
+
+    writeFileSync(file('denied'), 'nonsense\n')
+    const complaint = once(child.stderr as NodeJS.ReadableStream, 'data')
+    child.kill('SIGHUP')
+    expect(String(await complaint)).toContain('what was there before stays in use')
+    await expect(connect('bob', 'second')).rejects.toThrow('not accepted')
+    await carol.settle()
+    await carol.close()
+  })
+
   test('with reflectors, of which it tells and which it ends with itself', async () => {
     const ports = ['--port', '0', '--reflector-port', '0', '--reflector-port', '0']
     const { child, line } = run('--host', '127.0.0.1', ...ports, '--reflector-address', '127.0.0.1')
@@ -158,6 +193,9 @@ describe('the command', () => {
     [['--reflector-port', '99999', '--port', '0'], /bind|ip:port|port/, 1],
     [['--port', 'x'], /--port must be a whole number/, 2],
     [['--nonsense'], /nonsense/, 2],
+    [['--metrics-host', '::1'], /needs --metrics-port/, 2],
+    [['--port', '0', '--metrics-port', '99999'], /port/, 1],
+    [['--port', '0', '--deny-file', '/none'], /--deny-file: \/none cannot be read/, 1],
     [['--cert', 'x'], /--cert and --key/, 2],
     [['--port', '0', '--cert', '/none', '--key', '/none'], /--cert: \/none cannot be read/, 1],
     [['--port', '0', '--allow', 'alice'], /no node id/, 1],

@@ -1,7 +1,7 @@
 /** The relay server and clients that behave. */
 import { afterEach, describe, expect, test } from 'vitest'
 import { testNodeId } from '../../src/core/keys.ts'
-import { RelayServer } from '../../src/relay/index.ts'
+import { RelayServer, serveMetrics } from '../../src/relay/index.ts'
 import type { RelayOptions } from '../../src/relay/index.ts'
 import { bytes, TestClient } from './client.ts'
 
@@ -113,6 +113,64 @@ describe('access', () => {
     expect(relay.disconnect(testNodeId('alice'))).toBe(true)
     await client.closed
     expect(relay.disconnect(testNodeId('alice'))).toBe(false)
+  })
+})
+
+describe('other rules', () => {
+  const greeted = async (url: string, name: string, query = ''): Promise<unknown> =>
+    (await (await TestClient.greet(url, name, { query })).next())?.[0] === 2
+
+  test('cut off whose token is revoked, and nobody else', async () => {
+    const relay = await start({ tokens: ['first', 'second'] })
+    const [alice, bob] = [
+      await TestClient.connect(relay.url, 'alice', { query: '?token=first' }),
+      await TestClient.connect(relay.url, 'bob', { query: '?token=second' }),
+    ]
+    expect(await relay.setAdmission({ tokens: ['second', 'third'] })).toBe(1)
+    await alice.closed
+    await bob.settle()
+    expect(await greeted(relay.url, 'alice', '?token=first')).toBe(false)
+    expect(await greeted(relay.url, 'alice', '?token=third')).toBe(true)
+    expect(relay.metrics()).toMatchObject({ denied: 2, accepted: 3 })
+  })
+
+  test('cut off whose id is denied, or allowed no more, and the callback is asked for the others', async () => {
+    const relay = await start()
+    const [alice, bob, carol] = [
+      await TestClient.connect(relay.url, 'alice'),
+      await TestClient.connect(relay.url, 'bob'),
+      await TestClient.connect(relay.url, 'carol'),
+    ]
+    expect(await relay.setAdmission({ access: { deny: [testNodeId('alice')] } })).toBe(1)
+    expect(await relay.setAdmission({ access: { allow: [testNodeId('alice'), testNodeId('bob')] } })).toBe(1)
+    await Promise.all([alice.closed, carol.closed])
+    const asked: string[] = []
+    await relay.setAdmission({ access: ({ id }) => asked.push(id.toString()) > 0 })
+    expect(asked).toEqual([testNodeId('bob').toString()])
+    await bob.settle()
+    expect(await relay.setAdmission({ access: () => Promise.reject(new Error('broken')) })).toBe(1)
+    expect(await relay.setAdmission({})).toBe(0)
+    expect(await greeted(relay.url, 'carol')).toBe(true)
+  })
+
+  test('count for a client that is being decided on', async () => {
+    let decide: (verdict: boolean) => void = () => {}
+    const relay = await start({ access: () => new Promise((resolve) => (decide = resolve)) })
+    const verdict = greeted(relay.url, 'alice')
+    await expect.poll(() => decide.length).toBe(1)
+    await relay.setAdmission({ access: { deny: [testNodeId('alice')] } })
+    decide(true)
+    expect(await verdict).toBe(false)
+  })
+
+  test('that make no sense change nothing', async () => {
+    const relay = await start({ tokens: ['first'] })
+    const client = await TestClient.connect(relay.url, 'alice', { query: '?token=first' })
+    await expect(relay.setAdmission({ tokens: [] })).rejects.toMatchObject({ code: 'invalid-configuration' })
+    await expect(relay.setAdmission({ access: { deny: ['x'] } })).rejects.toMatchObject({ code: 'invalid-node-id' })
+    await expect(relay.setAdmission({ token: 'x' } as never)).rejects.toMatchObject({ setting: 'token' })
+    await client.settle()
+    expect(await greeted(relay.url, 'bob')).toBe(false)
   })
 })
 
@@ -336,6 +394,30 @@ describe('HTTP', () => {
     expect(text).toContain('# TYPE p2p_relay_accepted_total counter\np2p_relay_accepted_total 1\n')
     const closed = await start()
     expect((await fetch(`${closed.url}/metrics`)).status).toBe(404)
+  })
+})
+
+describe('metrics on a port of their own', () => {
+  test('are there alone, and for this machine alone', async () => {
+    const relay = await start()
+    const metrics = await serveMetrics(relay, { port: 0 })
+    expect(metrics.url).toBe(`http://127.0.0.1:${metrics.port}/metrics`)
+    const answer = await fetch(metrics.url)
+    expect(answer.headers.get('content-type')).toBe('text/plain; version=0.0.4')
+    expect(await answer.text()).toContain('p2p_relay_clients 0\n')
+    expect((await fetch(`http://127.0.0.1:${metrics.port}/healthz`)).status).toBe(404)
+    expect((await fetch(metrics.url, { method: 'POST' })).status).toBe(404)
+    expect((await fetch(`${relay.url}/metrics`)).status).toBe(404)
+    await expect(serveMetrics(relay, { port: metrics.port })).rejects.toMatchObject({ code: 'network' })
+    await metrics.close()
+    await expect(fetch(metrics.url)).rejects.toThrow('fetch failed')
+  })
+
+  test.each([
+    [{ port: -1 }, 'port'],
+    [{ port: 0, hots: '::1' } as never, 'hots'],
+  ])('with settings that make no sense (%#)', async (options: { readonly port: number }, setting) => {
+    await expect(serveMetrics(await start(), options)).rejects.toMatchObject({ code: 'invalid-configuration', setting })
   })
 })
 
