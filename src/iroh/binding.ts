@@ -90,7 +90,7 @@ export interface DoorReport {
 }
 
 /** What builds the native door, in the folder of a project that has installed this package; for messages. */
-export const BUILD_NATIVE = 'node node_modules/@moosicbox/p2p/native/build.mjs (npm run build:native in a checkout)'
+export const BUILD_NATIVE = 'node node_modules/@moosicbox/p2p/native/build.mjs, or npm run build:native in a checkout'
 
 /** One way to iroh. */
 export interface IrohBinding {

@@ -12,7 +12,7 @@ test('where the native door is missing, the message names a program that the pac
     readonly name: string
     readonly files: readonly string[]
   }
-  const program = /^node node_modules\/(\S+)/.exec(BUILD_NATIVE)?.[1]
+  const program = /^node node_modules\/([^\s,]+)/.exec(BUILD_NATIVE)?.[1]
   expect(program).toBe(`${name}/native/build.mjs`)
   expect(files).toContain('native/build.mjs')
   const missing = (): never => {

@@ -99,7 +99,7 @@ async function open(settings: DoorSettings, official: Official): Promise<IrohEnd
 
 /** A bound that would be believed to hold must not be passed over. */
 function nativeOnly(what: string): P2PError {
-  const message = `${what} is kept by the native door alone: build that (${BUILD_NATIVE}), or leave it out`
+  const message = `${what} is kept by the native door alone: build that (${BUILD_NATIVE}), or do without`
   return P2PError.of('unsupported', message, { what, backend: 'iroh (official)' })
 }
 
