@@ -22,9 +22,18 @@ async function isFriend(peer) {
   return lines.some((line) => line.trim() !== '' && NodeId.parse(line.trim()).equals(peer))
 }
 
+/** What friends together can make it hold, under the MemoryMax of its unit: docs/deployment.md has the sum. */
+const limits = { maxConnections: 32, maxConnectionsPerPeer: 8, drainBufferBytes: 2 ** 20 }
+const admission = { maxReceiveBytes: 64 * 2 ** 20, maxStreams: 32, maxStreamsPerPeer: 128, maxStreamsInAll: 1024 }
+const requests = { maxRequestsInFlight: 8 }
+// The official door keeps no such bounds on bytes and streams, and refuses to be asked for them.
+const isOfficial = process.env.P2P_IROH_BINDING === 'official'
+
 // Not DefaultP2P: what is deployed is on the real network, whatever condition it is started with.
 const p2p = await IrohP2P.create({
   secretKey: await SecretKey.loadOrCreate(join(state, 'key')),
+  limits,
+  ...(!isOfficial && { admission }),
   discovery: await discoveryFromEnvironment(process.env),
 })
 const router = new P2PRouter().route('GET', '/files/**:path', async (req) => {
@@ -33,7 +42,7 @@ const router = new P2PRouter().route('GET', '/files/**:path', async (req) => {
   if (!file?.startsWith(shared + sep)) return P2PResponse.text('there is no such file', { status: 404 })
   return P2PResponse.file(file, req)
 })
-const server = await serve(p2p, router, { authorize: isFriend })
+const server = await serve(p2p, router, { ...requests, authorize: isFriend })
 
 const http = createServer((request, response) => {
   const isHealth = request.url === '/health'

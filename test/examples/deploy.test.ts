@@ -6,8 +6,9 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { SecretKey } from '../../src/runtime/secret-key.ts'
 import { IrohP2P } from '../../src/iroh/index.ts'
 import { request } from '../../src/router/index.ts'
-import { DOORS } from '../iroh/doors.ts'
+import { DOORS, NATIVE_DOOR } from '../iroh/doors.ts'
 import { LOOPBACK } from '../iroh/endpoints.ts'
+import { runHostileFriends } from '../../bench/hostile-friends/friends.mjs'
 import { build, Program } from './built.ts'
 
 const HEALTH = /http:\S+\/health/
@@ -105,3 +106,22 @@ describe.each(DOORS)('the home server through the $name door', ({ name }) => {
     expect(await again.interrupt()).toMatchObject({ code: 0, stderr: '' })
   })
 })
+
+test.runIf(NATIVE_DOOR.here && process.platform === 'linux')(
+  'friends who ask for everything and read nothing leave the home server far below the memory that its unit allows',
+  async () => {
+    const server = await readFile(join(import.meta.dirname, '../../examples/deploy/home-server.service'), 'utf8')
+    expect(server).toContain('MemoryMax=1G\n')
+    const { connections, idleMiB, peakMiB } = await runHostileFriends({
+      friends: 5,
+      connections: 9,
+      seconds: 5,
+      door: 'native',
+    })
+    expect(connections).toBeGreaterThan(0)
+    expect(connections).toBeLessThanOrEqual(32)
+    expect(peakMiB).toBeGreaterThan(idleMiB)
+    expect(peakMiB).toBeLessThan(640)
+  },
+  120_000,
+)
