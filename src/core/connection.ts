@@ -89,6 +89,19 @@ export interface StreamOptions extends WaitOptions {
   readonly early?: boolean | undefined
 }
 
+/**
+ * What the engine's own connections can do besides, for the library's other parts: a promise less where nothing has to be
+ * waited for.
+ *
+ * @internal
+ */
+export interface PromptConnection {
+  /** As `openStream`; undefined when that has to be asked. */
+  openStreamNow?(options: StreamOptions): P2PStream | undefined
+  /** A stream that waits to be accepted; undefined when `acceptStream` has to be asked. */
+  acceptStreamNow?(options: StreamOptions): P2PStream | undefined
+}
+
 /** A connection, or one of several handles to it (see {@link P2PConnection.clone}). */
 export interface P2PConnection<NodeId extends P2PNodeId = P2PNodeId> extends AsyncDisposable {
   /** The peer, authenticated by its key. */

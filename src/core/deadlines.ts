@@ -9,15 +9,16 @@ import type { Runtime, RuntimeTimer } from './runtime.ts'
 
 /** The time limit of one thing. */
 export class Deadline<T> implements Linked<Deadline<T>> {
-  readonly dueMs: number
+  /** When it was added, on the runtime's clock. */
+  readonly sinceMs: number
   readonly whose: T
   older: Deadline<T> | undefined
   newer: Deadline<T> | undefined
   readonly #list: LinkedList<Deadline<T>>
 
-  constructor(list: LinkedList<Deadline<T>>, dueMs: number, whose: T) {
+  constructor(list: LinkedList<Deadline<T>>, sinceMs: number, whose: T) {
     this.#list = list
-    this.dueMs = dueMs
+    this.sinceMs = sinceMs
     this.whose = whose
   }
 
@@ -49,7 +50,7 @@ export class Deadlines<T> {
   /** Starts the time of something; undefined when there is no limit. */
   add(whose: T): Deadline<T> | undefined {
     if (this.#delayMs === Number.POSITIVE_INFINITY) return undefined
-    const deadline = new Deadline(this.#deadlines, this.#runtime.now() + this.#delayMs, whose)
+    const deadline = new Deadline(this.#deadlines, this.#runtime.now(), whose)
     this.#deadlines.push(deadline)
     if (!this.#timer) this.#arm(this.#delayMs)
     return deadline
@@ -71,9 +72,10 @@ export class Deadlines<T> {
     this.#timer = undefined
     const nowMs = this.#runtime.now()
     for (let first = this.#deadlines.oldest; first; first = this.#deadlines.oldest) {
-      if (first.dueMs > nowMs) {
+      const leftMs = first.sinceMs + this.#delayMs - nowMs
+      if (leftMs > 0) {
         // Whoever was told may have added something, for later.
-        this.#arm(first.dueMs - nowMs)
+        this.#arm(leftMs)
         return
       }
       first.done()

@@ -16,6 +16,11 @@ export interface Linked<T> {
 export class LinkedList<T extends Linked<T>> {
   #oldest: T | undefined
   #newest: T | undefined
+  #size = 0
+
+  get size(): number {
+    return this.#size
+  }
 
   /** The member that has been in it for longest. */
   get oldest(): T | undefined {
@@ -28,6 +33,7 @@ export class LinkedList<T extends Linked<T>> {
     if (older) older.newer = member
     else this.#oldest = member
     this.#newest = member
+    this.#size++
   }
 
   /** Does nothing when it is not there. */
@@ -38,6 +44,7 @@ export class LinkedList<T extends Linked<T>> {
     else return
     if (newer) newer.older = older
     else this.#newest = older
+    this.#size--
     member.older = undefined
     member.newer = undefined
   }

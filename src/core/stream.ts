@@ -11,6 +11,18 @@ export interface WaitOptions {
 }
 
 /**
+ * Who waits for a stream to bring something.
+ *
+ * @internal
+ */
+export interface StreamReader {
+  /** `readNow` has more to say. */
+  onReadable(): void
+  /** Nothing comes any more: what `read` would throw. */
+  onUnreadable(error: unknown): void
+}
+
+/**
  * What the engine's own streams can do besides, for the library's other parts: a promise less where nothing has to be
  * waited for.
  *
@@ -19,8 +31,15 @@ export interface WaitOptions {
 export interface PromptStream {
   /** What is there already: bytes, null at the end; undefined when `read` has to be asked. */
   readNow?(maxBytes: number): Uint8Array | null | undefined
+  /**
+   * Calls `reader` once, when `readNow` has more to say or `read` would throw, and not from inside of this call. It is
+   * called while the stream takes in what has come: before everything else, so it is not to call application code.
+   */
+  whenReadable?(reader: StreamReader): void
   /** As `write`; undefined when all of it was taken at once. */
   writeNow?(bytes: Uint8Array): Promise<void> | undefined
+  /** As `finish`; undefined when that was done at once. */
+  finishNow?(): Promise<void> | undefined
 }
 
 /** The receiving half of a stream. */

@@ -25,6 +25,7 @@ test('a linked list holds its members in order, and what has left refers to noth
     const outside = all.filter((other) => !set.has(other))
     expect(outside.every(({ older, newer }) => !older && !newer)).toBe(true)
     expect(list.members()).toEqual([...set])
+    expect(list.size).toBe(set.size)
     expect(list.oldest).toBe([...set][0])
   }
 })

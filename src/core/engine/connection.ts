@@ -10,6 +10,7 @@ import type {
   P2PConnection,
   P2PPath,
   P2PPathChange,
+  PromptConnection,
   StreamKind,
   StreamOptions,
 } from '../connection.ts'
@@ -42,7 +43,7 @@ async function* untilClosed(next: () => Promise<Uint8Array>): AsyncIterableItera
 }
 
 /** One handle to a connection. */
-export class EngineConnection implements P2PConnection<NodeId> {
+export class EngineConnection implements P2PConnection<NodeId>, Required<PromptConnection> {
   /** What all handles share. For backends, not for applications. */
   protected readonly session: Session
   #released = false
@@ -103,6 +104,19 @@ export class EngineConnection implements P2PConnection<NodeId> {
     } catch (error) {
       return Promise.reject(error)
     }
+  }
+
+  /** @internal See `PromptConnection`. Lost handles are looked for in `openStream` and `acceptStream` alone. */
+  openStreamNow(options: StreamOptions): P2PStream | undefined {
+    this.#checkHandle()
+    if (this.session.leaks) return undefined
+    return this.session.openBiNow(this.#kind(options), options.early === true)
+  }
+
+  /** @internal */
+  acceptStreamNow(options: StreamOptions): P2PStream | undefined {
+    this.#checkReadable()
+    return this.session.leaks ? undefined : this.session.acceptBiNow(this.#kind(options))
   }
 
   acceptStream(options?: StreamOptions): Promise<P2PStream> {

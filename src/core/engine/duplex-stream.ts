@@ -3,12 +3,12 @@
  *
  * @module
  */
-import type { P2PStream, PromptStream, WaitOptions } from '../stream.ts'
+import type { P2PStream, PromptStream, StreamReader, WaitOptions } from '../stream.ts'
 import type { ReceiveHalf } from './receive-half.ts'
 import type { SendHalf } from './send-half.ts'
 
 /** Both halves, as the application has them. */
-export class DuplexStream implements P2PStream, PromptStream {
+export class DuplexStream implements P2PStream, Required<PromptStream> {
   readonly #send: SendHalf
   readonly #receive: ReceiveHalf
 
@@ -24,6 +24,11 @@ export class DuplexStream implements P2PStream, PromptStream {
   /** @internal */
   readNow(maxBytes: number): Uint8Array | null | undefined {
     return this.#receive.readNow(maxBytes)
+  }
+
+  /** @internal */
+  whenReadable(reader: StreamReader): void {
+    this.#receive.whenReadable(reader)
   }
 
   readExactly(length: number, options?: WaitOptions): Promise<Uint8Array> {
@@ -53,6 +58,11 @@ export class DuplexStream implements P2PStream, PromptStream {
 
   finish(): Promise<void> {
     return this.#send.finish()
+  }
+
+  /** @internal */
+  finishNow(): Promise<void> | undefined {
+    return this.#send.finishNow()
   }
 
   reset(code?: number): void {

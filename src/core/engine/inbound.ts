@@ -82,6 +82,11 @@ export class Inbound {
     return this.#twoWay[kind].next(signal, 'acceptStream')
   }
 
+  /** One that waits to be accepted. */
+  shiftTwoWay(kind: StreamKind): DuplexStream | undefined {
+    return this.#twoWay[kind].shift()
+  }
+
   acceptOneWay(signal: AbortSignal | undefined): Promise<ReceiveHalf> {
     return this.#oneWay.next(signal, 'acceptReceiveStream')
   }

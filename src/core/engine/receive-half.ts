@@ -4,13 +4,14 @@
  *
  * @module
  */
+import { ByteQueue } from '../byte-queue.ts'
 import { readableBytes } from '../byte-stream.ts'
 import type { CarrierReader, CarrierReceiveStream } from '../carrier.ts'
 import { invalidConfiguration } from '../config.ts'
 import { concatBytes } from '../encoding.ts'
 import { P2PError } from '../errors.ts'
-import type { P2PReceiveStream, WaitOptions } from '../stream.ts'
-import type { WaitScope } from '../wait-log.ts'
+import type { P2PReceiveStream, StreamReader, WaitOptions } from '../stream.ts'
+import type { Wait, WaitScope } from '../wait-log.ts'
 import { throwIfAborted, Waiter } from './waiting.ts'
 import { describeCode } from './wire.ts'
 
@@ -57,22 +58,25 @@ function checkLength(name: string, value: number, min: number): void {
 export class ReceiveHalf implements P2PReceiveStream, CarrierReader {
   readonly #carrier: CarrierReceiveStream
   readonly #host: ReceiveHost
-  readonly #chunks: Uint8Array[] = []
-  #bufferedBytes = 0
+  readonly #buffered = new ByteQueue()
   #grantedBytes = 0
   #fetching = false
   #draining = false
   #end: 'open' | 'finished' | P2PError = 'open'
   #carrierEnded = false
   #closeError: P2PError | undefined
+  /** Who reads, or one of the library's other parts that wants to know when it can. */
   #reader: Waiter<void> | undefined
+  #watcher: StreamReader | undefined
+  /** The watcher's, in its list. */
+  #wait: Wait | undefined
   #readable: ReadableStream<Uint8Array> | undefined
 
   /** `head` are bytes already read from the carrier. */
   constructor(carrier: CarrierReceiveStream, host: ReceiveHost, head?: Uint8Array) {
     this.#carrier = carrier
     this.#host = host
-    if (head && head.length > 0) this.#buffer(head)
+    if (head) this.#buffered.push(head)
   }
 
   /** Whether everything up to the end is in memory or given up. */
@@ -216,8 +220,12 @@ export class ReceiveHalf implements P2PReceiveStream, CarrierReader {
     }
   }
 
+  get #isAwaited(): boolean {
+    return this.#reader !== undefined || this.#watcher !== undefined
+  }
+
   #checkReader(signal: AbortSignal | undefined): void {
-    if (this.#reader) {
+    if (this.#reader || this.#watcher) {
       throw P2PError.of('limit-exceeded', 'a read is under way on this stream: await it before the next', {
         limit: 'readers',
         max: 1,
@@ -239,15 +247,37 @@ export class ReceiveHalf implements P2PReceiveStream, CarrierReader {
     return this.#reader ? undefined : this.#readNow(maxBytes)
   }
 
+  /** @internal See `PromptStream`. */
+  whenReadable(watcher: StreamReader): void {
+    this.#wait = this.#host.waits?.begin('read')
+    this.#watcher = watcher
+    if (this.#buffered.length > 0 || this.#end !== 'open') void Promise.resolve().then(() => this.#wake())
+    else this.#fetch(FETCH_BYTES)
+  }
+
+  /** Tells who waits that there is something to read, or will never be. */
+  #wake(): void {
+    this.#reader?.resolve()
+    const watcher = this.#watcher
+    if (!watcher) return
+    this.#watcher = undefined
+    this.#wait?.end()
+    const end = this.#end
+    if (typeof end === 'string' || this.#buffered.length > 0) watcher.onReadable()
+    // Not before whoever ends it is through with that.
+    else void Promise.resolve().then(() => watcher.onUnreadable(end))
+  }
+
   /** What is there without waiting: bytes, null at the end, undefined when there is nothing yet. */
   #readNow(maxBytes: number): Uint8Array | null | undefined {
-    if (this.#bufferedBytes > 0) return this.#take(maxBytes)
+    const buffered = this.#buffered.shift(maxBytes)
+    if (buffered) return this.#take(buffered)
     if (this.#end !== 'open') return this.#end === 'finished' ? null : undefined
     if (this.#fetching || this.#carrierEnded || this.#draining || !this.#carrier.readNow) return undefined
     const chunk = this.#carrier.readNow(Math.min(Math.max(maxBytes, FETCH_BYTES), MAX_FETCH_BYTES))
     if (chunk && chunk.length > maxBytes) {
-      this.#buffer(chunk)
-      return this.#take(maxBytes)
+      this.#buffered.push(chunk)
+      return this.#take(this.#buffered.shift(maxBytes) as Uint8Array)
     }
     if (chunk) {
       this.#host.countReceived(chunk.length)
@@ -258,16 +288,7 @@ export class ReceiveHalf implements P2PReceiveStream, CarrierReader {
     return chunk
   }
 
-  #take(maxBytes: number): Uint8Array {
-    const first = this.#chunks[0] as Uint8Array
-    let taken = first
-    if (first.length > maxBytes) {
-      taken = first.subarray(0, maxBytes)
-      this.#chunks[0] = first.subarray(maxBytes)
-    } else {
-      this.#chunks.shift()
-    }
-    this.#bufferedBytes -= taken.length
+  #take(taken: Uint8Array): Uint8Array {
     this.#host.countReceived(taken.length)
     this.#returnGrant(taken.length)
     if (this.#draining) this.#fetch(FETCH_BYTES)
@@ -280,27 +301,21 @@ export class ReceiveHalf implements P2PReceiveStream, CarrierReader {
     if (returned > 0) this.#host.returnDrainBytes(returned)
   }
 
-  #buffer(chunk: Uint8Array): void {
-    this.#chunks.push(chunk)
-    this.#bufferedBytes += chunk.length
-  }
-
   #drop(): void {
-    this.#chunks.length = 0
-    this.#bufferedBytes = 0
+    this.#buffered.clear()
     this.#returnGrant(this.#grantedBytes)
   }
 
   #finish(end: 'finished' | P2PError): void {
     this.#end = end
-    this.#reader?.resolve()
+    this.#wake()
     this.#host.receiveDone()
   }
 
   #fetch(maxBytes: number): void {
     if (this.#fetching || this.#carrierEnded) return
     let bytes = Math.min(Math.max(maxBytes, FETCH_BYTES), MAX_FETCH_BYTES)
-    if (this.#draining && !this.#reader && this.#end === 'open') {
+    if (this.#draining && !this.#isAwaited && this.#end === 'open') {
       bytes = this.#host.grantDrainBytes(FETCH_BYTES)
       if (bytes === 0) return
       this.#grantedBytes += bytes
@@ -308,7 +323,7 @@ export class ReceiveHalf implements P2PReceiveStream, CarrierReader {
     const granted = this.#grantedBytes
     this.#fetching = true
     // Where somebody reads, who will take it from the carrier without more ado.
-    if (this.#reader && !this.#draining && this.#end === 'open' && this.#carrier.whenReadable?.(this)) return
+    if (this.#isAwaited && !this.#draining && this.#end === 'open' && this.#carrier.whenReadable?.(this)) return
     this.#carrier.read(bytes).then(
       (chunk) => this.#fetched(chunk, granted),
       (error: unknown) => this.#failed(error),
@@ -318,7 +333,7 @@ export class ReceiveHalf implements P2PReceiveStream, CarrierReader {
   /** @internal The carrier has something, as it was asked to say. */
   onReadable(): void {
     this.#fetching = false
-    if (this.#reader && !this.#draining && this.#end === 'open') this.#reader.resolve()
+    if (this.#isAwaited && !this.#draining && this.#end === 'open') this.#wake()
     else this.#fetch(FETCH_BYTES)
   }
 
@@ -332,8 +347,8 @@ export class ReceiveHalf implements P2PReceiveStream, CarrierReader {
       return
     }
     if (this.#end === 'open') {
-      this.#buffer(chunk)
-      this.#reader?.resolve()
+      this.#buffered.push(chunk)
+      this.#wake()
       if (granted > 0) this.#trimGrant()
       if (this.#draining) this.#fetch(FETCH_BYTES)
     } else if (this.#stopAfterFetch === undefined) {
@@ -344,7 +359,7 @@ export class ReceiveHalf implements P2PReceiveStream, CarrierReader {
 
   /** Gives back what was granted for a fetch and not needed. */
   #trimGrant(): void {
-    this.#returnGrant(Math.max(0, this.#grantedBytes - this.#bufferedBytes))
+    this.#returnGrant(Math.max(0, this.#grantedBytes - this.#buffered.length))
   }
 
   #failed(error: unknown): void {

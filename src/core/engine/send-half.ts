@@ -7,6 +7,8 @@
 import type { CarrierSendStream } from '../carrier.ts'
 import { invalidConfiguration } from '../config.ts'
 import { P2PError } from '../errors.ts'
+import { LinkedList } from '../linked-list.ts'
+import type { Linked } from '../linked-list.ts'
 import type { P2PSendStream, WaitOptions } from '../stream.ts'
 import type { WaitScope } from '../wait-log.ts'
 import { checkStreamCode } from './receive-half.ts'
@@ -32,6 +34,23 @@ interface PendingWrite {
   readonly waiter: Waiter<void>
 }
 
+/** Somebody who wants to hear when the peer wants no more. */
+class StopListener implements Linked<StopListener>, Disposable {
+  readonly listener: (code: number) => void
+  readonly #list: LinkedList<StopListener>
+  older: StopListener | undefined
+  newer: StopListener | undefined
+
+  constructor(list: LinkedList<StopListener>, listener: (code: number) => void) {
+    this.#list = list
+    this.listener = listener
+  }
+
+  [Symbol.dispose](): void {
+    this.#list.delete(this)
+  }
+}
+
 const DONE: Promise<void> = Promise.resolve()
 const NOTHING = new Uint8Array(0)
 
@@ -47,7 +66,7 @@ export class SendHalf implements P2PSendStream {
   #resetAfterWrite: number | undefined
   #idle: Waiter<void> | undefined
   #stopCode: number | undefined
-  #stopListeners: readonly ((code: number) => void)[] | undefined
+  #stopListeners: LinkedList<StopListener> | undefined
   #writable: WritableStream<Uint8Array> | undefined
 
   /** `header` travels with the first write, or with the end. */
@@ -99,13 +118,15 @@ export class SendHalf implements P2PSendStream {
   }
 
   finish(): Promise<void> {
-    if (this.#finishing) return this.#finishing
-    if (this.#end !== 'open') return DONE
-    const pending = this.#writing ? this.#finish() : this.#finishNow()
-    if (!pending) return (this.#finishing = DONE)
-    this.#finishing = pending
+    return this.finishNow() ?? DONE
+  }
+
+  /** @internal As `finish`; undefined when it is finished, or was given up. */
+  finishNow(): Promise<void> | undefined {
+    if (this.#finishing || this.#end !== 'open') return this.#finishing
+    this.#finishing = this.#writing ? this.#finishLater() : this.#finishAtOnce()
     // Not everyone awaits it; what went wrong is also told by the next write and by `end`.
-    this.#finishing.catch(() => {})
+    this.#finishing?.catch(() => {})
     return this.#finishing
   }
 
@@ -123,15 +144,11 @@ export class SendHalf implements P2PSendStream {
   }
 
   onStopped(listener: (code: number) => void): Disposable {
-    if (this.#stopCode !== undefined) listener(this.#stopCode)
-    else if (this.#stopListeners) this.#stopListeners = [...this.#stopListeners, listener]
-    else this.#stopListeners = [listener]
-    return {
-      [Symbol.dispose]: () => {
-        const others = this.#stopListeners?.filter((other) => other !== listener) ?? []
-        this.#stopListeners = others.length > 0 ? others : undefined
-      },
-    }
+    const listeners = (this.#stopListeners ??= new LinkedList())
+    const entry = new StopListener(listeners, listener)
+    if (this.#stopCode === undefined) listeners.push(entry)
+    else listener(this.#stopCode)
+    return entry
   }
 
   /** The peer said in a control frame that it reads no further. */
@@ -236,7 +253,7 @@ export class SendHalf implements P2PSendStream {
   }
 
   /** Undefined when the carrier could end it at once, which then is done. */
-  #finishNow(): Promise<void> | undefined {
+  #finishAtOnce(): Promise<void> | undefined {
     const carrier = this.#carrier
     const announcing = this.#header ? this.#hand(NOTHING) : undefined
     let pending: Promise<void> | undefined
@@ -248,7 +265,7 @@ export class SendHalf implements P2PSendStream {
     return undefined
   }
 
-  async #finish(): Promise<void> {
+  async #finishLater(): Promise<void> {
     if (this.#writing) {
       this.#idle = new Waiter()
       await this.#idle.promise
@@ -274,8 +291,10 @@ export class SendHalf implements P2PSendStream {
   #stopped(code: number): void {
     if (this.#stopCode !== undefined || this.#end !== 'open') return
     this.#stopCode = code
-    for (const listener of this.#stopListeners ?? []) listener(code)
-    this.#stopListeners = undefined
+    for (const entry of this.#stopListeners?.members() ?? []) {
+      entry[Symbol.dispose]()
+      entry.listener(code)
+    }
   }
 
   #giveUp(code: number, error: P2PError | undefined, byPeer = false): void {

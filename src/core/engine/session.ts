@@ -204,14 +204,19 @@ export class Session {
     }
   }
 
+  /** Undefined where that has to wait. */
+  openBiNow(kind: StreamKind, early: boolean): DuplexStream | undefined {
+    if (!this.carrier.openBiNow) return undefined
+    this.checkOpen()
+    const stream = this.carrier.openBiNow(early)
+    return stream && this.#streams.openBi(stream, this.ours ? STREAM_KIND[kind] : undefined)
+  }
+
   /** At once, where the carrier can. */
   openBi(kind: StreamKind, signal: AbortSignal | undefined, early = false): DuplexStream | Promise<DuplexStream> {
+    const now = this.openBiNow(kind, early)
+    if (now) return now
     const header = this.ours ? STREAM_KIND[kind] : undefined
-    if (this.carrier.openBiNow) {
-      this.checkOpen()
-      const stream = this.carrier.openBiNow(early)
-      if (stream) return this.#streams.openBi(stream, header)
-    }
     const open = (stream: CarrierStream): DuplexStream => this.#streams.openBi(stream, header)
     return this.#opener.open(
       () => this.carrier.openBi(early),
@@ -238,6 +243,11 @@ export class Session {
 
   acceptBi(kind: StreamKind, signal: AbortSignal | undefined): Promise<DuplexStream> {
     return this.#inbound.acceptTwoWay(kind, signal)
+  }
+
+  /** A stream that waits to be accepted. */
+  acceptBiNow(kind: StreamKind): DuplexStream | undefined {
+    return this.#inbound.shiftTwoWay(kind)
   }
 
   acceptUni(signal: AbortSignal | undefined): Promise<ReceiveHalf> {
