@@ -5,7 +5,7 @@
  */
 import { P2PError } from '../core/errors.ts'
 import type { P2PStream, PromptStream } from '../core/stream.ts'
-import { contentLength, encodeResponse } from './codec.ts'
+import { encodeResponse } from './codec.ts'
 import type { Deadline, Deadlines } from '../core/deadlines.ts'
 import { produce } from './producer.ts'
 import type { BodyProducer } from './producer.ts'
@@ -61,8 +61,9 @@ export class AnswerWriter {
       return this.#write(encodeResponse(response, maxHeaderBytes))
     }
     const bytes = body ?? EMPTY
-    if (!noContent && !(bodyless && body === undefined)) headers.setDefault('content-length', String(bytes.length))
-    checkLength(headers.get('content-length'), bytes.length, bodyless)
+    const announced = headers.get('content-length')
+    if (announced !== undefined) checkLength(announced, bytes.length, bodyless)
+    else if (!noContent && !(bodyless && body === undefined)) headers.setKnown('content-length', String(bytes.length))
     if (bodyless) return this.#write(encodeResponse(response, maxHeaderBytes))
     if (bytes.length <= INLINE_BYTES) return this.#write(encodeResponse(response, maxHeaderBytes, bytes))
     const headSent = this.#write(encodeResponse(response, maxHeaderBytes))
@@ -72,7 +73,7 @@ export class AnswerWriter {
   async #pump(response: P2PResponse, producer: BodyProducer): Promise<void> {
     this.#producer = producer
     const { maxHeaderBytes } = this.#limits
-    const announced = contentLength(response.headers)
+    const announced = response.headers.get('content-length')
     let sent = 0
     let chunk = producer.prompt ? await producer.next() : EMPTY
     sent += chunk?.length ?? 0

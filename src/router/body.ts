@@ -28,6 +28,8 @@ export interface P2PBodyOptions {
   readonly what?: string | undefined
 }
 
+const DEFAULTS: P2PBodyOptions = {}
+
 /** A source of bytes that are there already. */
 export function bytesSource(bytes: Uint8Array): ByteSource {
   let left: Uint8Array | undefined = bytes.length > 0 ? bytes : undefined
@@ -60,17 +62,15 @@ export function bytesSource(bytes: Uint8Array): ByteSource {
  */
 export class P2PBody implements AsyncIterable<Uint8Array> {
   readonly #source: ByteSource
-  readonly #maxBufferedBytes: number
-  readonly #what: string
+  readonly #options: P2PBodyOptions
   #whole: Promise<Uint8Array> | undefined
   #streaming = false
   #failure: P2PError | undefined
   #readable: ReadableStream<Uint8Array> | undefined
 
-  constructor(source: ByteSource, options: P2PBodyOptions = {}) {
+  constructor(source: ByteSource, options: P2PBodyOptions = DEFAULTS) {
     this.#source = source
-    this.#maxBufferedBytes = options.maxBufferedBytes ?? DEFAULT_MAX_BUFFERED_BYTES
-    this.#what = options.what ?? 'the body'
+    this.#options = options
   }
 
   /** Whether somebody has begun to read it. */
@@ -101,7 +101,7 @@ export class P2PBody implements AsyncIterable<Uint8Array> {
    * @param limitBytes the most to take into memory; defaults to the limit of the server or client
    * @throws P2PError `limit-exceeded`, and what `read` throws
    */
-  bytes(limitBytes: number = this.#maxBufferedBytes): Promise<Uint8Array> {
+  bytes(limitBytes: number = this.#options.maxBufferedBytes ?? DEFAULT_MAX_BUFFERED_BYTES): Promise<Uint8Array> {
     if (this.#whole === undefined) {
       if (this.#streaming) return Promise.reject(this.#alreadyRead())
       const now = this.#source.whole?.(limitBytes)
@@ -148,6 +148,10 @@ export class P2PBody implements AsyncIterable<Uint8Array> {
   /** Wants no more: tells the peer to stop sending. Does nothing at the end. */
   cancel(): void {
     this.#source.cancel()
+  }
+
+  get #what(): string {
+    return this.#options.what ?? 'the body'
   }
 
   async #next(): Promise<Uint8Array | undefined> {

@@ -3,20 +3,20 @@
  *
  * @module
  */
-import type { P2PConnection } from '../core/connection.ts'
+import type { P2PConnection, PromptConnection } from '../core/connection.ts'
 import type { Deadline } from '../core/deadlines.ts'
 import { P2PError } from '../core/errors.ts'
+import type { Linked } from '../core/linked-list.ts'
 import type { RuntimeTimer } from '../core/runtime.ts'
-import type { P2PStream, PromptStream } from '../core/stream.ts'
+import type { P2PStream, PromptStream, StreamReader } from '../core/stream.ts'
 import { P2PBody } from './body.ts'
-import type { ByteSource } from './body.ts'
 import type { PreparedRequest } from './client-options.ts'
 import { IDEMPOTENT } from './client-options.ts'
 import { P2PClientResponse } from './client-response.ts'
-import type { ResponseHead } from './codec.ts'
-import { contentLength, decodeResponseHead, encodeRequest } from './codec.ts'
+import type { Decoded, ResponseHead } from './codec.ts'
+import { decodeResponseHead, encodeRequest } from './codec.ts'
 import { explainStreamError, REQUEST_CODE } from './codes.ts'
-import { HeadReader, READ_BYTES } from './head-reader.ts'
+import { behindHead, HeadReader, READ_BYTES } from './head-reader.ts'
 import { IncomingBody } from './incoming-body.ts'
 import type { BodyOwner } from './incoming-body.ts'
 import type { PooledPeer } from './pool.ts'
@@ -27,53 +27,32 @@ import { produce } from './producer.ts'
 const INLINE_BYTES = 65_536
 const EMPTY = new Uint8Array(0)
 
-/** The body of an answer; whoever wants no more of it ends the request. */
-class AnswerSource implements ByteSource {
-  readonly #incoming: IncomingBody
-  readonly #owner: BodyOwner
-
-  constructor(incoming: IncomingBody, owner: BodyOwner) {
-    this.#incoming = incoming
-    this.#owner = owner
-  }
-
-  read(): Promise<Uint8Array | undefined> {
-    return this.#incoming.read()
-  }
-
-  whole(limitBytes: number): Uint8Array | undefined {
-    return this.#incoming.whole(limitBytes)
-  }
-
-  cancel(): void {
-    if (this.#incoming.complete) return
-    this.#incoming.cancel(undefined, REQUEST_CODE.cancelled)
-    this.#owner.bodyEnded()
-  }
-}
+/** Shared by all requests. */
+const OPTIONS = { kind: 'request', early: false } as const
+const EARLY_OPTIONS = { kind: 'request', early: true } as const
 
 /** A request under way. */
-export class ClientExchange implements BodyOwner {
+export class ClientExchange implements BodyOwner, StreamReader, Linked<ClientExchange> {
+  older: ClientExchange | undefined
+  newer: ClientExchange | undefined
   readonly #peer: PooledPeer
   readonly #request: PreparedRequest
-  readonly #what: string
   #stage: 'queued' | 'entered' | 'over' = 'queued'
   #connecting = false
-  #connection: P2PConnection | undefined
+  #connection: (P2PConnection & PromptConnection) | undefined
+  /** Whether a connection that turns out to be lost is no reason to fail. */
+  #mayRetry = false
   /** What the peer had answered when this was sent. */
   #answersBefore = 0
-  #stream: P2PStream | undefined
+  #stream: (P2PStream & PromptStream) | undefined
+  #reader: HeadReader | undefined
   #incoming: IncomingBody | undefined
   #producer: BodyProducer | undefined
   /** For the whole answer. */
   #timer: RuntimeTimer | undefined
   /** For the head of the answer. */
   #deadline: Deadline<ClientExchange> | undefined
-  readonly #onAbort = (): void => this.#fail(P2PError.aborted(this.#request.signal as AbortSignal, this.#what))
-  readonly #onTurn = (): void => {
-    this.#stage = 'entered'
-    this.#begin()
-  }
+  #onAbort: (() => void) | undefined
   #resolve!: (response: P2PClientResponse) => void
   #reject!: (error: P2PError) => void
   #sent = false
@@ -88,7 +67,6 @@ export class ClientExchange implements BodyOwner {
     const inline = body instanceof Uint8Array && body.length <= INLINE_BYTES
     this.#peer = peer
     this.#request = request
-    this.#what = `${request.method} ${request.target.slice(0, 200)}`
     this.#bytes = encodeRequest(request, peer.limits.maxHeaderBytes, inline ? body : EMPTY)
     this.#rest = inline ? undefined : body
   }
@@ -98,27 +76,38 @@ export class ClientExchange implements BodyOwner {
     const { signal, deadlineMs } = this.#request
     if (signal?.aborted) {
       this.#cancelUnsentBody()
-      return Promise.reject(P2PError.aborted(signal, this.#what))
+      return Promise.reject(P2PError.aborted(signal, this.#name))
     }
     return new Promise((resolve, reject) => {
       this.#resolve = resolve
       this.#reject = reject
-      const entered = this.#peer.enter(this.#onTurn) === 'entered'
-      if (signal) this.#peer.aborts.add(signal, this.#onAbort)
-      if (deadlineMs !== undefined && deadlineMs !== Number.POSITIVE_INFINITY) {
-        const message = `${this.#what}: no complete answer from ${this.#peer.name} within ${deadlineMs} ms (deadlineMs)`
-        const late = (): void => this.#late(message, deadlineMs)
-        this.#timer = this.#peer.system.runtime.setTimer(deadlineMs, late)
+      const entered = this.#peer.enter(this) === 'entered'
+      if (signal) {
+        this.#onAbort = (): void => this.#fail(P2PError.aborted(signal, this.#name))
+        this.#peer.aborts.add(signal, this.#onAbort)
       }
-      if (entered) this.#onTurn()
+      if (deadlineMs !== undefined && deadlineMs !== Number.POSITIVE_INFINITY) {
+        this.#timer = this.#peer.system.runtime.setTimer(deadlineMs, () => {
+          const within = `within ${deadlineMs} ms (deadlineMs)`
+          this.#late(`${this.#name}: no complete answer from ${this.#peer.name} ${within}`, deadlineMs)
+        })
+      }
+      if (entered) this.begin()
     })
+  }
+
+  /** For messages. */
+  get #name(): string {
+    return `${this.#request.method} ${this.#request.target.slice(0, 200)}`
   }
 
   get #over(): boolean {
     return this.#stage === 'over'
   }
 
-  #begin(): void {
+  /** It has a place among the requests in flight. */
+  begin(): void {
+    this.#stage = 'entered'
     const reused = this.#peer.ready
     if (reused) this.#attempt(reused, true)
     else this.#connect()
@@ -138,52 +127,95 @@ export class ClientExchange implements BodyOwner {
     )
   }
 
-  #attempt(connection: P2PConnection, mayRetry: boolean): void {
-    const failed = (error: unknown): void => {
-      if (this.#over) return
-      if (mayRetry && this.#neverReached(error, connection)) {
-        this.#deadline?.done()
-        // Another request may have connected anew meanwhile.
-        const other = this.#peer.ready
-        if (other && other !== connection) this.#attempt(other, false)
-        else this.#connect()
-      } else {
-        this.#failExplained(error)
-      }
-    }
+  #attempt(connection: P2PConnection & PromptConnection, mayRetry: boolean): void {
     this.#connection = connection
+    this.#mayRetry = mayRetry
     this.#answersBefore = this.#peer.answers
-    connection.openStream({ kind: 'request', early: this.#request.earlyData }).then((stream) => {
-      if (this.#over) {
-        giveUp(stream)
-        return
-      }
-      this.#stream = stream
-      const rest = this.#rest
-      if (rest === undefined || rest instanceof Uint8Array) this.#sendWhole(stream, rest)
-      else void this.#upload(stream, rest)
-      this.#readHead(stream, new HeadReader(this.#peer.limits.maxHeaderBytes), failed)
-    }, failed)
+    const options = this.#request.earlyData ? EARLY_OPTIONS : OPTIONS
+    let stream
+    try {
+      stream = connection.openStreamNow?.(options)
+    } catch (error) {
+      // Not at once: each of many that wait their turn would fail inside of the one before.
+      void Promise.resolve().then(() => this.onUnreadable(error))
+      return
+    }
+    if (stream) {
+      this.#opened(stream)
+      return
+    }
+    connection.openStream(options).then(
+      (later) => this.#opened(later),
+      (error: unknown) => this.onUnreadable(error),
+    )
   }
 
-  #readHead(stream: P2PStream, reader: HeadReader, failed: (error: unknown) => void): void {
-    stream.read(READ_BYTES).then((chunk) => {
-      if (this.#over) return
-      this.#peer.answered()
-      let raw
-      let head
-      try {
-        raw = reader.push(chunk)
-        head = raw && decodeResponseHead(raw.head)
-      } catch (error) {
-        const tooLarge = P2PError.is(error, 'limit-exceeded')
-        giveUp(stream, tooLarge ? REQUEST_CODE.tooLarge : REQUEST_CODE.malformed)
-        this.#fail(error as P2PError)
-        return
-      }
-      if (raw && head) this.#answered(stream, head, raw.rest)
-      else this.#readHead(stream, reader, failed)
-    }, failed)
+  #opened(stream: P2PStream & PromptStream): void {
+    if (this.#over) {
+      giveUp(stream)
+      return
+    }
+    this.#stream = stream
+    this.#reader = new HeadReader(this.#peer.limits.maxHeaderBytes)
+    const rest = this.#rest
+    if (rest === undefined || rest instanceof Uint8Array) this.#sendWhole(stream, rest)
+    else void this.#upload(stream, rest)
+    this.onReadable()
+  }
+
+  /** Reads the head as far as it is there. */
+  onReadable(): void {
+    const stream = this.#stream as P2PStream & PromptStream
+    for (;;) {
+      if (this.#over || this.#incoming) return
+      const chunk = stream.readNow?.(READ_BYTES)
+      if (chunk === undefined) break
+      this.#headChunk(chunk ?? undefined)
+    }
+    if (stream.whenReadable) {
+      stream.whenReadable(this)
+      return
+    }
+    stream.read(READ_BYTES).then(
+      (chunk) => {
+        this.#headChunk(chunk)
+        this.onReadable()
+      },
+      (error: unknown) => this.onUnreadable(error),
+    )
+  }
+
+  /** The stream, or the connection, is lost before the head has come. */
+  onUnreadable(error: unknown): void {
+    const connection = this.#connection as P2PConnection
+    if (this.#over) return
+    if (!this.#mayRetry || !this.#neverReached(error, connection)) {
+      this.#failExplained(error)
+      return
+    }
+    this.#deadline?.done()
+    // Another request may have connected anew meanwhile.
+    const other = this.#peer.ready
+    if (other && other !== connection) this.#attempt(other, false)
+    else this.#connect()
+  }
+
+  /** Undefined for the end of the stream. */
+  #headChunk(chunk: Uint8Array | undefined): void {
+    if (this.#over) return
+    this.#peer.answered()
+    let raw
+    let head
+    try {
+      raw = this.#reader?.push(chunk)
+      head = raw && decodeResponseHead(raw.bytes, raw.start, raw.end)
+    } catch (error) {
+      const tooLarge = P2PError.is(error, 'limit-exceeded')
+      giveUp(this.#stream as P2PStream, tooLarge ? REQUEST_CODE.tooLarge : REQUEST_CODE.malformed)
+      this.#fail(error as P2PError)
+      return
+    }
+    if (raw && head) this.#answered(head, behindHead(raw))
   }
 
   /** Whether the request went to a connection just lost, or a server just closed, and nobody looked at it. */
@@ -199,13 +231,16 @@ export class ClientExchange implements BodyOwner {
   /** Failures to send are not told from here: whether the peer answered nonetheless is what counts. */
   #sendWhole(stream: P2PStream & PromptStream, rest: Uint8Array | undefined): void {
     const pending = stream.writeNow ? stream.writeNow(this.#bytes) : stream.write(this.#bytes)
-    const sent = (): void => {
-      this.#sent = true
-    }
-    if (pending) pending.then(sent, () => {})
-    else sent()
+    if (!pending) this.#sent = true
+    pending?.then(
+      () => {
+        this.#sent = true
+      },
+      () => {},
+    )
     if (rest) stream.write(rest).catch(() => {})
-    stream.finish().catch(() => {})
+    const finishing = stream.finishNow ? stream.finishNow() : stream.finish()
+    finishing?.catch(() => {})
     this.#awaitHead()
   }
 
@@ -227,7 +262,7 @@ export class ClientExchange implements BodyOwner {
       this.#producer = undefined
       // The peer has all it wants, or the connection is over: reading the answer tells.
       if (P2PError.is(error, 'stream-stopped') || P2PError.is(error, 'connection-closed')) return
-      const message = `${this.#what}: the source of its body failed`
+      const message = `${this.#name}: the source of its body failed`
       this.#fail(P2PError.is(error) ? error : P2PError.of('serialization', message, {}, { cause: error }))
     }
   }
@@ -239,35 +274,39 @@ export class ClientExchange implements BodyOwner {
 
   headLate(): void {
     const ms = this.#peer.limits.headTimeoutMs
-    this.#late(`${this.#what}: no answer from ${this.#peer.name} within ${ms} ms (headTimeoutMs)`, ms)
+    this.#late(`${this.#name}: no answer from ${this.#peer.name} within ${ms} ms (headTimeoutMs)`, ms)
   }
 
-  #answered(stream: P2PStream, { status, headers }: ResponseHead, rest: Uint8Array): void {
+  /** @param rest what of the body came with the head */
+  #answered({ status, headers, contentLength }: ResponseHead & Decoded, rest: Uint8Array | undefined): void {
     this.#deadline?.done()
     const bodyless = this.#request.method === 'HEAD' || status === 204 || status === 205 || status === 304
-    const incoming = new IncomingBody({
-      stream,
-      rest,
-      expectedBytes: bodyless ? 0 : contentLength(headers),
-      maxBytes: Number.POSITIVE_INFINITY,
-      limitName: 'maxBodyBytes',
-      runtime: this.#peer.system.runtime,
-      idleTimeoutMs: Number.POSITIVE_INFINITY,
-      owner: this,
-    })
+    const expectedBytes = bodyless ? 0 : contentLength
+    const incoming = new IncomingBody(this.#stream as P2PStream, expectedBytes, this.#peer.bodies, this)
     this.#incoming = incoming
-    const { maxBufferedBytes } = this.#peer.limits
-    const body = new P2PBody(new AnswerSource(incoming, this), { maxBufferedBytes, what: this.bodyName })
-    incoming.begin()
+    const body = new P2PBody(incoming, this)
+    incoming.begin(rest)
     this.#resolve(new P2PClientResponse({ status, headers, body, remoteNodeId: this.#peer.id }))
   }
 
-  get bodyName(): string {
-    return `the answer to ${this.#what}`
+  get maxBufferedBytes(): number {
+    return this.#peer.limits.maxBufferedBytes
+  }
+
+  /** The name of the answer, for messages. */
+  get what(): string {
+    return `the answer to ${this.#name}`
   }
 
   explainBody(error: unknown): P2PError {
-    return explainStreamError(error, this.bodyName, this.#peer.id)
+    return explainStreamError(error, this.what, this.#peer.id)
+  }
+
+  /** Whoever wants no more of the answer ends the request. */
+  bodyUnwanted(): void {
+    if (!this.#incoming || this.#incoming.complete) return
+    this.#incoming.giveUp(undefined, REQUEST_CODE.cancelled)
+    this.#finish()
   }
 
   bodyEnded(): void {
@@ -285,13 +324,13 @@ export class ClientExchange implements BodyOwner {
   }
 
   #failExplained(error: unknown): void {
-    this.#fail(explainStreamError(error, this.#what, this.#peer.id))
+    this.#fail(explainStreamError(error, this.#name, this.#peer.id))
   }
 
   /** Ends the request before its answer is complete. */
   #fail(error: P2PError): void {
     if (this.#over) return
-    if (this.#incoming) this.#incoming.cancel(error, REQUEST_CODE.cancelled)
+    if (this.#incoming) this.#incoming.giveUp(error, REQUEST_CODE.cancelled)
     else this.#stream?.stop(REQUEST_CODE.cancelled)
     this.#stream?.reset(REQUEST_CODE.cancelled)
     this.#finish()
@@ -305,7 +344,7 @@ export class ClientExchange implements BodyOwner {
     this.#stage = 'over'
     this.#deadline?.done()
     this.#timer?.cancel()
-    if (signal) this.#peer.aborts.delete(signal, this.#onAbort)
+    if (signal && this.#onAbort) this.#peer.aborts.delete(signal, this.#onAbort)
     if (this.#connecting) this.#peer.giveUpConnecting()
     if (this.#producer) {
       // The answer is complete, or given up, and the body it was for is still being sent.
@@ -316,7 +355,7 @@ export class ClientExchange implements BodyOwner {
       this.#cancelUnsentBody()
     }
     if (entered) this.#peer.leave()
-    else this.#peer.leaveQueue(this.#onTurn)
+    else this.#peer.leaveQueue(this)
   }
 
   #cancelUnsentBody(): void {

@@ -107,7 +107,7 @@ export function prepareRequest(init: P2PClientRequest): PreparedRequest {
   const headers = new P2PHeaders(init.headers)
   const body = prepareBody(init, headers)
   if (body instanceof Uint8Array && (body.length > 0 || !BODYLESS.has(method))) {
-    headers.set('content-length', String(body.length))
+    headers.setKnown('content-length', String(body.length))
   }
   const { signal, earlyData = false } = init
   return { method, target: buildTarget(init.path, init.query), headers, body, signal, deadlineMs, earlyData }

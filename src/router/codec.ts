@@ -18,7 +18,7 @@
  * @module
  */
 import { invalidConfiguration } from '../core/config.ts'
-import { readVarint, varintLength, writeVarint } from '../core/encoding.ts'
+import { varintLength, writeVarint } from '../core/encoding.ts'
 import { P2PError } from '../core/errors.ts'
 import { isHeaderName, isHeaderValue, P2PHeaders } from './headers.ts'
 
@@ -78,6 +78,12 @@ export interface ResponseHead {
   readonly headers: P2PHeaders
 }
 
+/** What a head that was decoded says besides. */
+export interface Decoded {
+  /** The `content-length`, undefined when there is none. */
+  readonly contentLength: number | undefined
+}
+
 /** Methods whose requests have a body only when they say so: that they do not say so is enough (RFC 9110, 8.6). */
 export const BODYLESS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'DELETE', 'OPTIONS'])
 
@@ -99,13 +105,31 @@ function headTooLarge(bytes: number, maxBytes: number): P2PError {
   })
 }
 
+/** Messages are written one behind the other in memory of this size, unless they are larger than half of it. */
+const POOL_BYTES = 8192
+let pool = Buffer.alloc(0)
+let poolUsed = 0
+
+/** Text up to this length is written by itself: a call into Node costs more. */
+const SHORT = 48
+
 /** Writes a head behind four free bytes, where its length goes once it is known. */
 class HeadWriter {
   readonly #buffer: Buffer
-  #offset = 4
+  readonly #start: number
+  #offset: number
 
+  /** @param capacity the most that is written */
   constructor(capacity: number) {
-    this.#buffer = Buffer.allocUnsafe(capacity + 4)
+    const bytes = capacity + 4
+    const isLarge = bytes > POOL_BYTES / 2
+    if (!isLarge && poolUsed + bytes > pool.length) {
+      pool = Buffer.alloc(POOL_BYTES)
+      poolUsed = 0
+    }
+    this.#buffer = isLarge ? Buffer.alloc(bytes) : pool
+    this.#start = isLarge ? 0 : poolUsed
+    this.#offset = this.#start + 4
   }
 
   varint(value: number): void {
@@ -117,8 +141,12 @@ class HeadWriter {
   }
 
   latin1(text: string): void {
-    this.varint(text.length)
-    this.#offset += this.#buffer.write(text, this.#offset, 'latin1')
+    const { length } = text
+    this.varint(length)
+    const start = this.#offset
+    if (length > SHORT) this.#buffer.write(text, start, 'latin1')
+    else for (let i = 0; i < length; i++) this.#buffer[start + i] = text.charCodeAt(i)
+    this.#offset = start + length
   }
 
   utf8(text: string): void {
@@ -144,11 +172,11 @@ class HeadWriter {
     let lengths = 0
     for (let i = 0; i < flat.length; i += 2) {
       const name = flat[i] as string
-      if (HOP_FIELDS.has(name)) continue
+      const code = FIELD_CODES.get(name) ?? 0
+      if (code === 0 && HOP_FIELDS.has(name)) continue
       if (name === 'content-length' && (lengths++ > 0 || !LENGTH.test(flat[i + 1] as string))) {
         throw invalidConfiguration('header content-length', flat[i + 1], 'must be one whole number of bytes')
       }
-      const code = FIELD_CODES.get(name) ?? 0
       this.byte(code)
       if (code === 0) this.latin1(name)
       this.latin1(flat[i + 1] as string)
@@ -157,12 +185,14 @@ class HeadWriter {
 
   /** The message: the head's length, the head, and `body`. */
   end(maxBytes: number, body: Uint8Array): Uint8Array {
-    const length = this.#offset - 4
+    const length = this.#offset - this.#start - 4
     if (length > maxBytes) throw headTooLarge(length, maxBytes)
-    const start = 4 - varintLength(length)
+    const start = this.#start + 4 - varintLength(length)
     writeVarint(this.#buffer, start, length)
     this.#buffer.set(body, this.#offset)
-    return this.#buffer.subarray(start, this.#offset + body.length)
+    const end = this.#offset + body.length
+    if (this.#buffer === pool) poolUsed = end
+    return new Uint8Array(this.#buffer.buffer, this.#buffer.byteOffset + start, end - start)
   }
 }
 
@@ -204,42 +234,41 @@ function malformed(why: string): P2PError {
   return P2PError.of('protocol', `the peer sent a malformed head: ${why}`, {})
 }
 
-/** Takes a head apart, front to back. */
+/** Takes a head apart, front to back: a text of one character a byte. */
 class HeadParser {
-  readonly #bytes: Buffer
-  #offset = 0
+  readonly #text: string
+  #offset: number
+  /** The `content-length` among the fields that were read. */
+  contentLength: number | undefined
 
-  constructor(bytes: Uint8Array) {
-    this.#bytes = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  constructor(text: string, offset = 0) {
+    this.#text = text
+    this.#offset = offset
   }
 
   byte(): number {
-    const byte = this.#bytes[this.#offset]
-    if (byte === undefined) throw malformed('it ends too early')
-    this.#offset++
-    return byte
+    if (this.#offset >= this.#text.length) throw malformed('it ends too early')
+    return this.#text.charCodeAt(this.#offset++)
   }
 
   varint(max: number): number {
-    const read = readVarint(this.#bytes, this.#offset)
-    if (!read) throw malformed('it ends too early')
-    if (!(read.value <= max)) throw malformed(`it holds a number over ${max}`)
-    if (read.next - this.#offset !== varintLength(read.value)) throw malformed('a number is longer than it need be')
-    this.#offset = read.next
-    return read.value
+    const first = this.byte()
+    const length = 1 << (first >> 6)
+    if (this.#offset + length - 1 > this.#text.length) throw malformed('it ends too early')
+    let value = first & 0x3f
+    for (let i = 1; i < length; i++) value = value * 256 + this.byte()
+    if (value > max) throw malformed(`it holds a number over ${max}`)
+    if (length !== varintLength(value)) throw malformed('a number is longer than it need be')
+    return value
   }
 
   latin1(maxBytes: number): string {
-    const length = this.varint(maxBytes)
-    const end = this.#offset + length
-    if (end > this.#bytes.length) throw malformed('it ends too early')
-    const text = this.#bytes.toString('latin1', this.#offset, end)
-    this.#offset = end
-    return text
+    const start = this.#skipText(maxBytes)
+    return this.#text.slice(start, this.#offset)
   }
 
   target(): string {
-    let text = this.latin1(this.#bytes.length)
+    let text = this.latin1(this.#text.length)
     if (!ASCII.test(text)) {
       try {
         text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(Buffer.from(text, 'latin1'))
@@ -263,21 +292,45 @@ class HeadParser {
     return method
   }
 
+  /** Checks the fields; their texts are cut out when somebody asks for one. */
   fields(): P2PHeaders {
+    const text = this.#text
     const count = this.varint(MAX_FIELDS)
-    const flat: string[] = []
-    let lengths = 0
+    const first = this.#offset
     for (let i = 0; i < count; i++) {
       const name = this.#fieldName()
-      const value = this.latin1(this.#bytes.length)
-      if (!isHeaderValue(value)) throw malformed(`the value of ${name} has characters it may not have`)
-      if (name === 'content-length' && (lengths++ > 0 || !LENGTH.test(value))) {
-        throw malformed('its content-length is not one whole number')
+      const start = this.#skipText(text.length)
+      if (!isHeaderValue(text, start, this.#offset)) {
+        throw malformed(`the value of ${name} has characters it may not have`)
       }
-      flat.push(name, value)
+      if (name === 'content-length') this.#readContentLength(text.slice(start, this.#offset))
     }
-    if (this.#offset !== this.#bytes.length) throw malformed('it has bytes left over')
-    return P2PHeaders.fromChecked(flat)
+    if (this.#offset !== text.length) throw malformed('it has bytes left over')
+    if (count === 0) return new P2PHeaders()
+    return P2PHeaders.fromChecked(() => new HeadParser(text, first).#flat())
+  }
+
+  /** Name, value, name, value: what is left, which was checked before. */
+  #flat(): string[] {
+    const flat: string[] = []
+    while (this.#offset < this.#text.length) flat.push(this.#fieldName(), this.latin1(this.#text.length))
+    return flat
+  }
+
+  /** Where the next string begins; what follows it is next. */
+  #skipText(maxBytes: number): number {
+    const length = this.varint(maxBytes)
+    const start = this.#offset
+    if (start + length > this.#text.length) throw malformed('it ends too early')
+    this.#offset = start + length
+    return start
+  }
+
+  #readContentLength(value: string): void {
+    if (this.contentLength !== undefined || !LENGTH.test(value)) {
+      throw malformed('its content-length is not one whole number')
+    }
+    this.contentLength = Number(value)
   }
 
   #fieldName(): string {
@@ -287,31 +340,32 @@ class HeadParser {
       if (known === undefined) throw malformed(`there is no field ${code}`)
       return known
     }
-    const name = this.latin1(this.#bytes.length)
+    const name = this.latin1(this.#text.length)
     if (!isHeaderName(name) || FIELD_CODES.has(name)) throw malformed('the name of a field is none')
     if (HOP_FIELDS.has(name)) throw malformed(`it has the field ${name}, which belongs to HTTP/1.1`)
     return name
   }
 }
 
-/** Decodes a request's head, without its length. @throws P2PError `protocol` */
-export function decodeRequestHead(bytes: Uint8Array): RequestHead {
-  const parser = new HeadParser(bytes)
+/** The bytes from `start` to `end`, a character each. */
+function textOf(bytes: Uint8Array, start: number, end: number): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset + start, end - start).toString('latin1')
+}
+
+/** Decodes a request's head: `bytes` from `start` to `end`, without its length. @throws P2PError `protocol` */
+export function decodeRequestHead(bytes: Uint8Array, start = 0, end: number = bytes.length): RequestHead & Decoded {
+  const parser = new HeadParser(textOf(bytes, start, end))
   const method = parser.method()
   const target = parser.target()
-  return { method, target, headers: parser.fields() }
+  const headers = parser.fields()
+  return { method, target, headers, contentLength: parser.contentLength }
 }
 
-/** Decodes an answer's head, without its length. @throws P2PError `protocol` */
-export function decodeResponseHead(bytes: Uint8Array): ResponseHead {
-  const parser = new HeadParser(bytes)
+/** Decodes an answer's head, as `decodeRequestHead`. @throws P2PError `protocol` */
+export function decodeResponseHead(bytes: Uint8Array, start = 0, end: number = bytes.length): ResponseHead & Decoded {
+  const parser = new HeadParser(textOf(bytes, start, end))
   const status = parser.varint(599)
   if (status < 200) throw malformed(`${status} is no status of an answer`)
-  return { status, headers: parser.fields() }
-}
-
-/** The `content-length` of checked headers, undefined when there is none. */
-export function contentLength(headers: P2PHeaders): number | undefined {
-  const value = headers.get('content-length')
-  return value === undefined ? undefined : Number(value)
+  const headers = parser.fields()
+  return { status, headers, contentLength: parser.contentLength }
 }

@@ -4,67 +4,46 @@
  * @module
  */
 import { P2PError } from '../core/errors.ts'
-import type { P2PConnection } from '../core/connection.ts'
 import type { P2PNodeId } from '../core/node-id.ts'
 import type { Runtime, RuntimeTimer } from '../core/runtime.ts'
 import type { P2PStream, PromptStream } from '../core/stream.ts'
 import { AnswerWriter, discard } from './answer-writer.ts'
 import type { AnswerOwner } from './answer-writer.ts'
 import { P2PBody } from './body.ts'
-import { BODYLESS, contentLength, decodeRequestHead } from './codec.ts'
-import type { RequestHead } from './codec.ts'
+import { BODYLESS, decodeRequestHead } from './codec.ts'
+import type { Decoded, RequestHead } from './codec.ts'
 import { explainStreamError, REQUEST_CODE } from './codes.ts'
-import type { Deadline, Deadlines } from '../core/deadlines.ts'
+import type { ExchangeHost, ExchangeOutcome, ExchangeOwner } from './exchange-host.ts'
+import type { Deadline } from '../core/deadlines.ts'
 import type { Linked } from '../core/linked-list.ts'
-import { HeadReader, READ_BYTES } from './head-reader.ts'
+import { behindHead, HeadReader, READ_BYTES } from './head-reader.ts'
 import { IncomingBody } from './incoming-body.ts'
 import type { BodyOwner } from './incoming-body.ts'
+import { P2PHeaders } from './headers.ts'
 import { P2PRequest } from './request.ts'
+import type { P2PRequestInit } from './request.ts'
 import { P2PResponse } from './response.ts'
-import type { P2PHandler } from './router.ts'
-import type { ServeOptions, ServerLimits } from './server-options.ts'
 
-/** What an exchange needs of its server. */
-export interface ExchangeHost {
-  readonly runtime: Runtime
-  readonly limits: ServerLimits
-  readonly handler: P2PHandler
-  /** Methods that need not wait for the handshake. */
-  readonly early: ReadonlySet<string>
-  readonly onError: NonNullable<ServeOptions['onError']>
-  /** Heads that are not complete. */
-  readonly heads: Deadlines<Exchange>
-  /** Handlers that have not answered. */
-  readonly handlers: Deadlines<Exchange>
-  /** Writes that the peer has not taken. */
-  readonly writes: Deadlines<AnswerOwner>
-  /** Requests that were answered, and have not come to their end. */
-  readonly lingering: Deadlines<IncomingBody>
-}
+/** Before its head has come. */
+const NO_HEAD: RequestHead & Decoded = { method: '', target: '', headers: new P2PHeaders(), contentLength: undefined }
 
-/** How an exchange ended: answered, given up by the peer or the server, or not understood. */
-export type ExchangeOutcome = 'answered' | 'cancelled' | 'malformed'
-
-/** A request being answered. */
-export class Exchange implements BodyOwner, AnswerOwner, Linked<Exchange> {
+/** A request being answered: what its handler gets is made of this. */
+export class Exchange implements P2PRequestInit, BodyOwner, AnswerOwner, Linked<Exchange> {
   older: Exchange | undefined
   newer: Exchange | undefined
-  bodyName = ''
   readonly #host: ExchangeHost
   readonly #stream: P2PStream & PromptStream
-  readonly #connection: P2PConnection
-  readonly #remote: P2PNodeId
-  readonly #done: (exchange: Exchange, outcome: ExchangeOutcome) => void
-  readonly #head: HeadReader
+  readonly #owner: ExchangeOwner
+  readonly #reader: HeadReader
+  #head: RequestHead & Decoded = NO_HEAD
   #stopListening: Disposable | undefined
   /** For its head, then for its handler. */
   #deadline: Deadline<Exchange> | undefined
-  #isHeadRead = false
   #request: P2PRequest | undefined
   #incoming: IncomingBody | undefined
   #abort: AbortController | undefined
   #aborted: P2PError | undefined
-  readonly #cleanups: (() => void)[] = []
+  #cleanups: (() => void)[] | undefined
   readonly #writer: AnswerWriter
   /** For a handler that was granted more time. */
   #timer: RuntimeTimer | undefined
@@ -72,20 +51,44 @@ export class Exchange implements BodyOwner, AnswerOwner, Linked<Exchange> {
   #answered = false
   #over = false
 
-  /** `done` is called once, when the exchange is over. */
-  constructor(
-    host: ExchangeHost,
-    stream: P2PStream & PromptStream,
-    connection: P2PConnection,
-    done: (exchange: Exchange, outcome: ExchangeOutcome) => void,
-  ) {
+  constructor(host: ExchangeHost, stream: P2PStream & PromptStream, owner: ExchangeOwner) {
     this.#host = host
     this.#stream = stream
-    this.#connection = connection
-    this.#remote = connection.remoteNodeId()
-    this.#done = done
-    this.#head = new HeadReader(host.limits.maxHeaderBytes)
+    this.#owner = owner
+    this.#reader = new HeadReader(host.limits.maxHeaderBytes)
     this.#writer = new AnswerWriter(stream, host.limits, host.writes, this)
+  }
+
+  get method(): string {
+    return this.#head.method
+  }
+
+  get path(): string {
+    return this.#head.target
+  }
+
+  get headers(): P2PHeaders {
+    return this.#head.headers
+  }
+
+  get body(): P2PBody {
+    return new P2PBody(this.#incoming as IncomingBody, this)
+  }
+
+  get maxBufferedBytes(): number {
+    return this.#host.limits.maxBufferedBytes
+  }
+
+  get remoteNodeId(): P2PNodeId {
+    return this.#owner.connection.remoteNodeId()
+  }
+
+  get isEarly(): boolean {
+    return this.#owner.connection.isEarly
+  }
+
+  get runtime(): Runtime {
+    return this.#host.runtime
   }
 
   /** Reads the head, and then calls the handler. */
@@ -93,7 +96,7 @@ export class Exchange implements BodyOwner, AnswerOwner, Linked<Exchange> {
     // Mostly it has come with the stream.
     const now = this.#stream.readNow?.(READ_BYTES)
     if (now) this.#headChunk(now)
-    if (this.#request || this.#over || this.#isHeadRead) return
+    if (this.#head !== NO_HEAD || this.#over) return
     this.#deadline = this.#host.heads.add(this)
     if (!now) this.#readHead()
   }
@@ -119,8 +122,8 @@ export class Exchange implements BodyOwner, AnswerOwner, Linked<Exchange> {
     let raw
     let head
     try {
-      raw = this.#head.push(chunk)
-      head = raw && decodeRequestHead(raw.head)
+      raw = this.#reader.push(chunk)
+      head = raw && decodeRequestHead(raw.bytes, raw.start, raw.end)
     } catch (error) {
       const { code, message } = error as P2PError
       const tooLarge = code === 'limit-exceeded'
@@ -131,58 +134,45 @@ export class Exchange implements BodyOwner, AnswerOwner, Linked<Exchange> {
       this.#readHead()
       return
     }
-    this.#isHeadRead = true
+    this.#head = head
     this.#deadline?.done()
-    const { rest } = raw
-    if (!this.#connection.isEarly || this.#host.early.has(head.method)) {
-      this.#accept(head, rest)
+    const rest = behindHead(raw)
+    if (!this.isEarly || this.#host.early.has(head.method)) {
+      this.#accept(rest)
       return
     }
-    void this.#connection.handshake().then(() => {
+    void this.#owner.connection.handshake().then(() => {
       // Without a handshake the connection is over, and so is this.
-      if (!this.#over && !this.#connection.isEarly) this.#accept(head, rest)
+      if (!this.#over && !this.isEarly) this.#accept(rest)
     })
   }
 
-  #accept(head: RequestHead, rest: Uint8Array): void {
-    const { runtime, limits } = this.#host
-    this.bodyName = `the body of ${head.method} ${head.target.slice(0, 200)}`
-    const incoming = new IncomingBody({
-      stream: this.#stream,
-      rest,
-      expectedBytes: contentLength(head.headers),
-      maxBytes: limits.maxBodyBytes,
-      limitName: 'maxBodyBytes',
-      runtime,
-      idleTimeoutMs: limits.bodyIdleTimeoutMs,
-      owner: this,
-    })
+  /** @param rest what of the body came with the head */
+  #accept(rest: Uint8Array | undefined): void {
+    const incoming = new IncomingBody(this.#stream, this.#head.contentLength, this.#host.bodies, this)
     this.#incoming = incoming
-    this.#request = new P2PRequest({
-      method: head.method,
-      path: head.target,
-      headers: head.headers,
-      body: new P2PBody(incoming, { maxBufferedBytes: limits.maxBufferedBytes, what: this.bodyName }),
-      remoteNodeId: this.#remote,
-      isEarly: this.#connection.isEarly,
-      runtime,
-      signal: () => this.#signal(),
-      onEnd: (cleanup) => {
-        if (this.#over) cleanup()
-        else this.#cleanups.push(cleanup)
-      },
-    })
+    const request = new P2PRequest(this)
+    this.#request = request
     this.#stopListening = this.#stream.onStopped(() => this.cancel('the peer no longer wants the answer'))
-    incoming.begin()
+    incoming.begin(rest)
     // Whoever resets its body or stops the answer at once wants no handler to run.
-    if (!this.#over) this.#callHandler(this.#request)
+    if (!this.#over) this.#callHandler(request)
+  }
+
+  /** The name of the body, for messages. */
+  get what(): string {
+    return `the body of ${this.method} ${this.path.slice(0, 200)}`
   }
 
   explainBody(error: unknown): P2PError {
-    return explainStreamError(error, this.bodyName, this.#remote)
+    return explainStreamError(error, this.what, this.remoteNodeId)
   }
 
   bodyEnded(): void {}
+
+  bodyUnwanted(): void {
+    this.#incoming?.giveUp()
+  }
 
   /** A peer that resets the body, or is gone, wants no answer either; over a limit it is owed one. */
   bodyFailed(error: P2PError): void {
@@ -192,17 +182,17 @@ export class Exchange implements BodyOwner, AnswerOwner, Linked<Exchange> {
 
   #callHandler(request: P2PRequest): void {
     const { handler, handlers, limits } = this.#host
-    if ((contentLength(request.headers) ?? 0) > limits.maxBodyBytes) {
+    if ((this.#head.contentLength ?? 0) > limits.maxBodyBytes) {
       this.#answer(P2PResponse.error(413))
       return
     }
-    this.#deadline = handlers.add(this)
     try {
       const response = handler(request)
       if (response instanceof P2PResponse) {
         this.#answer(response)
         return
       }
+      this.#deadline = handlers.add(this)
       Promise.resolve(response).then(
         (late) => this.#answer(late instanceof P2PResponse ? late : this.#failed(this.#noResponse(late))),
         (error: unknown) => this.#answer(this.#failed(error)),
@@ -235,7 +225,7 @@ export class Exchange implements BodyOwner, AnswerOwner, Linked<Exchange> {
   handlerLate(): void {
     const { runtime, limits } = this.#host
     const incoming = this.#incoming as IncomingBody
-    const sinceMs = incoming.waiting ? runtime.now() : incoming.progressMs
+    const sinceMs = incoming.waiting ? runtime.now() : (incoming.progressMs ?? this.#deadline?.sinceMs ?? 0)
     const leftMs = sinceMs + limits.handlerTimeoutMs - runtime.now()
     if (leftMs > 0) {
       this.#timer = runtime.setTimer(leftMs, () => this.handlerLate())
@@ -278,14 +268,16 @@ export class Exchange implements BodyOwner, AnswerOwner, Linked<Exchange> {
 
   #sent(): void {
     if (this.#over) return
+    const stream = this.#stream
+    const finishing = stream.finishNow ? stream.finishNow() : stream.finish()
     // A peer that stops now has all it wants.
-    this.#stream.finish().catch(() => {})
+    finishing?.catch(() => {})
     this.#end('answered')
   }
 
   /** Whether the answer is one without its body. */
   get #isHead(): boolean {
-    return this.#request?.method === 'HEAD'
+    return this.method === 'HEAD'
   }
 
   /** Whether nobody wants the answer any more. */
@@ -325,15 +317,22 @@ export class Exchange implements BodyOwner, AnswerOwner, Linked<Exchange> {
   }
 
   #report(error: unknown): void {
-    const { method, target } = this.#request as P2PRequest
+    const { method, path: target, remoteNodeId } = this
     try {
-      this.#host.onError(error, { method, target, remoteNodeId: this.#remote })
+      this.#host.onError(error, { method, target, remoteNodeId })
     } catch {
       // A failing reporter must not take the exchange with it.
     }
   }
 
-  #signal(): AbortSignal {
+  /** Runs `cleanup` when it is over. */
+  onEnd(cleanup: () => void): void {
+    if (this.#over) cleanup()
+    else (this.#cleanups ??= []).push(cleanup)
+  }
+
+  /** Made when the handler first asks for it. */
+  signal(): AbortSignal {
     this.#abort ??= new AbortController()
     if (this.#aborted) this.#abort.abort(this.#aborted)
     return this.#abort.signal
@@ -350,7 +349,7 @@ export class Exchange implements BodyOwner, AnswerOwner, Linked<Exchange> {
     this.#over = true
     const error = P2PError.of('stream-reset', `the request was given up: ${why}`, { streamCode: code })
     this.#stream.reset(code)
-    if (this.#incoming) this.#incoming.cancel(error, code)
+    if (this.#incoming) this.#incoming.giveUp(error, code)
     else this.#stream.stop(code)
     this.#writer.abandon(error)
     this.#finish(outcome)
@@ -359,7 +358,7 @@ export class Exchange implements BodyOwner, AnswerOwner, Linked<Exchange> {
 
   #end(outcome: ExchangeOutcome): void {
     this.#over = true
-    this.#incoming?.release(this.#host.lingering, BODYLESS.has(this.#request?.method ?? ''))
+    this.#incoming?.release(this.#host.lingering, BODYLESS.has(this.method))
     this.#finish(outcome)
   }
 
@@ -368,13 +367,13 @@ export class Exchange implements BodyOwner, AnswerOwner, Linked<Exchange> {
     this.#writer.done()
     this.#timer?.cancel()
     this.#stopListening?.[Symbol.dispose]()
-    for (const cleanup of this.#cleanups.splice(0)) {
+    for (const cleanup of this.#cleanups ?? []) {
       try {
         cleanup()
       } catch (error) {
         this.#report(error)
       }
     }
-    this.#done(this, outcome)
+    this.#owner.exchangeEnded(this, outcome)
   }
 }

@@ -6,10 +6,16 @@
 import { readVarint, varintLength } from '../core/encoding.ts'
 import { P2PError } from '../core/errors.ts'
 
-/** A head, and what of the body came with it. */
+/** A head among bytes of a stream; behind it begins the body. */
 export interface RawHead {
-  readonly head: Uint8Array
-  readonly rest: Uint8Array
+  readonly bytes: Uint8Array
+  readonly start: number
+  readonly end: number
+}
+
+/** What of the body came with a head. */
+export function behindHead({ bytes, end }: RawHead): Uint8Array | undefined {
+  return end < bytes.length ? bytes.subarray(end) : undefined
 }
 
 /** Asked of a stream at a time. */
@@ -68,15 +74,20 @@ export class HeadReader {
     }
     const { length, next } = announced
     const end = next + length
-    if (bytes.length >= end) return { head: bytes.subarray(next, end), rest: bytes.subarray(end) }
+    if (bytes.length >= end) return { bytes, start: next, end }
     this.#head = new Uint8Array(length)
     return this.#fill(this.#head, bytes.subarray(next))
   }
 
   #fill(head: Uint8Array, chunk: Uint8Array): RawHead | undefined {
-    const taken = Math.min(chunk.length, head.length - this.#filled)
-    head.set(chunk.subarray(0, taken), this.#filled)
-    this.#filled += taken
-    return this.#filled === head.length ? { head, rest: chunk.subarray(taken) } : undefined
+    const missing = head.length - this.#filled
+    if (chunk.length < missing) {
+      head.set(chunk, this.#filled)
+      this.#filled += chunk.length
+      return undefined
+    }
+    head.set(chunk.subarray(0, missing), this.#filled)
+    if (chunk.length === missing) return { bytes: head, start: 0, end: head.length }
+    return { bytes: join(head, chunk.subarray(missing)), start: 0, end: head.length }
   }
 }

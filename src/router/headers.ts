@@ -12,17 +12,24 @@ export type P2PHeadersInit =
   | Readonly<Record<string, string | readonly string[] | undefined>>
 
 const NAME = /^[!#$%&'*+.^_`|~0-9a-z-]+$/
-/** RFC 9110, 5.5, as ISO 8859-1: visible characters, with spaces and tabs between them. */
-const VALUE = /^(?:[\x21-\x7e\x80-\xff](?:[\t\x20-\x7e\x80-\xff]*[\x21-\x7e\x80-\xff])?)?$/
 
 /** Whether `name` is a field name in lower case. */
 export function isHeaderName(name: string): boolean {
   return NAME.test(name)
 }
 
-/** Whether `value` is a field value without space around it. */
-export function isHeaderValue(value: string): boolean {
-  return VALUE.test(value)
+/**
+ * Whether `text` from `start` to `end` is a field value (RFC 9110, 5.5, as ISO 8859-1): visible characters, with spaces
+ * and tabs between them but not around.
+ */
+export function isHeaderValue(text: string, start = 0, end: number = text.length): boolean {
+  for (let i = start; i < end; i++) {
+    const code = text.charCodeAt(i)
+    if (code > 0xff || code === 0x7f) return false
+    if (code > 0x20) continue
+    if ((code !== 0x20 && code !== 0x09) || i === start || i === end - 1) return false
+  }
+  return true
 }
 
 function invalidName(name: string): P2PError {
@@ -38,7 +45,7 @@ function normalName(name: string): string {
 
 function normalValue(name: string, value: string): string {
   const trimmed = value.trim()
-  if (VALUE.test(trimmed)) return trimmed
+  if (isHeaderValue(trimmed)) return trimmed
   throw invalidConfiguration(
     `header ${name}`,
     value,
@@ -60,14 +67,16 @@ function normalValue(name: string, value: string): string {
  * ```
  */
 export class P2PHeaders implements Iterable<[name: string, value: string]> {
-  /** Name, value, name, value: the fields in order. */
-  #flat: string[] = []
+  /** Name, value, name, value: the fields in order. Undefined before anybody has asked, or set one. */
+  #list: string[] | undefined
+  /** Makes the fields for the first who asks. */
+  #make: (() => string[]) | undefined
 
   /** @throws P2PError `invalid-configuration` for a name or value that is none */
   constructor(init?: P2PHeadersInit) {
     if (init === undefined) return
     if (init instanceof P2PHeaders) {
-      this.#flat = [...init.#flat]
+      this.#list = [...init.#flat]
     } else if (Symbol.iterator in init) {
       for (const [name, value] of init as Iterable<readonly [string, string]>) this.append(name, value)
     } else {
@@ -78,11 +87,18 @@ export class P2PHeaders implements Iterable<[name: string, value: string]> {
     }
   }
 
-  /** Headers over `flat` (name, value, name, value …), which the decoder has checked already. */
-  static fromChecked(flat: string[]): P2PHeaders {
+  /** Headers over what `make` gives (name, value, name, value …), which the decoder has checked already. */
+  static fromChecked(make: () => string[]): P2PHeaders {
     const headers = new P2PHeaders()
-    headers.#flat = flat
+    headers.#make = make
     return headers
+  }
+
+  get #flat(): string[] {
+    if (this.#list) return this.#list
+    this.#list = this.#make?.() ?? []
+    this.#make = undefined
+    return this.#list
   }
 
   /** How many fields there are. */
@@ -130,11 +146,18 @@ export class P2PHeaders implements Iterable<[name: string, value: string]> {
     for (let i = 0; i < flat.length; i += 2) {
       if (flat[i] !== lower) continue
       flat[i + 1] = checked
-      if (this.#has(lower, i + 2)) this.#flat = flat.slice(0, i + 2).concat(without(flat.slice(i + 2), lower))
+      if (this.#has(lower, i + 2)) this.#list = flat.slice(0, i + 2).concat(without(flat.slice(i + 2), lower))
       return this
     }
     flat.push(lower, checked)
     return this
+  }
+
+  /** @internal As `set`, with a name in lower case and a value that are known to be right. */
+  setKnown(name: string, value: string): void {
+    if (this.has(name)) this.set(name, value)
+    else if (this.#flat.length === 0) this.#list = [name, value]
+    else this.#flat.push(name, value)
   }
 
   /** Sets the field unless there is one of that name. @throws P2PError `invalid-configuration` */
@@ -146,7 +169,7 @@ export class P2PHeaders implements Iterable<[name: string, value: string]> {
   delete(name: string): boolean {
     const rest = without(this.#flat, name.toLowerCase())
     const found = rest.length < this.#flat.length
-    this.#flat = rest
+    this.#list = rest
     return found
   }
 

@@ -4,42 +4,37 @@
  *
  * @module
  */
-import { concatBytes } from '../core/encoding.ts'
+import { ByteQueue } from '../core/byte-queue.ts'
+import type { Deadline, Deadlines } from '../core/deadlines.ts'
 import { P2PError } from '../core/errors.ts'
 import type { Runtime } from '../core/runtime.ts'
 import type { P2PReceiveStream, PromptStream } from '../core/stream.ts'
-import type { ByteSource } from './body.ts'
+import type { ByteSource, P2PBodyOptions } from './body.ts'
 import { REQUEST_CODE } from './codes.ts'
-import type { Deadline, Deadlines } from '../core/deadlines.ts'
 import { READ_BYTES } from './head-reader.ts'
 import { IdleTimer } from './idle-timer.ts'
 
-/** What an incoming body is made of. */
-export interface IncomingBodyOptions {
-  readonly stream: P2PReceiveStream & PromptStream
-  /** What came with the head. */
-  readonly rest: Uint8Array
-  /** The peer's `content-length`. */
-  readonly expectedBytes: number | undefined
-  /** Most bytes to take, as the limit `limitName`; Infinity for any number. */
-  readonly maxBytes: number
-  readonly limitName: string
+/** What all bodies of a server, or from a peer, are held to. */
+export interface BodyBounds {
   readonly runtime: Runtime
+  /** Most bytes to take, as the limit `maxBodyBytes`; Infinity for any number. */
+  readonly maxBytes: number
   /** Longest wait for more while somebody reads; Infinity for any time. */
   readonly idleTimeoutMs: number
-  readonly owner: BodyOwner
 }
 
 /** Whose body it is. */
-export interface BodyOwner {
+export interface BodyOwner extends P2PBodyOptions {
   /** For messages: `the body of GET /tracks`. */
-  readonly bodyName: string
+  readonly what: string
   /** Makes errors of the stream understandable. */
   explainBody(error: unknown): P2PError
   /** Everything has arrived. */
   bodyEnded(): void
-  /** The rest will never arrive: the peer or a limit said so. Not called after `cancel`. */
+  /** The rest will never arrive: the peer or a limit said so. Not called after `giveUp`. */
   bodyFailed(error: P2PError): void
+  /** The application wants no more of it. */
+  bodyUnwanted(): void
 }
 
 interface Reader {
@@ -49,26 +44,36 @@ interface Reader {
 
 /** The bytes of a body as they arrive. */
 export class IncomingBody implements ByteSource {
-  readonly #options: IncomingBodyOptions
+  readonly #stream: P2PReceiveStream & PromptStream
+  readonly #bounds: BodyBounds
+  readonly #expectedBytes: number | undefined
+  readonly #owner: BodyOwner
   /** Made for the first wait: mostly everything is here when somebody reads. */
   #idle: IdleTimer | undefined
-  readonly #chunks: Uint8Array[] = []
-  #bufferedBytes = 0
+  readonly #buffered = new ByteQueue()
   #receivedBytes = 0
   #fetching = false
   #state: 'open' | 'ended' | P2PError = 'open'
   #reader: Reader | undefined
-  #progressMs: number
+  #progressMs: number | undefined
   #lingering: Deadline<IncomingBody> | undefined
 
-  constructor(options: IncomingBodyOptions) {
-    this.#options = options
-    this.#progressMs = options.runtime.now()
+  /** @param expectedBytes the peer's `content-length` */
+  constructor(
+    stream: P2PReceiveStream & PromptStream,
+    expectedBytes: number | undefined,
+    bounds: BodyBounds,
+    owner: BodyOwner,
+  ) {
+    this.#stream = stream
+    this.#expectedBytes = expectedBytes
+    this.#bounds = bounds
+    this.#owner = owner
   }
 
-  /** Starts reading. Callbacks can be called from here on. */
-  begin(): void {
-    if (this.#options.rest.length > 0) this.#accept(this.#options.rest)
+  /** Starts reading behind `first`, which came with the head. The owner can be called from here on. */
+  begin(first: Uint8Array | undefined): void {
+    if (first) this.#accept(first)
     this.#fetch()
   }
 
@@ -77,16 +82,15 @@ export class IncomingBody implements ByteSource {
     return this.#reader !== undefined
   }
 
-  /** When bytes were last handed out, on the runtime's clock. */
-  get progressMs(): number {
+  /** When bytes were last handed out, on the runtime's clock, if they were. */
+  get progressMs(): number | undefined {
     return this.#progressMs
   }
 
   read(): Promise<Uint8Array | undefined> {
-    const chunk = this.#chunks.shift()
+    const chunk = this.#buffered.shift(Number.POSITIVE_INFINITY)
     if (chunk) {
-      this.#bufferedBytes -= chunk.length
-      this.#progressMs = this.#options.runtime.now()
+      this.#progressMs = this.#bounds.runtime.now()
       this.#fetch()
       return Promise.resolve(chunk)
     }
@@ -94,7 +98,7 @@ export class IncomingBody implements ByteSource {
     if (this.complete) return Promise.resolve(undefined)
     if (this.#state !== 'open') return Promise.reject(this.#state)
     if (this.#reader) {
-      const message = `a read of ${this.#options.owner.bodyName} is under way: await it before the next`
+      const message = `a read of ${this.#owner.what} is under way: await it before the next`
       return Promise.reject(P2PError.of('limit-exceeded', message, { limit: 'readers', max: 1 }))
     }
     return new Promise((resolve, reject) => {
@@ -105,29 +109,31 @@ export class IncomingBody implements ByteSource {
   }
 
   whole(limitBytes: number): Uint8Array | undefined {
-    if (!this.complete || this.#bufferedBytes > limitBytes) return undefined
-    const chunks = this.#chunks.splice(0)
-    this.#bufferedBytes = 0
+    if (!this.complete || this.#buffered.length > limitBytes) return undefined
+    const whole = this.#buffered.takeAll()
     this.#fetch()
-    return chunks.length === 1 ? chunks[0] : concatBytes(chunks)
+    return whole
+  }
+
+  cancel(): void {
+    this.#owner.bodyUnwanted()
   }
 
   /** Wants no more of it: reads fail with `error`, and the peer is told `code`. Does nothing at the end. */
-  cancel(error?: P2PError, code: number = REQUEST_CODE.none): void {
+  giveUp(error?: P2PError, code: number = REQUEST_CODE.none): void {
     if (this.#state !== 'open') {
-      this.#drop()
+      this.#buffered.clear()
       return
     }
-    this.#state =
-      error ?? P2PError.of('stream-stopped', `${this.#options.owner.bodyName} was cancelled here`, { streamCode: code })
+    this.#state = error ?? P2PError.of('stream-stopped', `${this.#owner.what} was cancelled here`, { streamCode: code })
     this.#settle()
-    this.#drop()
-    this.#options.stream.stop(code)
+    this.#buffered.clear()
+    this.#stream.stop(code)
   }
 
   /** Whether all bytes have arrived, the end of the stream or not. */
   get complete(): boolean {
-    return this.#state === 'ended' || (this.#state === 'open' && this.#receivedBytes === this.#options.expectedBytes)
+    return this.#state === 'ended' || (this.#state === 'open' && this.#receivedBytes === this.#expectedBytes)
   }
 
   /**
@@ -135,47 +141,46 @@ export class IncomingBody implements ByteSource {
    * would only cost more. `mayBeEmpty` says that no body is expected where none was announced.
    */
   release(lingering: Deadlines<IncomingBody>, mayBeEmpty: boolean): void {
-    const bare = this.#options.expectedBytes === undefined && this.#receivedBytes === 0 && mayBeEmpty
-    if (this.#state === 'open' && (this.complete || bare)) {
-      this.#lingering = lingering.add(this)
-    } else {
-      this.cancel()
-    }
+    const bare = this.#expectedBytes === undefined && this.#receivedBytes === 0 && mayBeEmpty
+    if (this.#state === 'open' && (this.complete || bare)) this.#lingering = lingering.add(this)
+    else this.giveUp()
   }
 
   #accept(chunk: Uint8Array): void {
-    const { expectedBytes, maxBytes, limitName, owner } = this.#options
+    const { maxBytes } = this.#bounds
     this.#receivedBytes += chunk.length
-    if (expectedBytes !== undefined && this.#receivedBytes > expectedBytes) {
-      const message = `${owner.bodyName} is longer than the ${expectedBytes} bytes that were announced`
+    if (this.#expectedBytes !== undefined && this.#receivedBytes > this.#expectedBytes) {
+      const message = `${this.#owner.what} is longer than the ${this.#expectedBytes} bytes that were announced`
       this.#fail(P2PError.of('protocol', message, {}), REQUEST_CODE.malformed)
     } else if (this.#receivedBytes > maxBytes) {
-      const message = `${owner.bodyName} is over the limit of ${maxBytes} bytes (${limitName})`
-      this.#fail(P2PError.of('limit-exceeded', message, { limit: limitName, max: maxBytes }), REQUEST_CODE.tooLarge)
+      const message = `${this.#owner.what} is over the limit of ${maxBytes} bytes (maxBodyBytes)`
+      this.#fail(
+        P2PError.of('limit-exceeded', message, { limit: 'maxBodyBytes', max: maxBytes }),
+        REQUEST_CODE.tooLarge,
+      )
     } else if (this.#reader) {
       const { resolve } = this.#reader
       this.#reader = undefined
       this.#idle?.end()
-      this.#progressMs = this.#options.runtime.now()
+      this.#progressMs = this.#bounds.runtime.now()
       resolve(chunk)
     } else {
-      this.#chunks.push(chunk)
-      this.#bufferedBytes += chunk.length
+      this.#buffered.push(chunk)
     }
   }
 
   #makeIdleTimer(): IdleTimer {
-    const { runtime, idleTimeoutMs: ms, owner } = this.#options
+    const { runtime, idleTimeoutMs: ms } = this.#bounds
     return new IdleTimer(runtime, ms, () => {
-      const message = `nothing more of ${owner.bodyName} came for ${ms} ms`
+      const message = `nothing more of ${this.#owner.what} came for ${ms} ms`
       this.#fail(P2PError.of('timeout', message, { afterMs: ms }), REQUEST_CODE.timeout)
     })
   }
 
   #fetch(): void {
-    const { stream } = this.#options
+    const stream = this.#stream
     for (;;) {
-      if (this.#fetching || this.#state !== 'open' || this.#bufferedBytes >= READ_BYTES) return
+      if (this.#fetching || this.#state !== 'open' || this.#buffered.length >= READ_BYTES) return
       const now = stream.readNow?.(READ_BYTES)
       if (now === undefined) break
       this.#took(now ?? undefined)
@@ -185,7 +190,7 @@ export class IncomingBody implements ByteSource {
       (chunk) => this.#fetched(chunk),
       (error: unknown) => {
         this.#fetching = false
-        if (this.#state === 'open') this.#fail(this.#options.owner.explainBody(error))
+        if (this.#state === 'open') this.#fail(this.#owner.explainBody(error))
       },
     )
   }
@@ -203,9 +208,9 @@ export class IncomingBody implements ByteSource {
       this.#accept(chunk)
       return
     }
-    const { expectedBytes, owner } = this.#options
+    const expectedBytes = this.#expectedBytes
     if (expectedBytes !== undefined && this.#receivedBytes < expectedBytes) {
-      const message = `${owner.bodyName} ended after ${this.#receivedBytes} of the ${expectedBytes} bytes that were announced`
+      const message = `${this.#owner.what} ended after ${this.#receivedBytes} of the ${expectedBytes} bytes that were announced`
       this.#fail(P2PError.of('protocol', message, {}))
       return
     }
@@ -215,7 +220,7 @@ export class IncomingBody implements ByteSource {
   #end(): void {
     this.#state = 'ended'
     this.#settle()
-    this.#options.owner.bodyEnded()
+    this.#owner.bodyEnded()
   }
 
   /** What arrived before is dropped: a body that is cut short is not to be taken for a whole one. */
@@ -226,9 +231,9 @@ export class IncomingBody implements ByteSource {
     }
     this.#state = error
     this.#settle()
-    this.#drop()
-    if (code !== undefined) this.#options.stream.stop(code)
-    this.#options.owner.bodyFailed(error)
+    this.#buffered.clear()
+    if (code !== undefined) this.#stream.stop(code)
+    this.#owner.bodyFailed(error)
   }
 
   #settle(): void {
@@ -238,10 +243,5 @@ export class IncomingBody implements ByteSource {
     this.#reader = undefined
     if (this.#state === 'ended') reader?.resolve(undefined)
     else if (this.#state !== 'open') reader?.reject(this.#state)
-  }
-
-  #drop(): void {
-    this.#chunks.length = 0
-    this.#bufferedBytes = 0
   }
 }

@@ -16,6 +16,8 @@ import type { P2PClientRequest, RequestPoolLimits } from './client-options.ts'
 import { DEFAULT_POOL_LIMITS, prepareRequest } from './client-options.ts'
 import type { P2PClientResponse } from './client-response.ts'
 import { Deadlines } from '../core/deadlines.ts'
+import { LinkedList } from '../core/linked-list.ts'
+import type { BodyBounds } from './incoming-body.ts'
 
 /** Whom to ask: an id, an address, or the text of either. */
 export type P2PPeer = P2PNodeId | P2PAddress | string
@@ -33,11 +35,12 @@ export class PooledPeer {
   readonly name: string
   readonly limits: RequestPoolLimits
   readonly system: P2PSystem
+  readonly bodies: BodyBounds
   /** Requests that were sent and not answered. */
   readonly heads: Deadlines<ClientExchange>
   readonly aborts: AbortHub = new AbortHub()
   readonly #onUnused: () => void
-  readonly #waiting = new Set<() => void>()
+  readonly #waiting = new LinkedList<ClientExchange>()
   #target: P2PNodeId | P2PAddress
   #connection: P2PConnection | undefined
   #connecting: Connecting | undefined
@@ -52,6 +55,8 @@ export class PooledPeer {
     this.system = system
     this.limits = limits
     this.heads = new Deadlines(system.runtime, limits.headTimeoutMs, (exchange) => exchange.headLate())
+    const { POSITIVE_INFINITY } = Number
+    this.bodies = { runtime: system.runtime, maxBytes: POSITIVE_INFINITY, idleTimeoutMs: POSITIVE_INFINITY }
     this.#target = target
     this.#onUnused = onUnused
     this.id = target instanceof P2PAddress ? target.id : target
@@ -64,11 +69,11 @@ export class PooledPeer {
   }
 
   /**
-   * Takes a place among the requests in flight, or in the queue for one; `ready` is called when it is given.
+   * Takes a place among the requests in flight, or in the queue for one; `begin` of the request is called when it is given.
    *
    * @throws P2PError `limit-exceeded` when too many wait already
    */
-  enter(ready: () => void): 'entered' | 'waiting' {
+  enter(exchange: ClientExchange): 'entered' | 'waiting' {
     if (this.#inFlight < this.limits.maxRequestsInFlight) {
       this.#inFlight++
       return 'entered'
@@ -78,21 +83,21 @@ export class PooledPeer {
       const message = `${max} requests to ${this.name} wait their turn already: await some before the next`
       throw P2PError.of('limit-exceeded', message, { limit: 'maxRequestsWaiting', max })
     }
-    this.#waiting.add(ready)
+    this.#waiting.push(exchange)
     return 'waiting'
   }
 
   /** Waits no longer. */
-  leaveQueue(ready: () => void): void {
-    this.#waiting.delete(ready)
+  leaveQueue(exchange: ClientExchange): void {
+    this.#waiting.delete(exchange)
   }
 
   /** Gives the place to the next in line, or back. */
   leave(): void {
-    const [next] = this.#waiting
+    const next = this.#waiting.oldest
     if (next) {
       this.#waiting.delete(next)
-      next()
+      next.begin()
       return
     }
     this.#inFlight--

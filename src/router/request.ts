@@ -78,9 +78,8 @@ export class P2PRequest {
   params: P2PParams = NO_PARAMS
   #query: P2PParams | undefined
   #searchParams: URLSearchParams | undefined
-  readonly #signal: P2PRequestInit['signal']
-  #resolvedSignal: AbortSignal | undefined
-  readonly #onEnd: P2PRequestInit['onEnd']
+  readonly #init: P2PRequestInit
+  #signal: AbortSignal | undefined
 
   constructor(init: P2PRequestInit) {
     this.method = init.method?.toUpperCase() ?? 'GET'
@@ -93,8 +92,7 @@ export class P2PRequest {
     this.remoteNodeId = init.remoteNodeId
     this.isEarly = init.isEarly ?? false
     this.runtime = init.runtime
-    this.#signal = init.signal
-    this.#onEnd = init.onEnd
+    this.#init = init
   }
 
   /** The first value of each name in the query, decoded. Repeated names: see {@link searchParams}. */
@@ -109,8 +107,11 @@ export class P2PRequest {
 
   /** Fires when the caller gave up, its connection is over, the handler took too long, or the server closes. */
   get signal(): AbortSignal {
-    this.#resolvedSignal ??= typeof this.#signal === 'function' ? this.#signal() : (this.#signal ?? neverAborted())
-    return this.#resolvedSignal
+    if (!this.#signal) {
+      const init = this.#init
+      this.#signal = typeof init.signal === 'function' ? init.signal() : (init.signal ?? neverAborted())
+    }
+    return this.#signal
   }
 
   /** The whole body. @throws P2PError `limit-exceeded` over `limitBytes`, and as {@link P2PBody.read} */
@@ -130,7 +131,7 @@ export class P2PRequest {
 
   /** Runs `cleanup` when the exchange is over, however it ended: to close what the answer is made from. */
   onEnd(cleanup: () => void): void {
-    this.#onEnd?.(cleanup)
+    this.#init.onEnd?.(cleanup)
   }
 }
 

@@ -122,6 +122,6 @@ export class P2PResponse {
 
 function withType(body: P2PResponseBody, type: string, init: P2PResponseInit | undefined): P2PResponse {
   const response = new P2PResponse(body, init)
-  response.headers.setDefault('content-type', type)
+  if (!response.headers.has('content-type')) response.headers.setKnown('content-type', type)
   return response
 }

@@ -4,14 +4,15 @@
  * @module
  */
 import { invalidConfiguration } from '../core/config.ts'
-import type { P2PConnection } from '../core/connection.ts'
+import type { P2PConnection, PromptConnection } from '../core/connection.ts'
 import type { RuntimeTimer } from '../core/runtime.ts'
+import type { P2PStream } from '../core/stream.ts'
 import type { P2PListener, P2PSystem } from '../core/system.ts'
 import { REQUEST_CODE } from './codes.ts'
 import { Deadlines } from '../core/deadlines.ts'
 import { LinkedList } from '../core/linked-list.ts'
 import { Exchange } from './exchange.ts'
-import type { ExchangeHost, ExchangeOutcome } from './exchange.ts'
+import type { ExchangeHost, ExchangeOutcome, ExchangeOwner } from './exchange-host.ts'
 import type { P2PFetchApp } from './fetch-app.ts'
 import { fetchAppHandler } from './fetch-app.ts'
 import { P2PRouter } from './router.ts'
@@ -66,11 +67,28 @@ interface Peer {
   inFlight: number
 }
 
-interface Connected {
-  readonly connection: P2PConnection
+/** A connection, and the requests on it that are being answered. */
+class Connected implements ExchangeOwner {
+  readonly connection: P2PConnection & PromptConnection
   readonly peer: Peer
-  readonly exchanges: LinkedList<Exchange>
+  readonly exchanges: LinkedList<Exchange> = new LinkedList()
+  readonly #ended: (outcome: ExchangeOutcome) => void
+
+  /** `ended` is called when one of its exchanges is over. */
+  constructor(connection: P2PConnection, peer: Peer, ended: (outcome: ExchangeOutcome) => void) {
+    this.connection = connection
+    this.peer = peer
+    this.#ended = ended
+  }
+
+  exchangeEnded(exchange: Exchange, outcome: ExchangeOutcome): void {
+    this.exchanges.delete(exchange)
+    this.peer.inFlight--
+    this.#ended(outcome)
+  }
 }
+
+const REQUEST = { kind: 'request' } as const
 
 /** What answers requests, and what has to be started before and stopped after. */
 function partsOf(app: P2PApp): { handler: P2PHandler; services: readonly P2PService[] } {
@@ -125,13 +143,18 @@ class Server implements P2PServer {
     this.#host = {
       runtime: system.runtime,
       limits,
+      bodies: {
+        runtime: system.runtime,
+        maxBytes: limits.maxBodyBytes,
+        idleTimeoutMs: limits.bodyIdleTimeoutMs,
+      },
       handler,
       early: earlyMethods(options.earlyData),
       onError: options.onError ?? printError,
       heads: new Deadlines(system.runtime, limits.headerTimeoutMs, (exchange) => exchange.headLate()),
       handlers: new Deadlines(system.runtime, limits.handlerTimeoutMs, (exchange) => exchange.handlerLate()),
       writes: new Deadlines(system.runtime, limits.bodyIdleTimeoutMs, (exchange) => exchange.writeLate()),
-      lingering: new Deadlines(system.runtime, limits.headerTimeoutMs, (body) => body.cancel()),
+      lingering: new Deadlines(system.runtime, limits.headerTimeoutMs, (body) => body.giveUp()),
     }
     this.closed = new Promise((resolve) => {
       this.#resolveClosed = resolve
@@ -183,10 +206,13 @@ class Server implements P2PServer {
     const peer = this.#peers.get(id) ?? { connections: 0, inFlight: 0 }
     this.#peers.set(id, peer)
     peer.connections++
-    const connected: Connected = { connection, peer, exchanges: new LinkedList() }
+    const connected = new Connected(connection, peer, this.#exchangeEnded)
     this.#connected.add(connected)
     try {
-      for (;;) this.#serveStream(connected, await connection.acceptStream({ kind: 'request' }))
+      for (;;) {
+        const stream = connected.connection.acceptStreamNow?.(REQUEST) ?? (await connection.acceptStream(REQUEST))
+        this.#serveStream(connected, stream)
+      }
     } catch {
       // The connection is over.
     }
@@ -197,8 +223,16 @@ class Server implements P2PServer {
     connection.end().catch(() => {})
   }
 
-  #serveStream(connected: Connected, stream: Awaited<ReturnType<P2PConnection['acceptStream']>>): void {
-    const { connection, peer, exchanges } = connected
+  readonly #exchangeEnded = (outcome: ExchangeOutcome): void => {
+    this.#inFlight--
+    if (outcome === 'answered') this.#answered++
+    else if (outcome === 'cancelled') this.#cancelled++
+    else this.#malformed++
+    if (this.#inFlight === 0) this.#hurry?.()
+  }
+
+  #serveStream(connected: Connected, stream: P2PStream): void {
+    const { peer, exchanges } = connected
     if (this.#closing || peer.inFlight >= this.#maxInFlight) {
       this.#refused++
       const code = this.#closing ? REQUEST_CODE.closing : REQUEST_CODE.refused
@@ -208,16 +242,7 @@ class Server implements P2PServer {
     }
     peer.inFlight++
     this.#inFlight++
-    const done = (exchange: Exchange, outcome: ExchangeOutcome): void => {
-      exchanges.delete(exchange)
-      peer.inFlight--
-      this.#inFlight--
-      if (outcome === 'answered') this.#answered++
-      else if (outcome === 'cancelled') this.#cancelled++
-      else this.#malformed++
-      if (this.#inFlight === 0) this.#hurry?.()
-    }
-    const exchange = new Exchange(this.#host, stream, connection, done)
+    const exchange = new Exchange(this.#host, stream, connected)
     exchanges.push(exchange)
     exchange.begin()
   }
