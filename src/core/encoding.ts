@@ -98,12 +98,16 @@ export function varintLength(value: number): 1 | 2 | 4 | 8 {
 /** Writes `value` (0 to 2^53 - 1) at `offset` in its shortest form; returns the offset behind it. */
 export function writeVarint(target: Uint8Array, offset: number, value: number): number {
   const length = varintLength(value)
+  if (length === 1) {
+    target[offset] = value
+    return offset + 1
+  }
   let rest = value
   for (let i = length - 1; i >= 0; i--) {
     target[offset + i] = rest % 256
     rest = Math.floor(rest / 256)
   }
-  const prefix = length === 1 ? 0 : length === 2 ? 0x40 : length === 4 ? 0x80 : 0xc0
+  const prefix = length === 2 ? 0x40 : length === 4 ? 0x80 : 0xc0
   target[offset] = (target[offset] ?? 0) | prefix
   return offset + length
 }

@@ -33,11 +33,6 @@ export class NumberMap<V> {
     return this.#size
   }
 
-  /** The key that has been in it for longest. */
-  get firstKey(): number | undefined {
-    return this.#oldest?.key
-  }
-
   get(key: number): V | undefined {
     return this.#find(key)?.value
   }

@@ -86,9 +86,10 @@ export class GracefulEnd {
 
   /** Says DRAINED once everything that the peer's END announced has arrived. */
   checkDrained(): void {
+    const announced = this.#parts.ending.remoteEnd
+    if (!announced) return
     const { control, ending, isOver, receiver, streams } = this.#parts
-    const announced = ending.remoteEnd
-    if (!announced || ending.drainedSent || isOver()) return
+    if (ending.drainedSent || isOver()) return
     if (announced.messages && !receiver.done) return
     if (!streams.drained(announced.streams)) return
     ending.sentDrained()

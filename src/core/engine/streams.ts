@@ -115,8 +115,8 @@ export class StreamTable {
   readonly #local = new NumberMap<Entry>()
   readonly #remote = new NumberMap<Entry>()
   #earlyAborts: Map<number, Abort[]> | undefined
-  /** Streams opened here whose header has not left, by number. */
-  readonly #unannounced = new NumberMap<SendHalf>()
+  /** The peer has heard, or is about to, of the streams opened here with lower numbers, and of no others. */
+  #announced = 0
   /** The carrier's streams whose delivery is to be tracked. */
   #carriers: Map<Entry, CarrierSendStream> | undefined
   #undelivered: Set<Promise<boolean>> | undefined
@@ -188,7 +188,10 @@ export class StreamTable {
   drained(announced: number): boolean {
     let receiving = this.#openReceives
     // The peer has not heard of these, so nothing can come on them.
-    for (const number of this.#unannounced.keys()) if (this.#local.get(number)?.receive?.done === false) receiving--
+    for (let number = this.#announced; number < this.#opened; number++) {
+      const entry = this.#local.get(number)
+      if (entry?.send?.done === false && entry.receive?.done === false) receiving--
+    }
     return this.#seen >= announced && receiving === 0
   }
 
@@ -285,7 +288,6 @@ export class StreamTable {
 
   /** @internal A sending half was finished, or given up. */
   sendDone(entry: Entry, number: number, isLocal: boolean, finished: boolean): void {
-    if (isLocal) this.#unannounced.delete(number)
     if (this.#options.tracksDelivery) {
       const carrier = this.#carriers?.get(entry)
       this.#carriers?.delete(entry)
@@ -306,7 +308,6 @@ export class StreamTable {
     const half = new SendHalf(carrier, entry, header)
     entry.send = half
     if (this.#options.tracksDelivery) this.#trackCarrier(entry, carrier)
-    if (header) this.#unannounced.set(number, half)
     return half
   }
 
@@ -317,18 +318,17 @@ export class StreamTable {
    * @internal
    */
   announceUpTo(number: number): void {
-    this.#unannounced.delete(number)
-    const silent = this.#unannounced
-    for (let earlier = silent.firstKey; earlier !== undefined && earlier < number; earlier = silent.firstKey) {
-      const half = silent.get(earlier)
-      silent.delete(earlier)
-      half?.announce()
-    }
+    this.#announceBefore(number)
+    if (this.#announced === number) this.#announced++
+  }
+
+  #announceBefore(number: number): void {
+    while (this.#announced < number) this.#local.get(this.#announced++)?.send?.announce()
   }
 
   /** As `announceUpTo`, before the first byte of a stream that is not in this table. */
   announceAll(): void {
-    this.announceUpTo(this.#opened)
+    this.#announceBefore(this.#opened)
   }
 
   #trackCarrier(entry: Entry, carrier: CarrierSendStream): void {
