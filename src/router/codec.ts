@@ -56,8 +56,8 @@ const METHOD = /^[A-Z][A-Z0-9_-]{0,31}$/
 /** A target as RFC 9112, 3.2.1 calls it origin-form, with anything beyond ASCII allowed. */
 // oxlint-disable-next-line no-control-regex -- it is there to refuse them
 const TARGET = /^\/[^\x00-\x20\x7f#]*$/
-// oxlint-disable-next-line no-control-regex -- likewise
-const ASCII = /^[\x00-\x7f]*$/
+/** As most are: in ASCII. */
+const ASCII_TARGET = /^\/[\x21\x22\x24-\x7e]*$/
 /** A `content-length`. */
 const LENGTH = /^(?:0|[1-9]\d{0,14})$/
 const EMPTY = new Uint8Array(0)
@@ -94,7 +94,7 @@ export function isMethod(method: string): boolean {
 
 /** Whether `target` can be sent. */
 export function isTarget(target: string): boolean {
-  return TARGET.test(target) && target.isWellFormed()
+  return ASCII_TARGET.test(target) || (TARGET.test(target) && target.isWellFormed())
 }
 
 /** The limit on the length of a head, crossed by this side. */
@@ -149,12 +149,12 @@ class HeadWriter {
     this.#offset = start + length
   }
 
-  utf8(text: string): void {
-    if (ASCII.test(text)) {
-      this.latin1(text)
+  target(target: string): void {
+    if (ASCII_TARGET.test(target)) {
+      this.latin1(target)
     } else {
-      this.varint(Buffer.byteLength(text))
-      this.#offset += this.#buffer.write(text, this.#offset)
+      this.varint(Buffer.byteLength(target))
+      this.#offset += this.#buffer.write(target, this.#offset)
     }
   }
 
@@ -213,7 +213,7 @@ export function encodeRequest(head: RequestHead, maxHeaderBytes: number, body: U
   const writer = new HeadWriter(method.length + 3 * target.length + 32 + fieldsCapacity(headers) + body.length)
   writer.byte(code)
   if (code === 0) writer.latin1(method)
-  writer.utf8(target)
+  writer.target(target)
   writer.fields(headers)
   return writer.end(maxHeaderBytes, body)
 }
@@ -268,16 +268,16 @@ class HeadParser {
   }
 
   target(): string {
-    let text = this.latin1(this.#text.length)
-    if (!ASCII.test(text)) {
-      try {
-        text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(Buffer.from(text, 'latin1'))
-      } catch {
-        throw malformed('its target is not UTF-8')
-      }
+    const encoded = this.latin1(this.#text.length)
+    if (ASCII_TARGET.test(encoded)) return encoded
+    let target
+    try {
+      target = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(Buffer.from(encoded, 'latin1'))
+    } catch {
+      throw malformed('its target is not UTF-8')
     }
-    if (!TARGET.test(text)) throw malformed('its target is no path')
-    return text
+    if (!TARGET.test(target)) throw malformed('its target is no path')
+    return target
   }
 
   method(): string {
@@ -347,9 +347,14 @@ class HeadParser {
   }
 }
 
+/** What `toString` of a buffer calls: called on the bytes themselves it needs no buffer over them. */
+const { latin1Slice } = Buffer.prototype as unknown as {
+  readonly latin1Slice: (this: Uint8Array, start: number, end: number) => string
+}
+
 /** The bytes from `start` to `end`, a character each. */
 function textOf(bytes: Uint8Array, start: number, end: number): string {
-  return Buffer.from(bytes.buffer, bytes.byteOffset + start, end - start).toString('latin1')
+  return latin1Slice.call(bytes, start, end)
 }
 
 /** Decodes a request's head: `bytes` from `start` to `end`, without its length. @throws P2PError `protocol` */

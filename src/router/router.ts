@@ -29,6 +29,8 @@ export interface P2PService {
   stop?(): void | Promise<void>
 }
 
+const NOTHING: readonly never[] = []
+
 interface Layer {
   readonly prefix: readonly string[]
   readonly middleware: P2PMiddleware
@@ -161,20 +163,23 @@ export class P2PRouter {
     const match = this.#table.find(request.method, path)
     if (match && !match.params) return P2PResponse.error(400, 'The path is not valid')
     if (match?.params) request.params = match.params
-    const innermost = match ? match.value.handler : (): P2PResponse => this.#unmatched(path)
-    const middleware = this.#middlewareFor(path, match?.value.inside ?? [])
+    const innermost = match ? match.value.handler : this.#unmatched(path)
+    const middleware = this.#middlewareFor(path, match?.value.inside ?? NOTHING)
     return middleware.length === 0 ? innermost(request) : run(middleware, 0, request, innermost)
   }
 
-  #unmatched(path: string): P2PResponse {
-    const allowed = this.#table.allowed(path)
-    if (allowed.length === 0) return P2PResponse.error(404)
-    return P2PResponse.error(405, undefined, { headers: { allow: allowed.join(', ') } })
+  /** The handler where no route is. */
+  #unmatched(path: string): P2PHandler {
+    return () => {
+      const allowed = this.#table.allowed(path)
+      if (allowed.length === 0) return P2PResponse.error(404)
+      return P2PResponse.error(405, undefined, { headers: { allow: allowed.join(', ') } })
+    }
   }
 
-  #middlewareFor(path: string, inside: readonly Mount[]): P2PMiddleware[] {
+  #middlewareFor(path: string, inside: readonly Mount[]): readonly P2PMiddleware[] {
+    if (this.#layers.length === 0 && inside.every((mount) => mount.router.#layers.length === 0)) return NOTHING
     const found: P2PMiddleware[] = []
-    if (this.#layers.length === 0 && inside.every((mount) => mount.router.#layers.length === 0)) return found
     const segments = path.split('/').slice(1)
     for (const { router, prefix } of [{ router: this, prefix: '' }, ...inside]) {
       const below = segmentsOf(prefix)

@@ -229,4 +229,35 @@ describe('the codec', () => {
     const bytes = encodeRequest({ method: 'GET', target: '/', headers }, MAX)
     expect([...decodeRequestHead(bytes.subarray(1)).headers]).toEqual([['vary', 'a']])
   })
+
+  test('gives headers that do not change with the memory that they came in', () => {
+    const headers = new P2PHeaders({ vary: 'a', 'x-long': 'b'.repeat(100), 'content-length': '5' })
+    const bytes = encodeRequest({ method: 'PUT', target: '/a', headers }, MAX).slice()
+    const raw = readHead([bytes], MAX).raw
+    const decoded = decodeRequestHead(raw.bytes, raw.start, raw.end)
+    bytes.fill(0)
+    expect([...decoded.headers]).toEqual([...headers])
+    expect(decoded.contentLength).toBe(5)
+  })
+
+  test('messages that were encoded do not change with the next, of any size', () => {
+    const sizes = fc.array(fc.integer({ min: 0, max: 6000 }), { minLength: 2, maxLength: 12 })
+    fc.assert(
+      fc.property(sizes, (sizes) => {
+        const messages = sizes.map((size, i) => {
+          const body = new Uint8Array(size).fill(i)
+          return {
+            body,
+            bytes: encodeResponse({ status: 200 + i, headers: new P2PHeaders({ age: `${i}` }) }, MAX, body),
+          }
+        })
+        for (const [i, { body, bytes }] of messages.entries()) {
+          const { head, rest } = readHead([bytes], MAX)
+          const decoded = decodeResponseHead(head)
+          expect([decoded.status, decoded.headers.get('age')]).toEqual([200 + i, `${i}`])
+          expect(toHex(rest)).toBe(toHex(body))
+        }
+      }),
+    )
+  })
 })
