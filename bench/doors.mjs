@@ -14,7 +14,7 @@ import { suiteOptions } from './lib/suite.mjs'
 import { printTable, short } from './lib/table.mjs'
 
 const options = suiteOptions()
-const { rounds, scale } = options
+const { rounds, scale, only } = options
 const REQUEST = new Uint8Array(100).fill(5)
 const count = (n) => Math.max(1, Math.round(n * scale))
 
@@ -127,7 +127,8 @@ function can(side, { name }) {
 }
 
 const costs = new Map()
-for (const workload of workloads) {
+const chosen = workloads.filter(({ name }) => name.includes(only))
+for (const workload of chosen) {
   const able = sides.filter((side) => can(side, workload))
   const table = new Map(able.map((side) => [side.name, []]))
   for (const side of able) await workload.cost(side)
@@ -164,14 +165,14 @@ async function memory() {
   return { connections, kiB }
 }
 
-const held = await memory()
-const loop = await eventLoop()
+const held = only === '' ? await memory() : undefined
+const loop = only === '' ? await eventLoop() : undefined
 
 const find = (name) => workloads.find((workload) => workload.name === name)
 /** How many times as fast the first side is as the second, round by round. */
 function speed(work, a, b) {
   const table = costs.get(find(work))
-  const [fast, than] = [table.get(a), table.get(b)]
+  const [fast, than] = [table?.get(a), table?.get(b)]
   return fast && than ? ratio(than, fast) : undefined
 }
 
@@ -195,7 +196,7 @@ const AIMS = [
   ['router requests/s / native raw', '>= 0.70', speed(SMALL, 'router, native', 'native raw')],
 ]
 
-const results = workloads.map((workload) => ({
+const results = chosen.map((workload) => ({
   name: workload.name,
   unit: workload.unit,
   sides: [...costs.get(workload)].map(([side, list]) =>
@@ -229,16 +230,18 @@ if (options.json) {
       interval.map((value) => value.toFixed(2)).join('..'),
     ]),
   )
-  printTable(
-    'The process of the native door',
-    ['what', 'value'],
-    [
-      [`KiB a connection, of ${held.connections}`, short(held.kiB)],
-      ['event loop delay while streaming, p50 ms', short(loop.p50Ms)],
-      ['event loop delay while streaming, p99 ms', short(loop.p99Ms)],
-      ['event loop delay while streaming, max ms', short(loop.maxMs)],
-    ],
-  )
+  if (held && loop) {
+    printTable(
+      'The process of the native door',
+      ['what', 'value'],
+      [
+        [`KiB a connection, of ${held.connections}`, short(held.kiB)],
+        ['event loop delay while streaming, p50 ms', short(loop.p50Ms)],
+        ['event loop delay while streaming, p99 ms', short(loop.p99Ms)],
+        ['event loop delay while streaming, max ms', short(loop.maxMs)],
+      ],
+    )
+  }
 }
 for (const side of sides) {
   side.link?.close()

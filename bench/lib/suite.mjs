@@ -3,11 +3,16 @@ import { parseArgs } from 'node:util'
 import { summary } from './stats.mjs'
 import { printTable, short } from './table.mjs'
 
-/** `--json`, `--quick`, and what follows from the second: how many rounds, and the share of the work in each. */
+/**
+ * `--json`, `--quick`, what follows from the second (how many rounds, and the share of the work in each), and `--only=TEXT`,
+ * the work whose name has that in it, of suites that can do a part.
+ */
 export function suiteOptions() {
-  const { values } = parseArgs({ options: { json: { type: 'boolean' }, quick: { type: 'boolean' } } })
-  const { json = false, quick = false } = values
-  return { json, quick, rounds: quick ? 3 : 7, scale: quick ? 0.2 : 1 }
+  const { values } = parseArgs({
+    options: { json: { type: 'boolean' }, quick: { type: 'boolean' }, only: { type: 'string' } },
+  })
+  const { json = false, quick = false, only = '' } = values
+  return { json, quick, only, rounds: quick ? 3 : 7, scale: quick ? 0.2 : 1 }
 }
 
 /**
