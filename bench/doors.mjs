@@ -51,6 +51,14 @@ async function timed(work) {
   return now() - start
 }
 
+/** Microseconds of processor time that both processes have taken so far. */
+async function cpuUs() {
+  child.send('cpu')
+  const [{ cpu }] = await once(child, 'message')
+  const own = process.cpuUsage()
+  return cpu.user + cpu.system + own.user + own.system
+}
+
 const slow = (side) => /official/.test(side.name)
 
 /** `cost` of a side is in milliseconds for one unit of the work; `show` turns it into the unit that is printed. */
@@ -95,6 +103,17 @@ const workloads = [
       return total / n
     },
   },
+  {
+    name: 'CPU of both sides, 100 B, 64 in flight',
+    unit: 'us a request',
+    show: (cost) => 1000 * cost,
+    async cost(side) {
+      const n = count(slow(side) ? 3000 : 20_000)
+      const before = await cpuUs()
+      await concurrently(n, 64, () => side.link.request(REQUEST))
+      return ((await cpuUs()) - before) / 1000 / n
+    },
+  },
   ...[65_536, 1_048_576].map((size) => ({
     name: `stream, writes of ${size === 65_536 ? '64 KiB' : '1 MiB'}`,
     unit: 'MB/s',
@@ -121,6 +140,7 @@ const workloads = [
 /** Whether a side can do the work of a workload. */
 function can(side, { name }) {
   if (name === 'connect') return !side.name.startsWith('router')
+  if (name.startsWith('CPU')) return !side.measure
   if (name.startsWith('stream')) return Boolean(side.measure ?? side.link.stream)
   if (name.startsWith('messages')) return Boolean(side.link?.messages)
   return true
@@ -177,6 +197,7 @@ function speed(work, a, b) {
 }
 
 const SMALL = 'request 100 B, 64 in flight'
+const CPU = 'CPU of both sides, 100 B, 64 in flight'
 const AIMS = [
   ['bulk 64 KiB, native raw / pure Rust', '>= 0.75', speed('stream, writes of 64 KiB', 'native raw', 'pure Rust')],
   ['bulk 1 MiB, native raw / pure Rust', '>= 0.75', speed('stream, writes of 1 MiB', 'native raw', 'pure Rust')],
@@ -194,6 +215,8 @@ const AIMS = [
   ['messages 64 KiB, library / native raw', '>= 0.95', speed('messages of 64 KiB', 'library, native', 'native raw')],
   ['requests/s, library / native raw', '', speed(SMALL, 'library, native', 'native raw')],
   ['router requests/s / native raw', '>= 0.70', speed(SMALL, 'router, native', 'native raw')],
+  ['CPU of a request, native raw / library', '', speed(CPU, 'library, native', 'native raw')],
+  ['CPU of a request, native raw / router', '', speed(CPU, 'router, native', 'native raw')],
 ]
 
 const results = chosen.map((workload) => ({

@@ -59,7 +59,7 @@ if (program) {
 }
 
 process.on('disconnect', () => process.exit(0))
-process.on('message', () => process.send({ rss: process.memoryUsage().rss }))
+process.on('message', () => process.send({ cpu: process.cpuUsage() }))
 process.send({
   rust,
   native: { id: native.address().id.toHex(), addresses: native.boundAddresses() },
