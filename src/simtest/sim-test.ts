@@ -7,6 +7,7 @@
 import { invalidConfiguration, parseDuration } from '../core/config.ts'
 import type { SimulatorConfig } from '../core/config.ts'
 import { P2PError } from '../core/errors.ts'
+import { answerOf } from '../simulator/condition.ts'
 import { describeFault } from '../simulator/faults/fault.ts'
 import { drawFaults, Simulation } from '../simulator/index.ts'
 import type {
@@ -216,7 +217,8 @@ export class SimTest extends Simulation {
    * @param options.withinMs how long that may take. @default 60000
    */
   eventually(name: string, condition: () => boolean, options: { readonly withinMs?: number | undefined } = {}): void {
-    this.#promised.push({ name, condition, withinMs: options.withinMs ?? 60_000 })
+    const holds = (): boolean => answerOf(`eventually ${JSON.stringify(name)}`, condition)
+    this.#promised.push({ name, condition: holds, withinMs: options.withinMs ?? 60_000 })
   }
 
   /**
@@ -224,7 +226,10 @@ export class SimTest extends Simulation {
    * happened. A function is asked whenever code of the application has run, until it says yes.
    */
   sometimes(name: string, condition: boolean | (() => boolean)): void {
-    if (this.#sometimes.get(name) !== true) this.#sometimes.set(name, condition)
+    if (this.#sometimes.get(name) === true) return
+    const ask = typeof condition === 'function' ? condition : (): boolean => condition
+    const isSo = (): boolean => answerOf(`sometimes ${JSON.stringify(name)}`, ask)
+    this.#sometimes.set(name, typeof condition === 'function' ? isSo : isSo())
   }
 
   /** A line for the story that is told when the run fails, and for the trace. */
@@ -246,9 +251,10 @@ export class SimTest extends Simulation {
     options: { readonly forMs?: number | undefined } = {},
   ): Promise<void> {
     const forMs = options.forMs ?? 60_000
-    if (condition()) return
-    const { ended, report } = await this.run({ forMs, until: condition })
-    if (ended === 'until' || condition()) return
+    const holds = (): boolean => answerOf(`until ${JSON.stringify(what)}`, condition)
+    if (holds()) return
+    const { ended, report } = await this.run({ forMs, until: holds })
+    if (ended === 'until' || holds()) return
     throw this.#violated(`${what}: not within ${forMs} ms`, report)
   }
 
@@ -353,14 +359,15 @@ export class SimTest extends Simulation {
 
   #checkOne(invariant: Invariant): void {
     invariant.checkedMs = this.now
-    let cause: unknown
+    const whose = `always ${JSON.stringify(invariant.name)}`
+    let answer: boolean | void
     try {
-      if (invariant.check() !== false) return
+      answer = invariant.check()
     } catch (error) {
-      cause = error
+      const why = error instanceof Error ? error.message : inFewWords(error)
+      throw this.#violated(`${whose} does not hold: ${why}`, '', error)
     }
-    const why = cause === undefined ? '' : `: ${cause instanceof Error ? cause.message : inFewWords(cause)}`
-    throw this.#violated(`always ${JSON.stringify(invariant.name)} does not hold${why}`, '', cause)
+    if (answerOf(whose, () => answer) === false) throw this.#violated(`${whose} does not hold`, '')
   }
 
   #violated(what: string, report: string, cause?: unknown): P2PError {

@@ -18,6 +18,7 @@ import { checkAmbient, LeakReporter, printing } from './ambient-host.ts'
 import type { AmbientSettings } from './ambient-host.ts'
 import { BuggifyPoints } from './buggify-points.ts'
 import { type Diagram, diagram } from './diagram/index.ts'
+import { answerOf } from './condition.ts'
 import { Driver } from './driver.ts'
 import type { DriverOptions, RunEnd } from './driver.ts'
 import { FaultInjector } from './faults/injector.ts'
@@ -427,7 +428,7 @@ export class Simulation implements AsyncDisposable {
     const stop = (): boolean => {
       try {
         for (const listener of this.#onSettled) listener()
-        if (until?.() === true) return (isMet = true)
+        if (until && answerOf('run', until)) return (isMet = true)
       } catch (error) {
         this.#driver.fail(error, NO_HOST)
         return true

@@ -1,7 +1,7 @@
 /** Nonsense is told so, in words that help. */
 import { describe, expect, test } from 'vitest'
 import { resolveOptions, scenario, simTest } from '../../src/simtest/index.ts'
-import type { ScenarioOptions } from '../../src/simtest/index.ts'
+import type { ScenarioOptions, SimTest } from '../../src/simtest/index.ts'
 import { check } from './support.ts'
 
 const nothing = (): void => {}
@@ -109,4 +109,38 @@ describe('in a scenario', () => {
       }),
     ).rejects.toThrow(/ran \d+ of 1000 seeds in 50 ms/)
   })
+})
+
+describe('a condition that is asynchronous', () => {
+  const no = (async () => false) as unknown as () => boolean
+  const broken = (async () => {
+    throw new Error('nobody hears this')
+  }) as unknown as () => boolean
+  const ways: readonly [string, (sim: SimTest, condition: () => boolean) => unknown][] = [
+    ['until "x"', (sim, condition) => sim.until('x', condition)],
+    ['until "x"', (sim, condition) => sim.converge('x', condition)],
+    ['eventually "x"', (sim, condition) => sim.eventually('x', condition)],
+    ['always "x"', (sim, condition) => sim.always('x', condition)],
+    ['sometimes "x"', (sim, condition) => sim.sometimes('x', condition)],
+    ['run', (sim, condition) => sim.run({ until: condition })],
+  ]
+  test.each(ways.flatMap(([what, use]) => [no, broken].map((condition) => ({ what, use, condition }))))(
+    '$what says so, and does not hold',
+    async ({ what, use, condition }) => {
+      const lost: unknown[] = []
+      const hear = (reason: unknown): void => void lost.push(reason)
+      process.on('unhandledRejection', hear)
+      const { failures } = await check({ seeds: 1, shrinkMs: 0 }, async (sim) => {
+        sim.host('a', ({ runtime }) => runtime.sleep(1000))
+        await use(sim, condition)
+      })
+      await new Promise(setImmediate)
+      process.off('unhandledRejection', hear)
+      expect(failures[0]?.failure).toMatchObject({
+        message: expect.stringContaining(`the condition of ${what} returned a promise; conditions are synchronous`),
+        key: expect.stringContaining('invalid-configuration'),
+      })
+      expect(lost).toEqual([])
+    },
+  )
 })
