@@ -5,7 +5,7 @@
  */
 import { P2PError } from '../core/errors.ts'
 import { Alarm } from '../runtime/alarm.ts'
-import { realNowMs } from '../runtime/settle.ts'
+import { macrotask, realNowMs } from '../runtime/settle.ts'
 import { EventKind } from '../simulator/index.ts'
 import type { AuditObserver, HostProgram } from '../simulator/index.ts'
 import { digestText } from '../simulator/audit.ts'
@@ -101,9 +101,20 @@ function watch(sim: SimTest, body: Promise<void>, stallMs: number, deadlineMs: n
   })
 }
 
-async function runBody(scenario: Scenario, sim: SimTest): Promise<void> {
+async function bodyOf(scenario: Scenario, sim: SimTest): Promise<void> {
   await scenario.body(sim)
   await sim.finish()
+}
+
+/** Runs the scenario's own code, where the simulation can end a loop in it. */
+function runBody(scenario: Scenario, sim: SimTest): Promise<void> {
+  return new Promise((resolve, reject) => sim.begin(() => void bodyOf(scenario, sim).then(resolve, reject)))
+}
+
+/** The real time that code may run without a break: no longer than all of its run, and all of the seeds. */
+function hangLimitOf({ timeoutMs, runLimitMs: limitMs, isPatient }: ResolvedOptions): number {
+  const askedMs = Math.min(timeoutMs, isPatient ? MAX_HANG_MS : limitMs)
+  return askedMs < MAX_HANG_MS ? Math.max(MIN_HANG_MS, askedMs) : Math.round(MAX_HANG_MS * patience())
 }
 
 /** The real time that a run may take, here and now. */
@@ -139,9 +150,11 @@ export async function runScenario(
       : undefined
   let failed: { readonly error: unknown } | undefined
   try {
-    const { timeoutMs } = resolved
-    const hangLimitMs =
-      timeoutMs < MAX_HANG_MS ? Math.max(MIN_HANG_MS, timeoutMs) : Math.round(MAX_HANG_MS * patience())
+    const hangLimitMs = hangLimitOf(resolved)
+    let onScenarioHang: (error: P2PError) => void = () => {}
+    const hang = new Promise<never>((_resolve, reject) => {
+      onScenarioHang = reject
+    })
     sim = new SimTest({
       seed,
       config: resolved.config,
@@ -153,15 +166,18 @@ export async function runScenario(
       observer,
       trace: options.trace,
       hangLimitMs,
+      onScenarioHang,
       runLimitMs: Math.max(1, Math.round(deadlineMs - realNowMs())),
       traceLeaks: options.traceLeaks,
       onProgram: sharedState && ((program): void => sharedState.program(program)),
     })
     if (sharedState) sim.onSettled(() => sharedState.settled())
-    await watch(sim, runBody(scenario, sim), hangLimitMs, deadlineMs)
+    await watch(sim, Promise.race([runBody(scenario, sim), hang]), hangLimitMs, deadlineMs)
   } catch (error) {
     failed = { error }
   }
+  // What comes after the scenario is not to be ended with it.
+  await new Promise<void>(macrotask)
   const failure = failed && failureOf(failed.error, sim?.now ?? 0)
   const outcome: Outcome = {
     seed,

@@ -29,7 +29,7 @@ import type { Schedule } from '../simulator/schedule.ts'
 import { randomStream } from '../simulator/random.ts'
 import { Choices } from './choices.ts'
 import type { Choice } from './choices.ts'
-import { inFewWords } from './in-few-words.ts'
+import { inFewWords } from '../core/in-few-words.ts'
 import type { Plan } from './plan.ts'
 
 /** A line of a run's story. */
@@ -52,6 +52,8 @@ export interface SimTestInit {
   readonly runLimitMs?: number | undefined
   /** Real milliseconds that code may run without a break. */
   readonly hangLimitMs?: number | undefined
+  /** Told when the scenario's own code did not keep to that. */
+  readonly onScenarioHang?: ((error: P2PError) => void) | undefined
   readonly observer?: AuditObserver | undefined
   /** Where the trace of the run goes, and with it what hosts print. */
   readonly trace?: string | undefined
@@ -74,6 +76,8 @@ interface Promised {
 }
 
 const MAX_STORY_LINES = 2_000
+/** Who has heard nothing for so long hears nothing more: twice as long as a connection may be idle, and any packet is late. */
+const DEADLOCK_MS = 60_000
 
 /** The simulation of one run; see the module's comment. */
 export class SimTest extends Simulation {
@@ -97,6 +101,7 @@ export class SimTest extends Simulation {
       observer,
       runLimitMs,
       hangLimitMs: init.hangLimitMs,
+      onScenarioHang: init.onScenarioHang,
       trace: init.trace,
       console: init.trace === undefined ? 'print' : 'trace',
       traceLeaks: init.traceLeaks,
@@ -298,9 +303,17 @@ export class SimTest extends Simulation {
     return result.value
   }
 
+  /**
+   * As in any simulation. A run without `forMs` and `until` is to end with its programs: it fails when some are left that
+   * nothing can wake, unless a host waits in `accept`, as a server does for ever by design.
+   *
+   * @throws P2PError `program-failed`, with what each host waits for, and as `Simulation.run`
+   */
   override async run(options: RunOptions = {}): Promise<SimulationResult> {
     this.#begin()
-    return super.run(options)
+    const result = await super.run(options)
+    if (options.forMs === undefined && options.until === undefined) this.#checkDeadlock(result)
+    return result
   }
 
   override async step(): Promise<SimulationResult> {
@@ -346,6 +359,14 @@ export class SimTest extends Simulation {
     if (faults === 'none' || isList(faults)) return []
     const targets = { hosts, lans: lans.map(({ name }) => name), relays: [...relays] }
     return drawFaults(random, faults, targets, faultsForMs)
+  }
+
+  #checkDeadlock({ waiting, report }: SimulationResult): void {
+    if (waiting.length === 0 || this.stillMs < DEADLOCK_MS) return
+    if (this.states().some(({ waits }) => waits.some(({ what }) => what === 'accept'))) return
+    const since = `since ${this.now - this.stillMs} ms of virtual time`
+    const why = `nothing can wake what is left: ${waiting.join(', ')} ${waiting.length > 1 ? 'wait' : 'waits'} ${since}, no timer is set, and nobody serves`
+    throw this.#violated(`${why}. Where that is meant, give the run an end (forMs or until)`, report)
   }
 
   #check(): void {

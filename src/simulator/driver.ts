@@ -58,6 +58,11 @@ export interface DriverOptions {
   readonly bridgeLimitMs?: number
   /** Real time that a run may take. @default Infinity */
   readonly runLimitMs?: number
+  /**
+   * Told when code of the scenario, which goes on when a run is over, was broken off because it hung. Without it nothing
+   * watches that.
+   */
+  readonly onScenarioHang?: ((error: P2PError) => void) | undefined
   /** `immediates` uses documented functions of Node only and is about twice as slow. @default 'tick' when it works */
   readonly settle?: 'tick' | 'immediates'
 }
@@ -140,6 +145,32 @@ export class Driver {
     this.#failure ??= { error: this.#options.onError ? this.#options.onError(error, host) : error }
   }
 
+  /** Has code of the scenario run in a macrotask of its own, watched as what follows on a run is. */
+  begin(code: () => void): void {
+    macrotask(() => {
+      if (this.#options.settle !== 'immediates') this.#settle ??= findSettle()
+      this.#outside(code)
+    })
+  }
+
+  /**
+   * Calls what has the scenario go on, and runs all that follows from it at once: were that left to Node, nothing could
+   * end a loop in it. Must be the last thing of a macrotask.
+   */
+  #outside(goOn: () => void): void {
+    const { onScenarioHang } = this.#options
+    const settle = this.#settle
+    if (!onScenarioHang || !settle) {
+      goOn()
+      return
+    }
+    const finished = this.#watchdog.run(() => {
+      goOn()
+      settle()
+    })
+    if (!finished) abandonStack(() => onScenarioHang(this.#hangError('code of the scenario')))
+  }
+
   #turn(): void {
     if (!this.#active) return
     if (!this.#settle) {
@@ -153,7 +184,7 @@ export class Driver {
         turn = this.#runEvents(this.#settle, realNowMs() + TURN_MS)
       })
       if (!finished) {
-        this.fail(this.#hangError(), this.#scheduler.currentHost)
+        this.fail(this.#hangError('code'), this.#scheduler.currentHost)
         this.#stackBroken = true
       }
     } catch (error) {
@@ -211,7 +242,7 @@ export class Driver {
       const { error } = this.#failure
       this.#failure = undefined
       this.#end()
-      active.reject(error)
+      this.#outside(() => active.reject(error))
     } else if (turn === 'more' && realNowMs() > active.deadlineMs) {
       this.fail(this.#runIsLate(), NO_HOST)
       this.#conclude('stopped')
@@ -221,7 +252,7 @@ export class Driver {
       this.#wait()
     } else {
       this.#end()
-      active.resolve(turn)
+      this.#outside(() => active.resolve(turn))
     }
   }
 
@@ -319,11 +350,11 @@ export class Driver {
     this.#conclude('stopped')
   }
 
-  #hangError(): P2PError {
+  #hangError(whose: string): P2PError {
     const max = this.#options.hangLimitMs ?? 20_000
     return P2PError.of(
       'limit-exceeded',
-      `code ran for ${max / 1000} s without a break at ${this.#scheduler.nowUs() / 1000} ms of virtual time: an ` +
+      `${whose} ran for ${max / 1000} s without a break at ${this.#scheduler.nowUs() / 1000} ms of virtual time: an ` +
         'endless loop, or promises that wake each other for ever. It was broken off; end this process, as its state ' +
         `cannot be trusted any more${this.#report()}`,
       { limit: 'hangLimitMs', max },

@@ -5,6 +5,7 @@
  */
 import { invalidConfiguration } from '../core/config.ts'
 import type { SimulatorConfig } from '../core/config.ts'
+import type { P2PError } from '../core/errors.ts'
 import type { RuntimeFileSystem } from '../core/runtime.ts'
 import type { LeakPolicy } from './ambient-host.ts'
 import type { AuditObserver } from './audit.ts'
@@ -59,6 +60,8 @@ export interface SimulationOptions {
    * into the trace as lines of the host, or both. @default 'print'
    */
   readonly console?: 'print' | 'trace' | 'both' | undefined
+  /** @internal Told when code of the scenario was broken off because it hung. */
+  readonly onScenarioHang?: ((error: P2PError) => void) | undefined
   /** Sees every record of the history. */
   readonly observer?: AuditObserver | undefined
   /**

@@ -137,6 +137,7 @@ export class Simulation implements AsyncDisposable {
       ...(options.hangLimitMs !== undefined && { hangLimitMs: options.hangLimitMs }),
       ...(options.bridgeLimitMs !== undefined && { bridgeLimitMs: options.bridgeLimitMs }),
       ...(options.runLimitMs !== undefined && { runLimitMs: options.runLimitMs }),
+      onScenarioHang: options.onScenarioHang,
       ...(options.settle !== undefined && { settle: options.settle }),
     }
     this.#driver = new Driver(scheduler, driverOptions)
@@ -360,6 +361,20 @@ export class Simulation implements AsyncDisposable {
     const limitMs = this.config.durationMs ?? Number.POSITIVE_INFINITY
     const untilMs = Math.min(limitMs, this.now + (forMs ?? Number.POSITIVE_INFINITY))
     return this.#drive(untilMs, until === undefined && this.#world.programsAlive > 0, until)
+  }
+
+  /** @internal Has code of the scenario run in a macrotask of its own, under the watchdog if there is `onScenarioHang`. */
+  begin(code: () => void): void {
+    this.#driver.begin(code)
+  }
+
+  /**
+   * @internal For how long nothing has woken any code, in virtual milliseconds; 0 where a timer of a host or an operation
+   * of the scenario will.
+   */
+  get stillMs(): number {
+    const { scheduler } = this.#world
+    return this.#timers + this.#operations.pending > 0 ? 0 : (scheduler.nowUs() - scheduler.lastWokeUs) / 1000
   }
 
   /** Writes a line of the scenario's own into the trace, if there is one; it changes nothing else. */
