@@ -19,6 +19,8 @@ for (const [name, module] of [
 ]) {
   const args = [COMMAND, 'sweep', module, '--all', ...seeds, '--json', `build/nightly/${name}.json`, ...given]
   const { status } = spawnSync(process.execPath, args, { cwd: ROOT, stdio: 'inherit' })
+  // It was called in a way that makes no sense, or ended by hand: so would be those after it.
+  if (status === 2 || status === 130 || status === null) process.exit(status ?? 1)
   if (status !== 0) isGood = false
 }
 const memory = ['--expose-gc', 'build/sweeps/endurance/memory.js', '1200']

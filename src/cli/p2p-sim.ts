@@ -11,6 +11,7 @@ import { parseArgs } from 'node:util'
 import { invalidConfiguration, parseDuration, parseSeed } from '../core/config.ts'
 import { P2PError } from '../core/errors.ts'
 import {
+  checkWritable,
   finishBanner,
   mergeSweeps,
   problemsOf,
@@ -20,12 +21,14 @@ import {
   replayModule,
   startBanner,
   sweepModule,
+  unknownVariables,
   writeSweeps,
 } from '../simtest/command.ts'
 import type { SweepFile } from '../simtest/command.ts'
 
 const USAGE = `usage: p2p-sim sweep MODULE [options]    runs the scenarios that a module exports over many seeds
-       p2p-sim replay FILE MODULE        replays a failure from its file
+       p2p-sim replay FILE MODULE        replays a failure from its file; ends with 0 when the history is the same
+                                         as then, and so the failure too, and with 1 when it is not
        p2p-sim merge FILE...             puts the results of shards together
 
   --scenario NAME     one of the module's scenarios
@@ -38,6 +41,8 @@ const USAGE = `usage: p2p-sim sweep MODULE [options]    runs the scenarios that 
   --shrink 30s        time for making a failure smaller
   --corpus FILE       seeds that once failed: tried first, and added to
   --json FILE         where the result goes
+  --expect pass|fail  replay: end with 0 when it does not fail, or fails of the same thing, whatever the history, and
+                      with 1 when not; with 125 when that cannot be told (for git bisect run, which then skips)
 `
 
 /** What is wrong with how the command was called. */
@@ -54,6 +59,7 @@ const OPTIONS = {
   shrink: { type: 'string' },
   corpus: { type: 'string' },
   json: { type: 'string' },
+  expect: { type: 'string' },
   help: { type: 'boolean', short: 'h', default: false },
 } as const
 
@@ -95,6 +101,11 @@ function tellEnd(sweep: SweepFile, workers: number, command: string, isInterrupt
   return problems.length === 0
 }
 
+/** What `git bisect run` takes for a commit that says nothing. */
+const CANNOT_TELL = 125
+/** What the command ends with when it cannot do what it was told. */
+let codeOfErrors = 2
+
 /** As shells say that a program was ended by Ctrl-C. */
 const INTERRUPTED = 130
 
@@ -117,6 +128,10 @@ type Values = ReturnType<typeof parseArgs<{ options: typeof OPTIONS; allowPositi
 
 async function sweep(module: string, values: Values): Promise<boolean> {
   const path = quote(module)
+  if (values.json !== undefined) checkWritable('--json', values.json)
+  if (values.corpus !== undefined) checkWritable('--corpus', values.corpus)
+  const warning = unknownVariables(process.env)
+  if (warning !== undefined) process.stderr.write(`${warning}\n`)
   const progress = new Progress()
   const interrupt = interruption()
   let workers = 0
@@ -138,6 +153,7 @@ async function sweep(module: string, values: Values): Promise<boolean> {
       workers = start.workers
       process.stderr.write(`${startBanner(start)}\n`)
     },
+    onNote: (text) => void process.stderr.write(`${text}\n`),
     onProgress: (now) => progress.show(now),
     onReport: (text) => {
       progress.clear()
@@ -163,13 +179,19 @@ async function sweep(module: string, values: Values): Promise<boolean> {
   return isGood
 }
 
-async function replay(file: string, module: string): Promise<boolean> {
-  const { text, isSame } = await replayModule(readReplay(file), pathToFileURL(resolve(module)).href)
+async function replay(file: string, module: string, expected: string | undefined): Promise<boolean> {
+  if (expected !== undefined && expected !== 'pass' && expected !== 'fail') {
+    throw new UsageError(`--expect ${expected}: it is pass or fail`)
+  }
+  if (expected !== undefined) codeOfErrors = CANNOT_TELL
+  const { text, isSame, fails } = await replayModule(readReplay(file, 'FILE'), pathToFileURL(resolve(module)).href)
   process.stdout.write(`${text}\n`)
-  return isSame
+  if (expected === undefined) return isSame
+  return expected === 'pass' ? fails === 'not' : fails === 'the same'
 }
 
 function merge(files: readonly string[], values: Values): boolean {
+  if (values.json !== undefined) checkWritable('--json', values.json)
   const merged = mergeSweeps(files.flatMap((file) => readSweeps(file)))
   if (values.json !== undefined) writeSweeps(values.json, merged)
   let isGood = true
@@ -182,8 +204,31 @@ function merge(files: readonly string[], values: Values): boolean {
   return isGood
 }
 
+/** What commands take besides options. */
+const NEEDS: Readonly<Record<string, string>> = {
+  sweep: 'sweep needs a MODULE, and one alone',
+  replay: 'replay needs a FILE and a MODULE',
+  merge: 'merge needs a FILE at least',
+}
+
+/** A number below 0 is a value that makes no sense, not an option: so that it is told so. */
+function joined(args: readonly string[]): string[] {
+  const list: string[] = []
+  for (const arg of args) {
+    const before = list.at(-1) ?? ''
+    const isValue = /^-\d/.test(arg) && before.startsWith('--') && !before.includes('=')
+    if (isValue) list[list.length - 1] = `${before}=${arg}`
+    else list.push(arg)
+  }
+  return list
+}
+
 async function main(): Promise<boolean> {
-  const { values, positionals } = parseArgs({ allowPositionals: true, options: OPTIONS })
+  const { values, positionals } = parseArgs({
+    args: joined(process.argv.slice(2)),
+    allowPositionals: true,
+    options: OPTIONS,
+  })
   const [command, ...rest] = positionals
   if (values.help || command === undefined) {
     process.stdout.write(USAGE)
@@ -192,9 +237,9 @@ async function main(): Promise<boolean> {
   const [first, second] = rest
   if (command === 'sweep' && first !== undefined && rest.length === 1) return sweep(first, values)
   if (command === 'replay' && first !== undefined && second !== undefined && rest.length === 2)
-    return replay(first, second)
+    return replay(first, second, values.expect)
   if (command === 'merge' && rest.length > 0) return merge(rest, values)
-  throw new UsageError(`it cannot be told what to do: ${positionals.join(' ')}`)
+  throw new UsageError(NEEDS[command] ?? `there is no command ${JSON.stringify(command)}`)
 }
 
 try {
@@ -203,5 +248,5 @@ try {
   const isUsage = error instanceof UsageError || String((error as { code?: unknown }).code).startsWith('ERR_PARSE_ARGS')
   if (!isUsage && !P2PError.is(error)) throw error
   process.stderr.write(`p2p-sim: ${(error as Error).message}\n${isUsage ? `\n${USAGE}` : ''}`)
-  process.exitCode = 2
+  process.exitCode = codeOfErrors
 }

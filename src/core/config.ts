@@ -258,6 +258,11 @@ export function parseSeed(text: string, name: string): bigint {
   return value
 }
 
+function moving(env: Environment, name: string, value: number): number {
+  if (value > 0) return value
+  throw invalidConfiguration(name, env[name], 'time must move: it must be above 0')
+}
+
 /**
  * Reads every `SIMULATOR_*` variable of `env`; an empty one counts as unset.
  *
@@ -275,15 +280,12 @@ export function parseSimulatorConfig(env: Environment): SimulatorConfig {
   const seed = env['SIMULATOR_SEED']
   const duration = env['SIMULATOR_DURATION']
   const timeMultiplier = number(env, 'SIMULATOR_TIME_MULTIPLIER', 0, max, false)
-  if (timeMultiplier === 0) {
-    const name = 'SIMULATOR_TIME_MULTIPLIER'
-    throw invalidConfiguration(name, env[name], 'time must move: it must be above 0')
-  }
+  if (timeMultiplier !== undefined) moving(env, 'SIMULATOR_TIME_MULTIPLIER', timeMultiplier)
   return {
     seed: seed ? parseSeed(seed, 'SIMULATOR_SEED') : undefined,
     runs: number(env, 'SIMULATOR_RUNS', 1, max, true) ?? 1,
     maxParallel: number(env, 'SIMULATOR_MAX_PARALLEL', 0, 1024, true),
-    durationMs: duration ? parseDuration(duration, 'SIMULATOR_DURATION') : undefined,
+    durationMs: duration ? moving(env, 'SIMULATOR_DURATION', parseDuration(duration, 'SIMULATOR_DURATION')) : undefined,
     epochOffsetMs: number(env, 'SIMULATOR_EPOCH_OFFSET', 0, 8_640_000_000_000_000, true) ?? 1_700_000_000_000,
     timeMultiplier,
     stepSizeMs: number(env, 'SIMULATOR_STEP_SIZE_MS', 1, 86_400_000, true) ?? 10,
@@ -295,6 +297,16 @@ export function parseSimulatorConfig(env: Environment): SimulatorConfig {
     connectionTimeoutSeconds: number(env, 'SIMULATOR_CONNECTION_TIMEOUT_SECS', 1, 86_400, false) ?? 30,
     maxMessageBytes: number(env, 'SIMULATOR_MAX_MESSAGE_SIZE', 1, max, true) ?? 1_048_576,
   }
+}
+
+/** The variables that {@link parseSimulatorConfig} reads. */
+export const SIMULATOR_VARIABLES: readonly string[] = variablesRead()
+
+function variablesRead(): string[] {
+  const names: string[] = []
+  const asked = { get: (_: object, name: string): undefined => void names.push(name) }
+  parseSimulatorConfig(new Proxy<Environment>({}, asked))
+  return [...new Set(names)]
 }
 
 const NAMES = Object.keys(parseSimulatorConfig({}))

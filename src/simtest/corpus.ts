@@ -54,6 +54,12 @@ export function corpusSeeds(corpus: string | URL | undefined, test: string): big
   return seeds.map((seed) => parseSeed(String(seed), `corpus ${pathOf(corpus)}`))
 }
 
+/** That there is no such file, in a line; undefined where there is, or none was asked for. */
+export function missingCorpus(corpus: string | URL | undefined): string | undefined {
+  if (corpus === undefined || existsSync(pathOf(corpus))) return undefined
+  return `corpus ${pathOf(corpus)} does not exist: no seeds that once failed are tried first`
+}
+
 /** Adds seeds that have failed to a corpus, in order, each once; makes the file when there is none. */
 export function addToCorpus(corpus: string | URL, test: string, seeds: readonly bigint[]): void {
   const file = read(corpus)

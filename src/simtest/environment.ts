@@ -5,6 +5,7 @@
  */
 import { relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { SIMULATOR_VARIABLES } from '../core/config.ts'
 
 /** A test runner's `test` function, as far as it is needed: those of vitest, node:test and jest fit. */
 export type TestFunction = (
@@ -74,6 +75,18 @@ const HOW = new Set([
   'SIMULATOR_MAX_PARALLEL',
   'SIMULATOR_ARTIFACTS',
 ])
+
+const KNOWN = new Set([...HOW, ...SIMULATOR_VARIABLES])
+let hasWarned = false
+
+/** Variables that look like settings and are none, in a line: the first time that it is asked; undefined without any. */
+export function unknownVariables(environment: Readonly<Record<string, string | undefined>>): string | undefined {
+  const unknown = Object.keys(environment).filter((name) => name.startsWith('SIMULATOR_') && !KNOWN.has(name))
+  if (hasWarned || unknown.length === 0) return undefined
+  hasWarned = true
+  const what = unknown.length > 1 ? 'are no settings and change nothing' : 'is no setting and changes nothing'
+  return `${unknown.sort().join(', ')} ${what}; known are ${[...KNOWN].sort().join(', ')}`
+}
 
 /** Settings of the environment that decide about histories, and so belong to a command that shows one again. */
 function settings(): [string, string][] {

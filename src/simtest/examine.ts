@@ -59,6 +59,11 @@ function isOverTime({ error }: Outcome): boolean {
   return P2PError.is(root, 'limit-exceeded') && (root.limit === 'runLimitMs' || root.limit === 'hangLimitMs')
 }
 
+/** Whether the scenario asks for what cannot be: that says itself what it is about, however much else there is. */
+function isMisuse({ error, failure }: Outcome): boolean {
+  return failure?.host === undefined && P2PError.is(rootOf(error), 'invalid-configuration')
+}
+
 /** What code of a host uses that is real, by functions that it took hold of before the simulation; undefined for none. */
 async function findLeak(scenario: Scenario, resolved: ResolvedOptions, first: Outcome): Promise<string | undefined> {
   const traced = await runScenario(scenario, resolved, first.seed, { plan: first.plan, traceLeaks: true })
@@ -111,7 +116,7 @@ export async function examine(
   const isRepeatable = (isLate || again.hash === first.hash) && again.failure?.key === first.failure?.key
   const leak = isLate ? undefined : await findLeak(scenario, resolved, first)
   const shrunk =
-    isRepeatable && !isLate && resolved.shrinkMs > 0
+    isRepeatable && !isLate && !isMisuse(first) && resolved.shrinkMs > 0
       ? await shrink(first, { run, budgetMs: resolved.shrinkMs })
       : undefined
   const base = join(options.folder, fileName(scenario.name, seed))

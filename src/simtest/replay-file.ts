@@ -42,23 +42,24 @@ export function writeReplay(path: string, replay: ReplayFile): void {
 /**
  * Reads a replay file.
  *
+ * @param setting where its path comes from, as errors name it
  * @throws P2PError `invalid-configuration` when it cannot be read, is none, or is of another version
  */
-export function readReplay(path: string): ReplayFile {
+export function readReplay(path: string, setting: string = 'replay file'): ReplayFile {
   let value: unknown
   try {
     value = JSON.parse(readFileSync(path, 'utf8'))
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error)
-    throw invalidConfiguration('SIMULATOR_REPLAY', path, `cannot be read as a replay file: ${why}`)
+    throw invalidConfiguration(setting, path, `cannot be read as a replay file: ${why}`)
   }
   const file = value as Partial<Record<keyof ReplayFile, unknown>>
   if (typeof value !== 'object' || value === null || file.format !== 'moosicbox-p2p-replay') {
-    throw invalidConfiguration('SIMULATOR_REPLAY', path, 'is no replay file')
+    throw invalidConfiguration(setting, path, 'is no replay file')
   }
   if (file.version !== VERSION) {
     const why = `is of version ${String(file.version)} and this library reads version ${VERSION}: run its seed ${String(file.seed)} instead`
-    throw invalidConfiguration('SIMULATOR_REPLAY', path, why)
+    throw invalidConfiguration(setting, path, why)
   }
   const { test, seed, failure, trail, hash, events, node } = file
   const isWhole =
@@ -69,7 +70,7 @@ export function readReplay(path: string): ReplayFile {
     typeof node === 'string' &&
     typeof failure === 'object' &&
     typeof trail === 'object'
-  if (!isWhole) throw invalidConfiguration('SIMULATOR_REPLAY', path, 'lacks some of what a replay file holds')
+  if (!isWhole) throw invalidConfiguration(setting, path, 'lacks some of what a replay file holds')
   parseSeed(seed, `seed of ${path}`)
   checkPlan(file.plan, `plan of ${path}`)
   return value as ReplayFile

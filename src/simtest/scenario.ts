@@ -167,6 +167,9 @@ export function resolveOptions(
   if (typeof seeds === 'number' && !(Number.isSafeInteger(seeds) && seeds >= 1 && seeds <= MAX_SEEDS)) {
     throw invalidConfiguration('seeds', seeds, `must be a whole number from 1 to ${MAX_SEEDS}, or a list of seeds`)
   }
+  if (typeof seeds !== 'number' && !Array.isArray(seeds)) {
+    throw invalidConfiguration('seeds', seeds, 'must be how many, or a list of seeds')
+  }
   const asked = environment['SIMULATOR_RUNS']
   const hasRuns = asked !== undefined && asked !== ''
   const listed = typeof seeds === 'number' ? undefined : seeds.map((seed) => checkSeed(seed))
@@ -175,7 +178,7 @@ export function resolveOptions(
   const first = checkSeed(seed ?? options.seed ?? 1)
   const count = hasRuns ? merged.runs : seed !== undefined ? 1 : typeof seeds === 'number' ? seeds : 1
   const isListed = listed && seed === undefined && !hasRuns
-  const durationMs = merged.durationMs ?? milliseconds('durationMs', options.durationMs ?? 600_000, 1)
+  const durationMs = milliseconds('durationMs', merged.durationMs ?? options.durationMs ?? 600_000, 1)
   const timeoutMs = milliseconds('timeoutMs', options.timeoutMs ?? 300_000, 1)
   const runSeeds = isListed ? listed : seedsFrom(first, count)
   return {

@@ -256,11 +256,13 @@ export class SimTest extends Simulation {
     options: { readonly forMs?: number | undefined } = {},
   ): Promise<void> {
     const forMs = options.forMs ?? 60_000
+    // When it is over, the line that asked for it is out of the stack's sight.
+    const asked = new Error('asked for here')
     const holds = (): boolean => answerOf(`until ${JSON.stringify(what)}`, condition)
     if (holds()) return
     const { ended, report } = await this.run({ forMs, until: holds })
     if (ended === 'until' || holds()) return
-    throw this.#violated(`${what}: not within ${forMs} ms`, report)
+    throw this.#violated(`${what}: not within ${forMs} ms`, report, asked)
   }
 
   /**
@@ -311,8 +313,10 @@ export class SimTest extends Simulation {
    */
   override async run(options: RunOptions = {}): Promise<SimulationResult> {
     this.#begin()
+    if (options.forMs !== undefined || options.until !== undefined) return super.run(options)
+    const asked = new Error('asked for here')
     const result = await super.run(options)
-    if (options.forMs === undefined && options.until === undefined) this.#checkDeadlock(result)
+    this.#checkDeadlock(result, asked)
     return result
   }
 
@@ -361,12 +365,12 @@ export class SimTest extends Simulation {
     return drawFaults(random, faults, targets, faultsForMs)
   }
 
-  #checkDeadlock({ waiting, report }: SimulationResult): void {
+  #checkDeadlock({ waiting, report }: SimulationResult, asked: Error): void {
     if (waiting.length === 0 || this.stillMs < DEADLOCK_MS) return
     if (this.states().some(({ waits }) => waits.some(({ what }) => what === 'accept'))) return
     const since = `since ${this.now - this.stillMs} ms of virtual time`
     const why = `nothing can wake what is left: ${waiting.join(', ')} ${waiting.length > 1 ? 'wait' : 'waits'} ${since}, no timer is set, and nobody serves`
-    throw this.#violated(`${why}. Where that is meant, give the run an end (forMs or until)`, report)
+    throw this.#violated(`${why}. Where that is meant, give the run an end (forMs or until)`, report, asked)
   }
 
   #check(): void {

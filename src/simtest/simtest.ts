@@ -9,7 +9,8 @@ import { realNowMs } from '../runtime/settle.ts'
 import { finishBanner, startBanner } from './banner.ts'
 import { checkWithWorkers, seedsOf, throwFailures } from './check.ts'
 import type { CheckResult } from './check.ts'
-import { callerFile, findTest, rerunCommand, runnerKind } from './environment.ts'
+import { missingCorpus } from './corpus.ts'
+import { callerFile, findTest, rerunCommand, runnerKind, unknownVariables } from './environment.ts'
 import type { TestFunction } from './environment.ts'
 import { MAX_LOOKS } from './look-into.ts'
 import { MAX_PATIENCE } from './patience.ts'
@@ -124,7 +125,16 @@ async function run(
     })
   }
   const { name } = what
-  const seeds = seedsOf(what, resolved)
+  let seeds: bigint[]
+  try {
+    seeds = seedsOf(what, resolved)
+  } catch (error) {
+    tell(error)
+    throw error
+  }
+  for (const warning of [unknownVariables(process.env), resolved.isWhole && missingCorpus(resolved.corpus)]) {
+    if (warning) console.error(warning)
+  }
   const workers = workersFor(place, resolved)
   const { epochOffsetMs } = resolved.config
   const start = { name, firstSeed: seeds[0], runs: seeds.length, epochOffsetMs, workers: workers?.count ?? 0 }
@@ -169,7 +179,7 @@ async function run(
 }
 
 async function replayHere(what: Scenario, resolved: ResolvedOptions, path: string): Promise<void> {
-  const file = readReplay(path)
+  const file = readReplay(path, 'SIMULATOR_REPLAY')
   if (file.test === what.name) throw replayError(file, await replay(what, resolved, file))
   console.error(`${JSON.stringify(what.name)} is not run: ${path} is of ${JSON.stringify(file.test)}`)
 }

@@ -72,6 +72,7 @@ export function tellFailure(report: Report): string {
     `${JSON.stringify(name)} fails with seed ${first.seed}`,
     '',
     `  ${where}${indent(failure?.message ?? '', '  ')}`,
+    ...(failure?.place === undefined ? [] : [`  at ${failure.place}`]),
     `  at ${seconds(failure?.virtualMs ?? 0)} of virtual time`,
     '',
     ...smallest(report),

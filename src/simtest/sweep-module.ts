@@ -6,7 +6,7 @@
 import { availableParallelism } from 'node:os'
 import { checkOptions, invalidConfiguration } from '../core/config.ts'
 import { randomSeed } from '../runtime/seed.ts'
-import { addToCorpus, corpusSeeds } from './corpus.ts'
+import { addToCorpus, corpusSeeds, missingCorpus } from './corpus.ts'
 import { artifactsFolder } from './check.ts'
 import { differsOnceMore } from './isolation.ts'
 import { lookInto } from './look-into.ts'
@@ -41,6 +41,8 @@ export interface SweepModuleOptions {
   readonly shrinkMs?: number | undefined
   readonly onStart?: ((start: SweepStart) => void) | undefined
   readonly onProgress?: ((progress: SweepProgress) => void) | undefined
+  /** Something worth knowing, in a line. */
+  readonly onNote?: ((text: string) => void) | undefined
   /** The report of a failure. */
   readonly onReport?: ((text: string) => void) | undefined
   /** A scenario's sweep is over. */
@@ -83,6 +85,8 @@ async function sweepOne(what: Scenario, url: string, options: SweepModuleOptions
   const asked = options.seeds ?? (process.env['SIMULATOR_RUNS'] ? resolved.config.runs : undefined)
   const total = asked ?? (forMs === undefined ? resolved.seeds.length : undefined)
   const firstSeed = options.seed ?? (process.env['SIMULATOR_SEED'] ? resolved.seeds[0] : undefined) ?? randomSeed()
+  const missing = missingCorpus(options.corpus ?? resolved.corpus)
+  if (missing !== undefined) options.onNote?.(missing)
   const old = corpusSeeds(options.corpus ?? resolved.corpus, what.name)
   const seeds = chain(shard.index === 1 ? old : [], shardSeeds(firstSeed, total, shard.index, shard.of))
   const of =

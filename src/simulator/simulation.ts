@@ -7,6 +7,7 @@ import { setBuggifyHook } from '../core/buggify.ts'
 import { invalidConfiguration, completeSimulatorConfig } from '../core/config.ts'
 import type { SimulatorConfig } from '../core/config.ts'
 import { P2PError } from '../core/errors.ts'
+import { inFewWords } from '../core/in-few-words.ts'
 import { RealFileSystem } from '../runtime/real-files.ts'
 import { randomSeed } from '../runtime/seed.ts'
 import { LeakTracer } from '../runtime/ambient/trace-leaks.ts'
@@ -496,7 +497,7 @@ export class Simulation implements AsyncDisposable {
   #describe(error: unknown, index: number): P2PError {
     const host = this.#world.hosts[index]?.name
     const who = host === undefined ? 'the scenario' : `host ${host}`
-    const what = error instanceof Error ? error.message : String(error)
+    const what = error instanceof Error ? error.message : inFewWords(error)
     const netstat = this.#world.isConnectFailure(error) ? `\n\n${String(this.netstat())}` : ''
     return P2PError.of(
       'program-failed',

@@ -1,7 +1,6 @@
 /**
  * A mailbox that says "stored" before it is: it appends to its log and does not sync. A crash after the answer loses what
- * the sender believes to be safe. Two faults that interact are needed: a crash, and a disk that loses what was not
- * synced.
+ * the sender believes to be safe. One fault is needed: a crash, in which the disk loses what was not synced.
  */
 import { DefaultP2P } from '@moosicbox/p2p'
 import type { Scenario } from '@moosicbox/p2p/simtest'

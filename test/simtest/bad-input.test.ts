@@ -17,6 +17,8 @@ describe('options', () => {
     [{ faults: 'stormy' }, 'there is no such profile of faults; known are calm, mobile, hostile'],
     [{ faults: [{ kind: 'flood', atMs: 0 }] }, 'there is no such fault'],
     [{ durationMs: 0 }, 'durationMs = 0'],
+    [{ config: { durationMs: 0 } }, 'durationMs = 0'],
+    [{ seeds: 'many' }, 'seeds = "many": must be how many, or a list of seeds'],
     [{ durationMs: '10s' }, 'durationMs'],
     [{ timeoutMs: -1 }, 'timeoutMs'],
     [{ shrinkMs: Number.NaN }, 'shrinkMs'],
@@ -28,6 +30,7 @@ describe('options', () => {
     [{ SIMULATOR_SEED: 'abc' }, 'SIMULATOR_SEED = "abc"'],
     [{ SIMULATOR_SEED: '18446744073709551616' }, 'SIMULATOR_SEED'],
     [{ SIMULATOR_RUNS: '0' }, 'SIMULATOR_RUNS'],
+    [{ SIMULATOR_DURATION: '0s' }, 'SIMULATOR_DURATION = "0s": time must move'],
     [{ SIMULATOR_DURATION: 'soon' }, 'must be a duration such as 10s'],
     [{ SIMULATOR_STEP_SIZE_MS: '0' }, 'SIMULATOR_STEP_SIZE_MS'],
     [{ SIMULATOR_EPOCH_OFFSET: '-1' }, 'SIMULATOR_EPOCH_OFFSET'],
@@ -73,6 +76,27 @@ describe('in a scenario', () => {
     expect(await failsWith((sim) => void sim.host('alice', nothing), { faults })).toContain(
       '"nobody": a crash cannot happen',
     )
+  })
+
+  test('a fault on an unknown relay, of which nothing is made smaller', async () => {
+    const faults = [
+      { kind: 'crash', atMs: 1, forMs: 10, host: 'alice' },
+      { kind: 'relay-crash', atMs: 1, forMs: 10, relay: 'nowhere' },
+    ] as const
+    const { examined } = await check({ seeds: 1, faults }, (sim) => void sim.host('alice', nothing))
+    expect(examined[0]?.outcome.failure?.message).toBe(
+      'fault.relay = "nowhere": there is no relay of this name; there are relay:default',
+    )
+    expect(examined[0]?.shrunk).toBeUndefined()
+    expect(examined[0]?.text).toContain('not made smaller')
+  })
+
+  test('what is thrown and is no error is told as it is', async () => {
+    // oxlint-disable-next-line typescript/only-throw-error -- what an application might do
+    const body = (sim: SimTest): void => void sim.host('alice', () => Promise.reject({ foo: 1 }))
+    expect(await failsWith(body)).toBe('{"foo":1}')
+    const { examined } = await check({ seeds: 1, shrinkMs: 0 }, body)
+    expect(String(examined[0]?.outcome.error)).toMatch(/host alice failed at 0 ms .*: \{"foo":1\}/)
   })
 
   test('an endless loop ends the run, not the process', async () => {

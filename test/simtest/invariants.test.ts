@@ -189,6 +189,33 @@ describe('a scenario', () => {
     expect(failures[0]?.failure).toMatchObject({ host: 'alice', message: 'oh no', key: 'TypeError: oh no' })
   })
 
+  test('that fails tells the line, of a host, a check, and what it waited for', async () => {
+    const here = String.raw`test/simtest/invariants\.test\.ts:\d+:\d+`
+    const bodies: readonly ((sim: SimTest) => unknown)[] = [
+      (sim) => sim.host('alice', () => Promise.reject(new TypeError('oh no'))),
+      (sim) => {
+        sim.host('alice', ({ runtime }) => runtime.sleep(1000))
+        sim.always('x', () => {
+          throw new Error('no')
+        })
+      },
+      async (sim) => {
+        sim.host('alice', ({ runtime }) => runtime.sleep(1000))
+        await sim.until('x', () => false)
+      },
+      () => {
+        throw new Error('of the scenario')
+      },
+    ]
+    for (const body of bodies) {
+      const { examined } = await check(brief, async (sim) => void (await body(sim)))
+      expect(examined[0]?.text).toMatch(new RegExp(`\\n  at ${here}\\n  at .* of virtual time`))
+    }
+    // The library's own frames come first where it was asked for nonsense; they say nothing.
+    const { failures } = await check(brief, (sim) => void sim.pick([]))
+    expect(failures[0]?.failure?.place).toMatch(new RegExp(`^${here}$`))
+  })
+
   test('draws other faults with other seeds, and ends with none', async () => {
     const drawn = new Set<string>()
     const { failures } = await check({ seeds: 30, faults: 'hostile', durationMs: 70_000 }, async (sim) => {

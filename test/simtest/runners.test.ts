@@ -58,6 +58,21 @@ describe('a plain script', () => {
     expect(text).toContain('SIMULATOR_SEED=1 SIMULATOR_RUNS=10 node numbers.mjs')
   })
 
+  test('tells what is wrong with a corpus, that there is none, and settings that there are not', async () => {
+    const simple = (corpus: string): string =>
+      `import { simTest } from '@moosicbox/p2p/simtest'\nawait simTest('x', { seeds: 1, corpus: '${corpus}' }, () => {})`
+    const files = { 'broken.json': '{', 'a.mjs': simple('broken.json'), 'b.mjs': simple('nowhere.json') }
+    const other = new BuiltFolder(files)
+    const broken = await other.run(['a.mjs'])
+    expect(broken.text).toMatch(/corpus = "broken\.json": cannot be read/)
+    expect(broken.code).toBe(1)
+    const missing = await other.run(['b.mjs'], { SIMULATOR_RUN: '3' })
+    expect(missing.text).toContain('corpus nowhere.json does not exist')
+    expect(missing.text).toContain('SIMULATOR_RUN is no setting and changes nothing; known are')
+    expect(missing.code).toBe(0)
+    other.remove()
+  })
+
   test('fails with the report, a file, and commands that show it again', async () => {
     const { code, text } = await folder.run(['numbers.mjs'], { MOST: '50' })
     expect(code).toBe(1)

@@ -194,6 +194,14 @@ describe('a failure', () => {
     const repaired = await run(command.split(' '))
     expect(repaired.code).toBe(1)
     expect(repaired.out).toContain('It does not fail any more')
+    const bisect = async (most: string, ...more: string[]): Promise<number> =>
+      (await run([...command.split(' '), ...more], { MOST: most })).code
+    expect(await bisect('50', '--expect', 'fail')).toBe(0)
+    expect(await bisect('50', '--expect', 'pass')).toBe(1)
+    expect(await bisect('1000', '--expect', 'fail')).toBe(1)
+    expect(await bisect('1000', '--expect', 'pass')).toBe(0)
+    const unknown = await run([...command.split(' ').slice(0, -1), 'nowhere.mjs', '--expect', 'pass'])
+    expect([unknown.code, unknown.err]).toEqual([125, expect.stringContaining('cannot be loaded')])
     const whole = /sweep numbers\.mjs --scenario numbers --seed (\d+) --seeds 1$/m.exec(out)
     expect((await run((whole?.[0] ?? '').split(' '), { MOST: '50' })).out).toContain('is too much')
     const corpus = JSON.parse(readFileSync(join(folder, 'seeds.json'), 'utf8')) as { tests: Record<string, string[]> }
@@ -247,19 +255,36 @@ describe('nonsense', () => {
     [['sweep', 'nowhere.mjs'], 'cannot be loaded'],
     [['sweep', 'numbers.mjs', '--scenario', 'letters'], 'has no scenario of this name; it has "numbers", "others"'],
     [['sweep', 'numbers.mjs', '--seeds', 'many'], '--seeds = "many": must be a whole number'],
-    [['sweep', 'numbers.mjs', '--seed', '-1'], '--seed'],
+    [['sweep', 'numbers.mjs', '--seed', '-1'], '--seed = "-1": must be a whole number'],
+    [['sweep', 'numbers.mjs', '--for', '-5s'], '--for = "-5s": must be a duration'],
     [['sweep', 'numbers.mjs', '--for', 'ever'], 'must be a duration'],
     [['sweep', 'numbers.mjs', '--shard', '3'], 'must be i/n'],
     [['sweep', 'numbers.mjs', '--seed', '1', '--shard', '3/2'], 'with i from 1 to n'],
     [['sweep', 'numbers.mjs', '--shard', '1/2'], 'all shards need the same first seed'],
     [['sweep', 'numbers.mjs', '--speed', '1'], 'usage: p2p-sim'],
-    [['dance'], 'it cannot be told what to do: dance'],
-    [['replay', 'nowhere.json', 'numbers.mjs'], 'cannot be read as a replay file'],
+    [['dance'], 'there is no command "dance"'],
+    [['sweep'], 'sweep needs a MODULE'],
+    [['replay', 'nowhere.json'], 'replay needs a FILE and a MODULE'],
+    [['merge'], 'merge needs a FILE'],
+    [['replay', 'nowhere.json', 'numbers.mjs'], 'FILE = "nowhere.json": cannot be read as a replay file'],
+    [['replay', 'nowhere.json', 'numbers.mjs', '--expect', 'luck'], 'it is pass or fail'],
+    [[...NUMBERS, '--json', 'nowhere/x.json'], '--json = "nowhere/x.json": cannot be written'],
+    [[...NUMBERS, '--json', '.'], '--json = ".": cannot be written'],
+    [[...NUMBERS, '--corpus', 'nowhere/x.json'], '--corpus = "nowhere/x.json": cannot be written'],
     [['merge', 'numbers.mjs'], 'cannot be read'],
   ])('%j', async (args, message) => {
     const { code, err } = await run(args)
     expect(err).toContain(message)
     expect(code).toBe(2)
+    expect(err).not.toContain('START')
+  })
+
+  test('a setting that there is not, and a corpus that there is not, are told in a line, once', async () => {
+    const args = ['sweep', 'numbers.mjs', '--seed', '5', '--seeds', '1', '--corpus', 'new.json', '--max-parallel', '0']
+    const { code, err } = await run(args, { SIMULATOR_SEEED: '7', SIMULATOR_EPOCH_OFFSET: '5' })
+    expect(code).toBe(0)
+    expect(err.match(/SIMULATOR_SEEED is no setting and changes nothing; known are .*SIMULATOR_SEED/g)).toHaveLength(1)
+    expect(err).toContain('corpus new.json does not exist')
   })
 
   test('parts of different sweeps do not merge', () => {

@@ -261,7 +261,13 @@ export class FaultInjector {
   }
 
   #relay(name: string | undefined): SimHost {
-    return name === undefined ? this.#world.defaultRelay.host : this.#world.hostOf(name)
+    if (name === undefined) return this.#world.defaultRelay.host
+    const relays = this.#world.relays.map(({ host }) => host)
+    const found = relays.find((host) => host.name === name)
+    if (found) return found
+    const names = relays.map((host) => host.name)
+    const why = `there is no relay of this name; there are ${names.join(', ') || 'none'}`
+    throw invalidConfiguration('fault.relay', name, why)
   }
 
   #checkNames(fault: Fault): void {

@@ -1,0 +1,40 @@
+/** A planted bug among 200 faults is made as small as it can be within a minute: no fault that is left can go. */
+import { expect, test } from 'vitest'
+import { checkScenario, resolveOptions, runScenario, scenario } from '@moosicbox/p2p/simtest'
+import type { Examined } from '@moosicbox/p2p/simtest'
+import type { Fault } from '@moosicbox/p2p/simulator'
+import { patience } from '../../src/simtest/patience.ts'
+import { unsyncedWrite } from './unsynced-write.ts'
+
+const FAULTS = 200
+const MINUTE_MS = 60_000
+
+test(`${FAULTS} faults around a planted bug come down to what it needs`, { timeout: 15 * MINUTE_MS }, async () => {
+  const { name, body } = unsyncedWrite(false)
+  const faults = {
+    weights: { crash: 1, restart: 2, pause: 2, partition: 2, 'link-flap': 2 },
+    everyMs: MINUTE_MS / 240,
+    maxForMs: 2000,
+    swarm: false,
+  } as const
+  // A minute of a machine that has nothing else to do.
+  const options = { faults, seeds: 50, shrinkMs: Math.round(MINUTE_MS * patience()) }
+  const resolved = resolveOptions(options, {})
+  const what = scenario(name, options, body)
+  const { examined } = await checkScenario(what, { resolved })
+  const [found] = examined
+  const before = Number(/from (\d+) faults to/.exec(found?.text ?? '')?.[1])
+  expect(before).toBeGreaterThanOrEqual(FAULTS)
+  expect(found?.text).toMatch(/was acknowledged and is lost/)
+  expect(found?.shrunk?.isMinimal).toBe(true)
+  const { seed, outcome } = found as Examined
+  const { plan } = outcome
+  expect(plan.faults.length).toBeLessThanOrEqual(3)
+  const key = async (left: readonly Fault[]): Promise<string | undefined> =>
+    (await runScenario(what, resolved, seed, { plan: { ...plan, faults: left } })).failure?.key
+  expect(await key(plan.faults)).toBe(outcome.failure?.key)
+  for (const one of plan.faults) {
+    const left = plan.faults.filter((fault) => fault !== one)
+    expect([one.kind, await key(left)]).not.toEqual([one.kind, outcome.failure?.key])
+  }
+})
