@@ -368,7 +368,7 @@ export class SimTest extends Simulation {
   #checkDeadlock({ waiting, report }: SimulationResult, asked: Error): void {
     if (waiting.length === 0 || this.stillMs < DEADLOCK_MS) return
     if (this.states().some(({ waits }) => waits.some(({ what }) => what === 'accept'))) return
-    const since = `since ${this.now - this.stillMs} ms of virtual time`
+    const since = `since ${Math.round((this.now - this.stillMs) * 1000) / 1000} ms of virtual time`
     const why = `nothing can wake what is left: ${waiting.join(', ')} ${waiting.length > 1 ? 'wait' : 'waits'} ${since}, no timer is set, and nobody serves`
     throw this.#violated(`${why}. Where that is meant, give the run an end (forMs or until)`, report, asked)
   }

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { invalidConfiguration } from '../core/config.ts'
+import { P2PError } from '../core/errors.ts'
 
 function isThenable(value: unknown): value is PromiseLike<unknown> {
   return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function'
@@ -21,10 +21,8 @@ export function answerOf<T>(whose: string, condition: () => T): T {
   if (!isThenable(answer)) return answer
   // What becomes of it is nobody's concern any more, and must not end the process.
   answer.then(undefined, () => {})
-  throw invalidConfiguration(
-    whose,
-    'a promise',
+  const message =
     `the condition of ${whose} returned a promise; conditions are synchronous: have the program of a host, or sim.at, ` +
-      'await it and keep what came of it in a variable, and let the condition look at that',
-  )
+    'await it and keep what came of it in a variable, and let the condition look at that'
+  throw P2PError.of('invalid-configuration', message, { setting: whose, value: 'a promise' })
 }

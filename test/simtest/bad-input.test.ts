@@ -161,7 +161,7 @@ describe('a condition that is asynchronous', () => {
       await new Promise(setImmediate)
       process.off('unhandledRejection', hear)
       expect(failures[0]?.failure).toMatchObject({
-        message: expect.stringContaining(`the condition of ${what} returned a promise; conditions are synchronous`),
+        message: expect.stringMatching(`^the condition of ${what} returned a promise; conditions are synchronous: `),
         key: expect.stringContaining('invalid-configuration'),
       })
       expect(lost).toEqual([])

@@ -108,7 +108,7 @@ describe('hosts that wait for each other', () => {
 
   test('fail a plain run, which says who waits in what since when', async () => {
     const message = await messageOf(deadlock((sim) => sim.run()))
-    expect(message).toMatch(/nothing can wake what is left: bob, alice wait since \d+(\.\d+)? ms of virtual time/)
+    expect(message).toMatch(/nothing can wake what is left: bob, alice wait since \d+(\.\d{1,3})? ms of virtual time/)
     expect(message).toMatch(/host bob is running; waits in recv \(alice\) since \d+/)
     expect(message).toMatch(/host alice is running; waits in recv \(bob\) since \d+/)
   })
