@@ -34,13 +34,17 @@ interface Ended {
   readonly err: string
 }
 
-function run(args: readonly string[], env: Record<string, string> = {}): Promise<Ended> {
+function run(
+  args: readonly string[],
+  env: Record<string, string> = {},
+  program = 'dist/cli/p2p-sim.js',
+): Promise<Ended> {
   const clean = Object.fromEntries(
     Object.entries(process.env).filter(([name]) => !/^(VITEST|SIMULATOR_|NODE_TEST|NODE_OPTIONS)/.test(name)),
   )
   return new Promise((resolve) => {
     const options = { cwd: folder, env: { ...clean, ...env }, timeout: 230_000 }
-    execFile(process.execPath, [join(ROOT, 'dist/cli/p2p-sim.js'), ...args], options, (error, out, err) => {
+    execFile(process.execPath, [join(ROOT, program), ...args], options, (error, out, err) => {
       resolve({ code: typeof error?.code === 'number' ? error.code : error ? -1 : 0, out, err })
     })
   })
@@ -285,6 +289,12 @@ describe('nonsense', () => {
     expect(code).toBe(0)
     expect(err.match(/SIMULATOR_SEEED is no setting and changes nothing; known are .*SIMULATOR_SEED/g)).toHaveLength(1)
     expect(err).toContain('corpus new.json does not exist')
+  })
+
+  test('stops what runs at night, before anything is swept', async () => {
+    const { code, err } = await run(['--bogus'], {}, 'scripts/nightly.mjs')
+    expect(code).toBe(2)
+    expect(err.match(/Unknown option '--bogus'/g)).toHaveLength(1)
   })
 
   test('parts of different sweeps do not merge', () => {
