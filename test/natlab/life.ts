@@ -16,6 +16,8 @@ const MARGIN_MS = 6_000
 const LOSS = 0.01
 /** Longer than it takes to notice. */
 const BLOCKED_MS = 18_000
+/** Real iroh goes on after 15 to 16 s nearly always; once nothing came for 66 s, while the connection lived (docs/natlab.md). */
+const AFTER_BLOCKED_MS = 90_000
 
 /** Something that happens to a connection. */
 export interface Story {
@@ -113,7 +115,7 @@ export const STORIES: readonly Story[] = [
       await lab.setUdp(client.site, true)
     },
     afterMs: 20_000,
-    expected: { survives: true, withinMs: IDLE_MS, events: ['upgraded', 'fell-back', 'upgraded'] },
+    expected: { survives: true, withinMs: AFTER_BLOCKED_MS, events: ['upgraded', 'fell-back', 'upgraded'] },
   },
   {
     name: `a line loses ${LOSS * 100} %`,
