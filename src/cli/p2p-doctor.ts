@@ -4,14 +4,13 @@
  *
  * @module
  */
-import { readFile } from 'node:fs/promises'
 import process from 'node:process'
 import { parseArgs } from 'node:util'
 import { describeNetwork } from '../core/network-report.ts'
 import type { NetworkReport } from '../core/network-report.ts'
-import { P2PError } from '../core/errors.ts'
 import { IrohP2P } from '../iroh/index.ts'
 import type { IrohCreateOptions } from '../iroh/index.ts'
+import { readText, UsageError } from './arguments.ts'
 
 const USAGE = `usage: p2p-doctor [--relay URL]... [--reflector TICKET]... [...]
 
@@ -26,17 +25,6 @@ it, and nobody sees it.
   --binding NAME      native or official
   --json              print JSON
 `
-
-class UsageError extends Error {}
-
-async function readPem(path: string): Promise<string> {
-  try {
-    return await readFile(path, 'utf8')
-  } catch (cause) {
-    const why = cause instanceof Error ? cause.message : String(cause)
-    throw P2PError.of('io', `--relay-root: ${path} cannot be read: ${why}`, { path }, { cause })
-  }
-}
 
 /** Errors by their words, and the address as its ticket. */
 function toJson(report: NetworkReport): string {
@@ -79,7 +67,7 @@ async function main(): Promise<void> {
     throw new UsageError(`--binding is native or official, not ${binding}`)
   }
   if (relay && relay.length > 1 && relay.includes('disabled')) throw new UsageError('--relay disabled stands alone')
-  const relayRoots = await Promise.all((values['relay-root'] ?? []).map(readPem))
+  const relayRoots = await Promise.all((values['relay-root'] ?? []).map((path) => readText('relay-root', path)))
   const options: IrohCreateOptions = {
     relay: relay?.[0] === 'disabled' ? 'disabled' : relay,
     reflectors: reflector,

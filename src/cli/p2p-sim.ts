@@ -25,6 +25,7 @@ import {
   writeSweeps,
 } from '../simtest/command.ts'
 import type { SweepFile } from '../simtest/command.ts'
+import { UsageError } from './arguments.ts'
 
 const USAGE = `usage: p2p-sim sweep MODULE [options]    runs the scenarios that a module exports over many seeds
        p2p-sim replay FILE MODULE        replays a failure from its file; ends with 0 when the history is the same
@@ -44,9 +45,6 @@ const USAGE = `usage: p2p-sim sweep MODULE [options]    runs the scenarios that 
   --expect pass|fail  replay: end with 0 when it does not fail, or fails of the same thing, whatever the history, and
                       with 1 when not; with 125 when that cannot be told (for git bisect run, which then skips)
 `
-
-/** What is wrong with how the command was called. */
-class UsageError extends Error {}
 
 const OPTIONS = {
   scenario: { type: 'string' },

@@ -12,6 +12,7 @@ import { parseArgs } from 'node:util'
 import { P2PError } from '../core/errors.ts'
 import { exportTrace, TRACE_FORMATS } from '../trace/index.ts'
 import type { TraceFormat } from '../trace/index.ts'
+import { UsageError } from './arguments.ts'
 
 const USAGE = `usage: p2p-trace FILE [--to FORMAT] [--out FILE] [--packets]
 
@@ -24,9 +25,6 @@ Exports the trace of a simulation.
   --out FILE    where to; else to standard output
   --packets     in a sequence diagram, an arrow for each packet
 `
-
-/** What is wrong with how the command was called. */
-class UsageError extends Error {}
 
 function isFormat(text: string): text is TraceFormat {
   return (TRACE_FORMATS as readonly string[]).includes(text)
