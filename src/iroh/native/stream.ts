@@ -11,6 +11,7 @@ import type {
   CarrierSendStream,
   CarrierStream,
 } from '../../core/carrier.ts'
+import { ByteQueue } from '../../core/byte-queue.ts'
 import { concatBytes } from '../../core/encoding.ts'
 import type { P2PError } from '../../core/errors.ts'
 import type { Linked } from '../../core/linked-list.ts'
@@ -54,9 +55,7 @@ export class NativeStream implements CarrierStream, CarrierSendStream, CarrierRe
   #delivery: 'unknown' | 'arrived' | P2PError = 'unknown'
   #confirming: Waiting<void>[] | undefined
   #receiving: 'open' | 'ended' | 'lost' | P2PError
-  /** The oldest bytes that wait, and those after them: most streams never have more than one lot. */
-  #first: Uint8Array | undefined
-  #rest: Uint8Array[] | undefined
+  readonly #arrived = new ByteQueue()
   #takenBytes = 0
   #watcher: CarrierReader | undefined
   #reader: (Waiting<Uint8Array | undefined> & { readonly maxBytes: number }) | undefined
@@ -139,23 +138,22 @@ export class NativeStream implements CarrierStream, CarrierSendStream, CarrierRe
   }
 
   readNow(maxBytes: number): Uint8Array | null | undefined {
-    if (this.#first) return this.#take(this.#first, maxBytes)
-    return this.#receiving === 'ended' ? null : undefined
+    return this.#take(maxBytes) ?? (this.#receiving === 'ended' ? null : undefined)
   }
 
   whenReadable(reader: CarrierReader): boolean {
-    if (this.#first || this.#receiving !== 'open') return false
+    if (this.#arrived.length > 0 || this.#receiving !== 'open') return false
     this.#watcher = reader
     return true
   }
 
   stop(code: number): void {
     if (this.#receiving !== 'open' && this.#receiving !== 'lost') {
-      this.#drop()
+      this.#arrived.clear()
       return
     }
     this.#door.batch.stop(this.handle, code)
-    this.#drop()
+    this.#arrived.clear()
     this.#endReceiving(streamErrors.stoppedHere(code))
   }
 
@@ -183,17 +181,13 @@ export class NativeStream implements CarrierStream, CarrierSendStream, CarrierRe
   /** `ends` says that these bytes are the last. */
   received(chunk: Uint8Array, ends: boolean): void {
     if (this.#receiving !== 'open') return
+    this.#arrived.push(chunk)
+    if (ends) this.#receiving = 'ended'
     const reader = this.#reader
-    if (reader) {
+    const taken = reader && this.#take(reader.maxBytes)
+    if (taken) {
       this.#reader = undefined
-      this.#first = chunk
-      if (ends) this.#receiving = 'ended'
-      reader.resolve(this.#take(chunk, reader.maxBytes))
-    } else if (this.#first) {
-      this.#rest ??= []
-      this.#rest.push(chunk)
-    } else {
-      this.#first = chunk
+      reader.resolve(taken)
     }
     if (ends) this.#endReceiving('ended')
     else this.#tellWatcher()
@@ -217,7 +211,7 @@ export class NativeStream implements CarrierStream, CarrierSendStream, CarrierRe
     const error = closeError(close)
     if (this.#sending === 'open') this.#endSending(error)
     if (this.#delivery === 'unknown') this.#deliver(error)
-    if (local) this.#drop()
+    if (local) this.#arrived.clear()
     if (this.#receiving === 'lost' || (local && this.#receiving === 'open')) this.#endReceiving(error)
   }
 
@@ -265,19 +259,10 @@ export class NativeStream implements CarrierStream, CarrierSendStream, CarrierRe
     }
   }
 
-  #drop(): void {
-    this.#first = undefined
-    this.#rest = undefined
-  }
-
-  #take(first: Uint8Array, maxBytes: number): Uint8Array {
-    let taken = first
-    if (first.length > maxBytes) {
-      taken = first.subarray(0, maxBytes)
-      this.#first = first.subarray(maxBytes)
-    } else {
-      this.#first = this.#rest?.shift()
-    }
+  /** What waits, at most `maxBytes` of it; undefined where nothing does. */
+  #take(maxBytes: number): Uint8Array | undefined {
+    const taken = this.#arrived.shift(maxBytes)
+    if (!taken) return undefined
     this.#takenBytes += taken.length
     if (this.#takenBytes >= ROOM_BYTES || this.#connection.isFull) this.tell()
     return taken
