@@ -21,6 +21,11 @@ function malformed(ticket: string, why: string): P2PError {
   })
 }
 
+/** A host, by name or address, and a port as they are written together: an IPv6 address is in brackets. */
+export function withPort(host: string, port: number): string {
+  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`
+}
+
 /** An IPv4 or IPv6 socket address (`1.2.3.4:5`, `[::1]:5`) as bytes and port, or undefined. */
 export function parseSocketAddress(text: string): { bytes: Uint8Array; port: number } | undefined {
   const match = /^(?:\[([0-9a-f:.]+)\]|([0-9.]+)):(\d{1,5})$/i.exec(text)

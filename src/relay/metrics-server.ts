@@ -4,6 +4,7 @@
  * @module
  */
 import { createServer } from 'node:http'
+import { withPort } from '../core/address.ts'
 import { checkOptions } from '../core/config.ts'
 import { P2PError } from '../core/errors.ts'
 import { prometheusText } from './metrics.ts'
@@ -53,7 +54,7 @@ export async function serveMetrics(
   const port = typeof address === 'object' && address !== null ? address.port : wanted
   return {
     port,
-    url: `http://${host.includes(':') ? `[${host}]` : host}:${port}/metrics`,
+    url: `http://${withPort(host, port)}/metrics`,
     close: () =>
       new Promise((resolve) => {
         server.close(() => resolve())

@@ -10,6 +10,7 @@ import type { Server as SecureServer } from 'node:https'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { WebSocket, WebSocketServer } from 'ws'
+import { withPort } from '../core/address.ts'
 import { checkOptions } from '../core/config.ts'
 import { P2PError } from '../core/errors.ts'
 import type { NodeId } from '../core/node-id.ts'
@@ -136,7 +137,7 @@ export class RelayServer implements AsyncDisposable {
   get url(): string {
     const { host, tls } = this.#settings
     const name = host === undefined || host === '0.0.0.0' || host === '::' ? 'localhost' : host
-    return `${tls ? 'https' : 'http'}://${name.includes(':') ? `[${name}]` : name}:${this.port}`
+    return `${tls ? 'https' : 'http'}://${withPort(name, this.port)}`
   }
 
   /** What it has counted. */

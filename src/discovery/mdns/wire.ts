@@ -11,7 +11,7 @@
  */
 import { AUTHORITATIVE_ANSWER, decode, encode } from 'dns-packet'
 import type { Answer, DecodedPacket, Packet, Question } from 'dns-packet'
-import { parseSocketAddress } from '../../core/address.ts'
+import { parseSocketAddress, withPort } from '../../core/address.ts'
 import { BASE32, copyBytes, decodeBase32, encodeBase32 } from '../../core/encoding.ts'
 import { NodeId } from '../../core/node-id.ts'
 import type { P2PNodeId } from '../../core/node-id.ts'
@@ -253,7 +253,7 @@ function texts(data: string | Buffer | readonly (string | Buffer)[]): string[] {
 
 /** Nobody is at, or can be sent something at, any other. */
 function isUsable(ip: string, loopback: boolean): boolean {
-  const bytes = parseSocketAddress(ip.includes(':') ? `[${ip}]:1` : `${ip}:1`)?.bytes
+  const bytes = parseSocketAddress(withPort(ip, 1))?.bytes
   if (!bytes || bytes.every((byte) => byte === 0)) return false
   const [first = 0, second = 0] = bytes
   if (bytes.length === 4) return first < 224 && first !== 0 && (loopback || first !== 127)
@@ -267,9 +267,7 @@ function sightingOf(label: string, draft: Draft, addresses: ReadonlyMap<string, 
   const id = idOf(label)
   if (!id) return []
   if (draft.gone) return [{ id, record: undefined, ttlMs: 0 }]
-  const direct = [...draft.ports].flatMap(([host, port]) =>
-    (addresses.get(host) ?? []).map((ip) => (ip.includes(':') ? `[${ip}]:${port}` : `${ip}:${port}`)),
-  )
+  const direct = [...draft.ports].flatMap(([host, port]) => (addresses.get(host) ?? []).map((ip) => withPort(ip, port)))
   const relay = valueOf(draft.strings, 'relay')
   const userData = valueOf(draft.strings, 'user-data')
   const record: LocalRecord = {

@@ -7,7 +7,7 @@
  *
  * @module
  */
-import { formatIPv6, parseSocketAddress } from '../../core/address.ts'
+import { formatIPv6, parseSocketAddress, withPort } from '../../core/address.ts'
 import { invalidConfiguration } from '../../core/config.ts'
 import { P2PError } from '../../core/errors.ts'
 
@@ -98,7 +98,7 @@ function toValue(bytes: Uint8Array): bigint {
 }
 
 function parseIp(text: string): Uint8Array | undefined {
-  return parseSocketAddress(text.includes(':') ? `[${text}]:0` : `${text}:0`)?.bytes
+  return parseSocketAddress(withPort(text, 0))?.bytes
 }
 
 function formatIp(version: 4 | 6, value: bigint): string {
