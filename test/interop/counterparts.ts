@@ -10,6 +10,7 @@ import { accessSync, constants } from 'node:fs'
 import { createServer } from 'node:net'
 import type { AddressInfo } from 'node:net'
 import { delimiter, join } from 'node:path'
+import type { P2PConnection } from '../../src/core/connection.ts'
 
 /** The path of a program, or undefined when it is not installed. */
 export function counterpart(name: string): string | undefined {
@@ -78,4 +79,12 @@ export async function lines(program: Running, pattern: RegExp, count = 1): Promi
 /** The first line of a program that matches, or a later one. */
 export async function line(program: Running, pattern: RegExp, which = 1): Promise<string> {
   return (await lines(program, pattern, which))[which - 1] ?? ''
+}
+
+/** What the other end of a connection sends back. */
+export async function echoOf(connection: P2PConnection, text: string): Promise<string> {
+  const stream = await connection.openStream()
+  await stream.write(new TextEncoder().encode(text))
+  await stream.finish()
+  return new TextDecoder().decode(await stream.readToEnd(100))
 }

@@ -8,7 +8,7 @@ import { DhtDiscovery } from '../../src/discovery/index.ts'
 import { IrohP2P } from '../../src/iroh/index.ts'
 import { DOORS } from '../iroh/doors.ts'
 import { dhtTestnet } from '../support/dht-testnet.ts'
-import { counterpart, line, lines, LIMIT_MS, run } from './counterparts.ts'
+import { counterpart, echoOf, line, lines, LIMIT_MS, run } from './counterparts.ts'
 import type { Running } from './counterparts.ts'
 
 const peer = counterpart('p2p-interop-peer') ?? ''
@@ -78,11 +78,7 @@ describe.skipIf(peer === '')('a DHT (skipped: p2p-interop-peer is not installed)
         await expect
           .poll(async () => (await player.lookUp(id)).address?.direct.length, { timeout: LIMIT_MS })
           .toBeGreaterThan(0)
-        const connection = await player.connect(id, { alpn: ALPN })
-        const stream = await connection.openStream()
-        await stream.write(new TextEncoder().encode('hello, iroh'))
-        await stream.finish()
-        expect(new TextDecoder().decode(await stream.readToEnd(100))).toBe('hello, iroh')
+        expect(await echoOf(await player.connect(id, { alpn: ALPN }), 'hello, iroh')).toBe('hello, iroh')
         expect(await line(server, /^accepted/)).toBe(`accepted ${player.localNodeId().toHex()}`)
       })
 

@@ -14,7 +14,7 @@ import { DnsDiscovery, PkarrDiscovery } from '../../src/discovery/index.ts'
 import { encodeBody, signRecord } from '../../src/discovery/pkarr/signed-packet.ts'
 import { IrohP2P } from '../../src/iroh/index.ts'
 import { DOORS } from '../iroh/doors.ts'
-import { counterpart, freePort, line, LIMIT_MS, run } from './counterparts.ts'
+import { counterpart, echoOf, freePort, line, LIMIT_MS, run } from './counterparts.ts'
 import type { Running } from './counterparts.ts'
 
 const program = counterpart('iroh-dns-server')
@@ -179,11 +179,7 @@ enabled = false
           await expect
             .poll(async () => (await player.lookUp(id)).address?.direct, { timeout: LIMIT_MS })
             .toEqual([bound])
-          const connection = await player.connect(id, { alpn: ALPN })
-          const stream = await connection.openStream()
-          await stream.write(new TextEncoder().encode('hello, iroh'))
-          await stream.finish()
-          expect(new TextDecoder().decode(await stream.readToEnd(100))).toBe('hello, iroh')
+          expect(await echoOf(await player.connect(id, { alpn: ALPN }), 'hello, iroh')).toBe('hello, iroh')
           expect(await line(server, /^accepted/)).toBe(`accepted ${player.localNodeId().toHex()}`)
         },
       )
