@@ -78,7 +78,7 @@ try {
   if (!Object.hasOwn(COMMANDS, command)) {
     throw new Error(`there is no command ${command}; known are ${Object.keys(COMMANDS).join(', ')}`)
   }
-  COMMANDS[command]()
+  crate.alone(COMMANDS[command])
 } catch (error) {
   console.error(`build: ${error.message}`)
   process.exit(1)

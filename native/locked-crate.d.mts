@@ -4,7 +4,9 @@ export declare class LockedCrate {
     readonly stage: string
     readonly name: string
     readonly relock: string
+    readonly patienceMs?: number
   })
+  alone(action: () => void): void
   cargo(args: readonly string[], env?: Readonly<Record<string, string>>): void
   relock(args?: readonly string[]): void
 }

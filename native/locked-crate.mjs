@@ -1,15 +1,19 @@
 /**
  * Crates whose lock file names no registry, as what it is called differs from place to place; versions and checksums
  * are all there. The name is asked of cargo and put back in a copy, and that is built with --locked: a set of crates
- * that differs from the lock file in any version or checksum fails.
+ * that differs from the lock file in any version or checksum fails. Builds of one crate in one place wait for each other.
  *
  * @module
  */
 import { spawnSync } from 'node:child_process'
 import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { holding } from './build-lock.mjs'
 
 const PARTS = ['Cargo.toml', 'Cargo.lock', 'build.rs', 'src', 'benches', 'examples']
+
+/** A build of all crates takes some minutes, many on a slow machine. */
+const PATIENCE_MS = 3_600_000
 
 const strip = (lock) => lock.replaceAll(/^source = .*\n/gm, '')
 
@@ -19,6 +23,8 @@ export class LockedCrate {
   #stage
   #name
   #relock
+  #patienceMs
+  #isAlone = false
 
   /**
    * @param {object} options
@@ -26,20 +32,48 @@ export class LockedCrate {
    * @param {string} options.stage where its copy goes
    * @param {string} options.name for messages, such as `native`
    * @param {string} options.relock the command that writes the lock file anew
+   * @param {number} [options.patienceMs] how long to wait for other processes that build it here
    */
-  constructor({ source, stage, name, relock }) {
+  constructor({ source, stage, name, relock, patienceMs = PATIENCE_MS }) {
     this.#source = source
     this.#stage = stage
     this.#name = name
     this.#relock = relock
+    this.#patienceMs = patienceMs
   }
 
   get #lockFile() {
     return join(this.#stage, 'Cargo.lock')
   }
 
+  /**
+   * Runs `action` while no other process builds this crate here: for what it does with what was built, too.
+   *
+   * @param {() => void} action
+   */
+  alone(action) {
+    if (this.#isAlone) return action()
+    holding(`${this.#stage}.lock`, { what: `builds ${this.#name}`, patienceMs: this.#patienceMs }, () => {
+      this.#isAlone = true
+      try {
+        action()
+      } finally {
+        this.#isAlone = false
+      }
+    })
+  }
+
   /** Runs cargo on the copy with what the lock file has, no other; a lock file that did not hold afterwards fails. */
   cargo(args, env = {}) {
+    this.alone(() => this.#cargo(args, env))
+  }
+
+  /** Writes the lock file anew after a change to Cargo.toml; crates that are locked already stay as they are. */
+  relock(args = []) {
+    this.alone(() => this.#writeLock(args))
+  }
+
+  #cargo(args, env) {
     this.#copy()
     const locked = readFileSync(this.#lockFile, 'utf8')
     writeFileSync(this.#lockFile, this.#complete(locked))
@@ -48,8 +82,7 @@ export class LockedCrate {
     if (after !== locked) throw new Error(`the set of crates differs from ${this.#name}/Cargo.lock`)
   }
 
-  /** Writes the lock file anew after a change to Cargo.toml; crates that are locked already stay as they are. */
-  relock(args = []) {
+  #writeLock(args) {
     this.#copy()
     const before = existsSync(this.#lockFile) ? readFileSync(this.#lockFile, 'utf8') : ''
     rmSync(this.#lockFile, { force: true })

@@ -23,6 +23,7 @@ const REQUIRED = [
   'dist/index.d.ts',
   // What builds the native door.
   'native/build.mjs',
+  'native/build-lock.mjs',
   'native/locked-crate.mjs',
   'native/build.rs',
   'native/Cargo.toml',

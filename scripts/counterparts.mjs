@@ -71,7 +71,7 @@ try {
     console.log('test/interop/peer/Cargo.lock is written')
   } else {
     for (const program of PROGRAMS) install(program)
-    buildPeer()
+    peer.alone(buildPeer)
     console.log(bin)
   }
 } catch (error) {
