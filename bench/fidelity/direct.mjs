@@ -103,7 +103,7 @@ export async function exchange(row, seed, options = {}) {
   const sim = new Simulation({ ...options, seed })
   let server
   let result
-  const way = { up: linkOptions(row.up), down: linkOptions(row.down) }
+  const way = { up: linkOptions(row.up, row.emulatorMs), down: linkOptions(row.down, row.emulatorMs) }
   sim.host('server', { link: { up: {}, down: {} } }, async (host) => {
     server = await serve(host)
     await server.done

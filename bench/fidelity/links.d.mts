@@ -11,5 +11,6 @@ export interface MeasuredWay {
 }
 
 export function parseLink(description: string): MeasuredWay
-export function linkOptions(way: MeasuredWay): LinkOptions
+export const EMULATOR_MS: number
+export function linkOptions(way: MeasuredWay, emulatorMs?: number): LinkOptions
 export function isErratic(way: MeasuredWay): boolean

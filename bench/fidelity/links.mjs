@@ -3,8 +3,11 @@
 import { burstyLoss } from '@moosicbox/p2p/simulator'
 
 export const HEADERS_BYTES = 28
-/** What the emulator itself adds to each way of every link: 0.17 ms to a round trip at the median, measured by itself. */
-const EMULATOR_MS = 0.085
+/**
+ * What the emulator itself adds to each way of every link where samples do not say it: 0.17 ms to a round trip at the median,
+ * measured by itself.
+ */
+export const EMULATOR_MS = 0.085
 /** The largest IP packet of the emulator, and what its queue holds at least. */
 const LARGEST_PACKET_BYTES = 1480
 const MIN_QUEUE_PACKETS = 30
@@ -74,13 +77,13 @@ function defaultQueueBytes(rateMbit) {
 }
 
 /** One way for the simulator, which takes the rate first, then loss, then delay and jitter, as the emulator did. */
-export function linkOptions(way) {
+export function linkOptions(way, emulatorMs = EMULATOR_MS) {
   const { delayMs, jitterMs, reorders, lossPercent, burst, rateMbit, queueBytes } = way
   const chance = lossPercent / 100
   // Both at once: in a burst everything is lost, outside of one each packet by its own chance.
   const packetLoss = burst ? { ...burstyLoss(burst.percent / 100, burst.packets), lossInGood: chance } : chance
   return {
-    latencyMs: delayMs + EMULATOR_MS,
+    latencyMs: delayMs + emulatorMs,
     jitterMs,
     keepOrder: !reorders,
     packetLoss,

@@ -4,9 +4,11 @@
 // namespaces, a layer-2 emulator between them, no relay, no NAT, IPv4, a known address. A line is one repetition with a
 // new endpoint, key and connection; all figures are milliseconds. Another file of the same shape adds links, or takes the
 // place of these: `npm run fidelity -- --reference FILE.jsonl`. `reference/held-out.jsonl` has other links, which the model
-// had not seen when it was made, measured by `npm run natlab -- --only links`.
+// had not seen when it was made, measured by `npm run natlab -- --only links`. There `emulatorMs` is what the emulator added
+// to the time of a packet, on average over the repetition.
 import { readFileSync } from 'node:fs'
-import { isErratic, parseLink } from './links.mjs'
+import { EMULATOR_MS, isErratic, parseLink } from './links.mjs'
+import { median } from './statistics.mjs'
 
 export const DEFAULT_REFERENCE = new URL('./reference/direct.jsonl', import.meta.url)
 export const HELD_OUT_REFERENCE = new URL('./reference/held-out.jsonl', import.meta.url)
@@ -16,7 +18,7 @@ export const TIMES = ['connect', 'first', 'cold', 'warm', 'down100k']
 
 /**
  * Rows by link, in the order of the file: `name`, `up`, `down` (parsed), `erraticWays`, `isErratic`, `isLocal` (nothing but CPU), `count`,
- * and the samples by figure.
+ * `emulators` (of the repetitions that say it) and their median `emulatorMs`, and the samples by figure.
  */
 export function loadReference(file = DEFAULT_REFERENCE) {
   const rows = new Map()
@@ -29,6 +31,7 @@ export function loadReference(file = DEFAULT_REFERENCE) {
     }
   }
   if (rows.size === 0) throw new Error(`${file}: there is no sample in it`)
+  for (const row of rows.values()) row.emulatorMs = row.emulators.length > 0 ? median(row.emulators) : EMULATOR_MS
   return [...rows.values()]
 }
 
@@ -49,16 +52,23 @@ function addRepetition(rows, sample) {
       isErratic: erraticWays.up || erraticWays.down,
       isLocal: [ways.up, ways.down].every(({ delayMs, rateMbit }) => delayMs === 0 && rateMbit === 0),
       count: 0,
+      emulators: [],
+      emulatorMs: EMULATOR_MS,
       samples: { rtt: [], ...Object.fromEntries(TIMES.map((name) => [name, []])) },
     }
     rows.set(key, row)
   }
   row.count++
+  if (sample.emulatorMs !== undefined) row.emulators.push(timeOf(sample, 'emulatorMs'))
   for (const name of TIMES) {
     // A figure that was not taken is left out; one that is no number is a mistake.
     if (sample[name] === undefined || sample[name] === null) continue
-    if (!(sample[name] >= 0)) throw new Error(`${name} = ${sample[name]} is no time`)
-    row.samples[name].push(sample[name])
+    row.samples[name].push(timeOf(sample, name))
   }
   row.samples.rtt.push(...(sample.rtt ?? []))
+}
+
+function timeOf(sample, name) {
+  if (sample[name] >= 0) return sample[name]
+  throw new Error(`${name} = ${sample[name]} is no time`)
 }

@@ -1,6 +1,11 @@
 /** Measured links in their own words, and in the simulator's. */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
 import { describe, expect, test } from 'vitest'
 import { isErratic, linkOptions, parseLink } from '../../bench/fidelity/links.mjs'
+import { loadReference } from '../../bench/fidelity/reference.mjs'
 
 describe('a link in the words of its samples', () => {
   test('says what it is like', () => {
@@ -39,6 +44,28 @@ test('the simulator gets the same link', () => {
   expect(bursty).toMatchObject({ badToGood: 0.2, lossInGood: 0 })
   expect(linkOptions(parseLink('ge=1:5,loss=2')).packetLoss).toMatchObject({ badToGood: 0.2, lossInGood: 0.02 })
   expect(linkOptions(parseLink('reorder=1')).keepOrder).toBe(false)
+  expect(linkOptions(parseLink('delay=25'), 0.03).latencyMs).toBe(25.03)
+})
+
+test('samples say what the emulator added, where they were measured with it', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'fidelity-'))
+  const file = join(folder, 'samples.jsonl')
+  const sample = (link: string, emulatorMs?: number): string => {
+    return JSON.stringify({ link, up: 'delay=25', connect: 52, rtt: [50.5], emulatorMs })
+  }
+  const of = (...lines: string[]): [string, number][] => {
+    writeFileSync(file, lines.join('\n'))
+    return loadReference(pathToFileURL(file)).map(({ name, emulatorMs }) => [name, emulatorMs])
+  }
+  try {
+    expect(of(sample('a', 0.02), sample('a', 0.09), sample('a', 0.03), sample('b'))).toEqual([
+      ['a', 0.03],
+      ['b', 0.085],
+    ])
+    expect(() => of(sample('a', -1))).toThrow('line 1: emulatorMs = -1 is no time')
+  } finally {
+    rmSync(folder, { recursive: true })
+  }
 })
 
 test('what is lossy or overtakes itself is judged by its distribution', () => {

@@ -10,7 +10,7 @@
 //! set NAME UP DOWN                                  the ways from now on
 //! address NAME ADDRESS                              packets for it go there from now on, those for the old one nowhere
 //! stats                                             counts since the start
-//! late                                              how late the latest packet came out since this was asked last, in us
+//! late                                              how late packets came out since this was asked last: the latest and on average, in us
 //! ```
 //!
 //! It answers each with one line, `ok …` or `error …`. Needs nothing but the standard library: `rustc -O emulator.rs`.
@@ -121,6 +121,26 @@ struct Line {
     counts: Counts,
 }
 
+/// How late packets came out.
+#[derive(Default)]
+struct Late {
+    worst: Duration,
+    sum: Duration,
+    packets: u32,
+}
+
+impl Late {
+    fn add(&mut self, late: Duration) {
+        self.worst = self.worst.max(late);
+        self.sum += late;
+        self.packets += 1;
+    }
+
+    fn mean(&self) -> Duration {
+        self.sum / self.packets.max(1)
+    }
+}
+
 /// A packet under way. The first two decide the order: by time, and of one time as they came.
 type UnderWay = (Instant, u64, usize, Vec<u8>);
 
@@ -130,7 +150,7 @@ struct Emulator {
     under_way: BinaryHeap<Reverse<UnderWay>>,
     sequence: u64,
     random: Random,
-    late: Duration,
+    late: Late,
 }
 
 impl Emulator {
@@ -174,12 +194,12 @@ impl Emulator {
         let now = Instant::now();
         while self.under_way.peek().is_some_and(|Reverse((due, ..))| *due <= now) {
             let Some(Reverse((due, _, to, packet))) = self.under_way.pop() else { return };
-            self.late = self.late.max(now.saturating_duration_since(due));
             let line = &mut self.lines[to];
             // A device that is down takes nothing, as a line that is unplugged.
             if (&line.tun).write_all(&packet).is_ok() {
                 line.counts.received += 1;
             }
+            self.late.add(due.elapsed());
         }
     }
 
@@ -230,7 +250,10 @@ impl Emulator {
                 };
                 Ok(self.lines.iter().map(one).collect::<Vec<_>>().join(" "))
             }
-            ["late"] => Ok(std::mem::take(&mut self.late).as_micros().to_string()),
+            ["late"] => {
+                let late = std::mem::take(&mut self.late);
+                Ok(format!("{} {:.1}", late.worst.as_micros(), late.mean().as_nanos() as f64 / 1000.0))
+            }
             _ => Err(format!("{command}: there is no such command")),
         }
     }
@@ -264,7 +287,7 @@ fn main() {
         under_way: BinaryHeap::new(),
         sequence: 0,
         random: Random(std::env::args().nth(1).and_then(|seed| seed.parse().ok()).unwrap_or(1)),
-        late: Duration::ZERO,
+        late: Late::default(),
     };
     let mut buffer = vec![0; MAX_PACKET];
     let mut text = Vec::new();

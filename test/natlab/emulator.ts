@@ -90,9 +90,10 @@ export class Emulator {
     await this.#tell(`address ${name} ${address}`)
   }
 
-  /** How late the latest packet came out since this was asked last, in milliseconds. */
-  async lateMs(): Promise<number> {
-    return Number(await this.#tell('late')) / 1000
+  /** How late packets came out since this was asked last, in milliseconds. */
+  async lateMs(): Promise<{ readonly worst: number; readonly mean: number }> {
+    const [worst = 0, mean = 0] = (await this.#tell('late')).split(' ').map((us) => Number(us) / 1000)
+    return { worst, mean }
   }
 
   async counts(): Promise<Map<string, LineCounts>> {
