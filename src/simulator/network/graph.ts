@@ -174,11 +174,11 @@ export class NetworkGraph {
       )
     }
     const link = new Link(this.#kernel, source, target, checked)
-    this.#forgetRoutes(source, target)
-    this.#links.add(link)
-    source.link(link)
-    target.link(link)
-    this.#forgetRoutes(source, target)
+    this.#rewire(link, () => {
+      this.#links.add(link)
+      source.link(link)
+      target.link(link)
+    })
     this.#recordChange(link)
     return link
   }
@@ -342,13 +342,13 @@ export class NetworkGraph {
   }
 
   #removeLink(link: Link): void {
-    this.#forgetRoutes(link.from, link.to)
-    this.#links.delete(link)
-    link.from.unlink(link)
-    link.to.unlink(link)
+    this.#rewire(link, () => {
+      this.#links.delete(link)
+      link.from.unlink(link)
+      link.to.unlink(link)
+    })
     link.remove()
     this.#changes++
-    this.#forgetRoutes(link.from, link.to)
     this.#paths.forget()
     this.#kernel.audit.record(NetworkKind.unlink, -1, link.from.index, link.to.index)
     this.#kernel.trace?.record('unlink', { from: link.from.index, to: link.to.index })
@@ -375,9 +375,17 @@ export class NetworkGraph {
   }
 
   /**
-   * Forgets the routes, unless only a leaf is concerned, which nobody's route leads through. Where a link comes or goes
-   * this is asked before and after, for a node may be a leaf on one side of the change only.
+   * A link comes or goes. Routes are kept where one of its ends is a leaf, which nobody's route leads through, before and
+   * after; not where an end has become one or is none any more, as routes lead to leaves otherwise than to others.
    */
+  #rewire({ from, to }: Link, change: () => void): void {
+    const [wasLeaf, wasOtherLeaf] = [from.isLeaf, to.isLeaf]
+    change()
+    if (from.isLeaf !== wasLeaf || to.isLeaf !== wasOtherLeaf) this.#routesVersion++
+    else this.#forgetRoutes(from, to)
+  }
+
+  /** Forgets the routes, unless only a leaf is concerned, which nobody's route leads through. */
   #forgetRoutes(from: GraphNode, to: GraphNode): void {
     if (!from.isLeaf && !to.isLeaf) this.#routesVersion++
   }

@@ -1,6 +1,6 @@
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { Fabric, NetworkGraph } from '../../../src/simulator/network/index.ts'
+import { Fabric, type Link, NetworkGraph } from '../../../src/simulator/network/index.ts'
 import { TestKernel } from '../support/test-kernel.ts'
 import { failure, mailbox } from './support.ts'
 
@@ -9,6 +9,18 @@ function graphOf(links: readonly (readonly [string, string, number])[]): Network
   for (const [from, to] of links) for (const name of [from, to]) if (!graph.hasNode(name)) graph.addNode(name)
   for (const [from, to, latencyMs] of links) graph.connectOneWay(from, to, { latencyMs })
   return graph
+}
+
+/** By Bellman and Ford, who know of no leaves. */
+function distance(links: readonly Link[], from: string, to: string): number {
+  const best = new Map([[from, 0]])
+  for (let round = 0; round < 10; round++) {
+    for (const link of links) {
+      const there = (best.get(link.from.name) ?? Number.POSITIVE_INFINITY) + link.latencyMs
+      if (there < (best.get(link.to.name) ?? Number.POSITIVE_INFINITY)) best.set(link.to.name, there)
+    }
+  }
+  return best.get(to) ?? Number.POSITIVE_INFINITY
 }
 
 describe('paths', () => {
@@ -110,6 +122,45 @@ describe('paths', () => {
           }
         }
       }),
+    )
+  })
+
+  test('a link from a new node to one that only one other led to changes nothing for those', () => {
+    const graph = graphOf([
+      ['a', 'b', 1],
+      ['b', 'a', 1],
+      ['b', 'c', 1],
+      ['c', 'b', 1],
+      ['a', 'd', 1],
+      ['d', 'a', 1],
+    ])
+    expect(graph.findPath('a', 'c')?.nodes).toEqual(['a', 'b', 'c'])
+    graph.addNode('e')
+    graph.connectOneWay('e', 'c')
+    expect(graph.findPath('a', 'c')?.nodes).toEqual(['a', 'b', 'c'])
+  })
+
+  test('any sequence of changes: as short as an independent computation says', () => {
+    const name = fc.constantFrom('a', 'b', 'c', 'd', 'e', 'f')
+    const change = fc.tuple(name, name, fc.integer({ min: 0, max: 5 }), fc.constantFrom('link', 'cut', 'flip', 'slow'))
+    fc.assert(
+      fc.property(fc.array(change, { maxLength: 40 }), fc.array(fc.tuple(name, name)), (changes, questions) => {
+        const graph = graphOf([])
+        for (const node of ['a', 'b', 'c', 'd', 'e', 'f']) graph.addNode(node)
+        for (const [from, to, latencyMs, what] of changes) {
+          if (from === to) continue
+          if (!graph.hasLink(from, to)) graph.connectOneWay(from, to, { latencyMs })
+          else if (what === 'cut') graph.disconnectNodes(from, to)
+          else if (what === 'flip') graph.updateLink(from, to, { isActive: !graph.link(from, to).isActive })
+          else graph.updateLink(from, to, { latencyMs })
+          for (const [a, b] of questions.slice(0, 6)) {
+            const links = graph.links().filter(({ isActive }) => isActive)
+            const found = graph.findPath(a, b)?.latencyMs ?? Number.POSITIVE_INFINITY
+            expect(found).toBe(distance(links, a, b))
+          }
+        }
+      }),
+      { numRuns: 200 },
     )
   })
 
