@@ -282,15 +282,17 @@ export class Forwarder {
   }
 
   #transmit(flight: Flight, link: Link): number {
+    const { isCorrupted } = flight.packet
     const delayUs = link.transmit(flight.packet)
-    if (!link.isPlain && link.isDuplicated()) this.#copy(flight, link, 0)
+    if (!link.isPlain && link.isDuplicated()) this.#copy(flight, link, 0, isCorrupted)
     return delayUs
   }
 
-  /** Sends a copy of what has just entered the link after it. */
-  #copy(flight: Flight, link: Link, extraUs: number): void {
+  /** Sends a copy of what has just entered the link after it; what happens to the one on the link does not to the other. */
+  #copy(flight: Flight, link: Link, extraUs: number, isCorrupted: boolean): void {
     const { protocol, source, destination, sizeBytes, payload } = flight.packet
     const packet = new PacketUnderWay(protocol, source, destination, sizeBytes, payload)
+    packet.isCorrupted = isCorrupted
     const copy = this.#take(packet, flight.origin, flight.number)
     copy.hops = flight.hops
     copy.target = flight.target
@@ -315,8 +317,9 @@ export class Forwarder {
       return -Drop.rule
     }
     if (decision.isCorrupted) link.corrupt(packet)
+    const { isCorrupted } = packet
     const delayUs = this.#transmit(flight, link)
-    for (let i = 0; i < decision.copies; i++) this.#copy(flight, link, decision.delayUs)
+    for (let i = 0; i < decision.copies; i++) this.#copy(flight, link, decision.delayUs, isCorrupted)
     return delayUs < 0 || decision.copies > 0 ? delayUs : delayUs + decision.delayUs
   }
 

@@ -329,6 +329,13 @@ describe('accidents', () => {
     expect(near(differing, 0.5)).toBe(true)
   })
 
+  test('a packet that a link before has damaged is doubled with its damage', () => {
+    const { kernel, alice, bob } = pair({ corruption: 1 }, {}, { down: { duplication: 1 } })
+    alice.socket.send(bob.socket.localAddress, 'x', 100)
+    kernel.run()
+    expect(bob.arrivals.map(({ packet }) => packet.isCorrupted)).toEqual([true, true])
+  })
+
   test('duplicates come right behind, and take their share of the rate', () => {
     const { arrivals, link } = send({ duplication: 0.3, latencyMs: 5 })
     expect(near(arrivals.length - COUNT, 0.3)).toBe(true)
