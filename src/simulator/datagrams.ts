@@ -13,6 +13,8 @@ export interface DatagramAddress {
 /** A packet that has arrived. */
 export interface ReceivedDatagram {
   readonly source: DatagramAddress
+  /** Which of the receiver's addresses it came to. */
+  readonly destination?: DatagramAddress | undefined
   readonly payload: unknown
   /** Whether bits were flipped on the way. @default false */
   readonly isCorrupted?: boolean | undefined
@@ -23,8 +25,14 @@ export interface DatagramSocket {
   readonly localAddress: DatagramAddress
   /** All of them, where there are several. */
   readonly localAddresses?: readonly DatagramAddress[] | undefined
-  /** `sizeBytes` is the payload that the object stands for. */
-  send(destination: DatagramAddress | string, payload: unknown, sizeBytes: number): void
+  /** Which of them packets to `destination` come from by themselves; only where there are several interfaces. */
+  usualSource?(destination: DatagramAddress): DatagramAddress
+  /**
+   * `sizeBytes` is the payload that the object stands for.
+   *
+   * @param from which of its addresses it comes from, where it still has that; by itself it is what routing says
+   */
+  send(destination: DatagramAddress | string, payload: unknown, sizeBytes: number, from?: DatagramAddress): void
   close(): void
 }
 

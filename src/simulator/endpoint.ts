@@ -257,8 +257,13 @@ export class SimEndpoint implements CarrierEndpoint, ConnectionHost {
   }
 
   /** Sends a datagram over its socket. */
-  sendDatagram(destination: DatagramAddress | string, payload: unknown, sizeBytes: number): void {
-    if (this.#state !== 'closed') this.#socket.send(destination, payload, sizeBytes)
+  sendDatagram(
+    destination: DatagramAddress | string,
+    payload: unknown,
+    sizeBytes: number,
+    from?: DatagramAddress,
+  ): void {
+    if (this.#state !== 'closed') this.#socket.send(destination, payload, sizeBytes, from)
   }
 
   transmit(route: Route, packet: Packet): void {
@@ -297,14 +302,19 @@ export class SimEndpoint implements CarrierEndpoint, ConnectionHost {
     this.#checkClosed()
   }
 
-  #receive({ source, payload, isCorrupted }: ReceivedDatagram): void {
+  #receive({ source, destination, payload, isCorrupted }: ReceivedDatagram): void {
     if (this.#state === 'closed') return
     if (isCorrupted) {
       this.#corrupted++
       return
     }
-    if (Packet.is(payload)) this.#receivePacket(payload, this.#routes.of(source))
+    if (Packet.is(payload)) this.#receivePacket(payload, this.#routeBack(source, destination))
     else this.#relays?.receive(source.toString(), payload)
+  }
+
+  #routeBack(source: DatagramAddress, own: DatagramAddress | undefined): Route {
+    const usual = own && this.#socket.usualSource?.(source)
+    return own && usual && usual !== own ? this.#routes.from(source, own) : this.#routes.of(source)
   }
 
   #onRelayed(client: RelayClient, peer: string, packet: Packet): void {

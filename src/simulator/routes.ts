@@ -12,6 +12,8 @@ import type { Route } from './transport/path.ts'
 interface SocketRoute extends Route {
   readonly kind: 'direct'
   destination: DatagramAddress | string
+  /** Which of its own addresses the node answers from. @default the usual one */
+  readonly from?: DatagramAddress | undefined
 }
 
 interface RelayRoute extends Route {
@@ -30,7 +32,12 @@ const MAX_PEERS = 65_536
 
 /** What datagrams leave by. */
 export interface DatagramSender {
-  sendDatagram(destination: DatagramAddress | string, payload: unknown, sizeBytes: number): void
+  sendDatagram(
+    destination: DatagramAddress | string,
+    payload: unknown,
+    sizeBytes: number,
+    from: DatagramAddress | undefined,
+  ): void
 }
 
 /** All routes of one endpoint; its maps are made when there is something to put in. */
@@ -39,6 +46,8 @@ export class Routes {
   #byText: Map<string, SocketRoute> | undefined
   /** Of those in `#byText` or once in there. The network keeps its addresses for ever, so that a weak map would be no help. */
   #byAddress: Map<DatagramAddress, SocketRoute> | undefined
+  /** Those that lead back by another interface than the usual one. */
+  #byOwnAddress: Map<DatagramAddress, Map<DatagramAddress, SocketRoute>> | undefined
   #byRelay: Map<RelayClient, Map<string, RelayRoute>> | undefined
 
   constructor(sender: DatagramSender) {
@@ -64,6 +73,23 @@ export class Routes {
     return route
   }
 
+  /**
+   * The route back to where a datagram came from that came by another interface than the one that leads there: answers
+   * come from the address that was asked, as noq's do (`src_ip`), or a NAT on the way would let none of them in.
+   */
+  from(source: DatagramAddress, own: DatagramAddress): Route {
+    const byOwnAddress = (this.#byOwnAddress ??= new Map())
+    let routes = byOwnAddress.get(own)
+    if (!routes) byOwnAddress.set(own, (routes = new Map()))
+    let route = routes.get(source)
+    if (!route) {
+      if (routes.size >= MAX_TEXTS) routes.clear()
+      route = { ...this.#socketRoute(source.toString()), destination: source, from: own }
+      routes.set(source, route)
+    }
+    return route
+  }
+
   /** The route to a node over a relay. */
   over(client: RelayClient, peer: string): Route {
     const byRelay = (this.#byRelay ??= new Map())
@@ -84,7 +110,8 @@ export class Routes {
       const { client, peer } = route as RelayRoute
       client.send(peer, packet)
     } else {
-      this.#sender.sendDatagram((route as SocketRoute).destination, packet, packet.datagramBytes)
+      const { destination, from } = route as SocketRoute
+      this.#sender.sendDatagram(destination, packet, packet.datagramBytes, from)
     }
   }
 

@@ -9,7 +9,12 @@ import type { SocketAddress } from './addresses.ts'
 import type { BindOptions, NetworkInterface, PacketHandler, Socket } from './interface.ts'
 
 /** A socket on one or several interfaces. */
-export type HostSocket = Pick<Socket, 'localAddress' | 'localAddresses' | 'port' | 'send' | 'close'>
+export type HostSocket = Pick<Socket, 'localAddress' | 'localAddresses' | 'port' | 'close'> & {
+  /** As a socket's `send`; by the interface that has the address `from`, where there is one that is up. */
+  send(destination: SocketAddress | string, payload: unknown, sizeBytes: number, from?: SocketAddress): void
+  /** Where packets to that address come from by themselves; only with several interfaces. */
+  usualSource?(destination: SocketAddress): SocketAddress
+}
 
 /** Binds on every interface that a host has at that moment. */
 export class HostNetwork {
@@ -68,8 +73,14 @@ class MultiSocket implements HostSocket {
     return this.#bound.filter(({ iface }) => iface.isUp).flatMap(({ socket }) => socket.localAddresses)
   }
 
-  send(destination: SocketAddress | string, payload: unknown, sizeBytes: number): void {
-    this.#towards(destination).socket.send(destination, payload, sizeBytes)
+  usualSource(destination: SocketAddress): SocketAddress {
+    return this.#towards(destination).socket.sourceFor(destination)
+  }
+
+  send(destination: SocketAddress | string, payload: unknown, sizeBytes: number, from?: SocketAddress): void {
+    const pinned = from && this.#bound.find(({ iface, socket }) => iface.isUp && socket.localAddresses.includes(from))
+    const { socket } = pinned ?? this.#towards(destination)
+    socket.send(destination, payload, sizeBytes)
   }
 
   close(): void {

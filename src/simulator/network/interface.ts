@@ -130,7 +130,7 @@ export class Socket implements Disposable {
     }
     const to = typeof destination === 'string' ? this.#book.parse(destination) : destination
     this.sentPackets++
-    this.#sink.send(this.#iface, this.protocol, this.#sourceFor(to), to, payload, sizeBytes)
+    this.#sink.send(this.#iface, this.protocol, this.sourceFor(to), to, payload, sizeBytes)
   }
 
   /** Gives up the port; nothing is received any more. Packets under way still arrive elsewhere. */
@@ -144,8 +144,8 @@ export class Socket implements Disposable {
     this.close()
   }
 
-  /** Its address of the destination's version, if it has one. */
-  #sourceFor(destination: SocketAddress): SocketAddress {
+  /** @internal Its address of the destination's version, if it has one. */
+  sourceFor(destination: SocketAddress): SocketAddress {
     const { localAddress } = this
     if (destination.version === localAddress.version) return localAddress
     const second = this.#iface.attachment6

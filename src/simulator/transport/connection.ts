@@ -241,7 +241,9 @@ export class TransportConnection {
       core.onIdle()
       return
     }
-    if (core.nat && core.nat.timerUs <= nowUs) core.controls.unshift(...core.nat.handleTimeout(nowUs))
+    if (core.nat && core.nat.timerUs <= nowUs) {
+      core.controls.unshift(...core.nat.handleTimeout(nowUs, core.multipath.isGoodEnough))
+    }
     const { paths, selected, others } = core
     if (others.areKnown && nowUs < others.deadlineUs && nowUs < selected.idleTimerUs) {
       this.#handlePathTimeout(selected, nowUs)

@@ -16,6 +16,8 @@ const MAX_PATHS = 8
 const SWITCH_GAIN_US = 5_000
 /** How much IPv6 is given ahead (iroh, IPV6_RTT_ADVANTAGE). */
 const IPV6_ADVANTAGE_US = 3_000
+/** A direct path as quick as this needs no other (iroh, GOOD_ENOUGH_LATENCY). */
+const GOOD_ENOUGH_US = 10_000
 
 /** Manages the paths of one connection. */
 export class Multipath {
@@ -141,6 +143,12 @@ export class Multipath {
     for (const path of core.paths.slice()) {
       if (path !== core.selected && path.kind === 'direct' && path.isOpen) this.close(path, nowUs, true)
     }
+  }
+
+  /** Whether no better path than the one that data takes is looked for. */
+  get isGoodEnough(): boolean {
+    const { kind, rtt } = this.#core.selected
+    return kind === 'direct' && rtt.smoothedUs <= GOOD_ENOUGH_US
   }
 
   /** Tells the peer where else this side may be found, and looks for a direct path while there is none. */

@@ -3,7 +3,7 @@
  * of them at the same times, so that each side's NAT lets the other's in. The client leads; the server follows.
  *
  * A round begins when there is something new to try, at most every 5 s otherwise, and every minute as long as there is no
- * direct path. In between nothing happens.
+ * direct path that is quick. In between nothing happens.
  *
  * @module
  */
@@ -56,6 +56,8 @@ export class NatTraversal {
   #roundStartUs = -ROUND_INTERVAL_US
   #attempt = MAX_ATTEMPTS
   #wanted = false
+  /** Whether the next round begins although there is nothing new. */
+  #isRetry = false
   #challenges: Map<number, Route> | undefined
   readonly #probes: Probe[] = []
   /** When the next probes, or the next round, are due. */
@@ -126,16 +128,11 @@ export class NatTraversal {
     if (this.#role === 'client') this.#start(nowUs)
   }
 
-  /** Whether a better path is wanted. While it is, it is tried again and again; otherwise only news begin a round. */
+  /** Whether there is no direct path yet. */
   want(wanted: boolean, nowUs: number): void {
     if (this.#wanted === wanted) return
     this.#wanted = wanted
     if (wanted && this.#role === 'client') this.#start(Math.max(nowUs, this.#roundStartUs + ROUND_INTERVAL_US))
-  }
-
-  /** Whether a better path is wanted. */
-  get isWanted(): boolean {
-    return this.#wanted
   }
 
   /** The client asks the server to probe an address of its own. */
@@ -174,10 +171,18 @@ export class NatTraversal {
     return this.#reached?.has(route) === true
   }
 
-  /** Queues the probes that are due; the frames that begin a new round, where one begins. */
-  handleTimeout(nowUs: number): ControlFrame[] {
+  /**
+   * Queues the probes that are due; the frames that begin a new round, where one begins.
+   *
+   * @param isGoodEnough whether the paths that there are need no looking for others while nothing is new
+   */
+  handleTimeout(nowUs: number, isGoodEnough: boolean): ControlFrame[] {
     const frames: ControlFrame[] = []
     if (this.#attempt >= MAX_ATTEMPTS && this.#role === 'client') {
+      if (this.#isRetry && isGoodEnough) {
+        this.timerUs = nowUs + RETRY_INTERVAL_US
+        return frames
+      }
       this.#beginRound(this.#round + 1, nowUs)
       for (const { address } of this.#local) frames.push({ type: 'reach-out', round: this.#round, address })
     }
@@ -206,7 +211,9 @@ export class NatTraversal {
       return nowUs + Math.ceil(Math.min(doubledUs, MAX_INTERVAL_US))
     }
     this.#attempt = MAX_ATTEMPTS
-    return this.#role === 'client' && this.#wanted ? Math.max(nowUs, this.#roundStartUs + RETRY_INTERVAL_US) : NEVER
+    if (this.#role === 'server') return NEVER
+    this.#isRetry = true
+    return Math.max(nowUs, this.#roundStartUs + RETRY_INTERVAL_US)
   }
 
   #challenge(route: Route): void {
@@ -218,6 +225,7 @@ export class NatTraversal {
   #start(atUs: number): void {
     if (this.#local.length === 0) return
     this.#attempt = MAX_ATTEMPTS
+    this.#isRetry = false
     this.timerUs = atUs
   }
 

@@ -320,7 +320,7 @@ export class Receiver {
   #onPathResponse(path: Path, token: number, route: Route, nowUs: number): void {
     const core = this.#core
     if (core.nat?.onResponse(token, route)) {
-      if (core.role === 'client' && core.nat.isWanted) core.multipath.open(core.multipath.nextId, route, nowUs)
+      if (core.role === 'client') core.multipath.open(core.multipath.nextId, route, nowUs)
     } else if (token === path.challengeToken && path.routes.includes(route)) {
       core.multipath.onProven(path, nowUs)
     }

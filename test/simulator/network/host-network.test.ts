@@ -60,7 +60,7 @@ describe('nodes', () => {
   const config = parseSimulatorConfig({ SIMULATOR_DEFAULT_PACKET_LOSS: '0' })
 
   /** Connects and exchanges, then says over what the selected path goes. */
-  async function remoteOf(sim: Simulation, names: readonly [string, string]): Promise<string[]> {
+  async function remoteOf(sim: Simulation, names: readonly [string, string], exchanges = 40): Promise<string[]> {
     const [server, client] = names.map((name) => sim.hosts.find((host) => host.name === name))
     const seen: string[] = []
     if (!server || !client) throw new Error('two hosts')
@@ -74,7 +74,7 @@ describe('nodes', () => {
       const p2p = await SimulatorP2P.create()
       await runtime.sleep(2000)
       const connection = await p2p.connect(server.id)
-      for (let i = 0; i < 40; i++) {
+      for (let i = 0; i < exchanges; i++) {
         await connection.send(new Uint8Array(1))
         await connection.recv()
         await runtime.sleep(500)
@@ -82,9 +82,56 @@ describe('nodes', () => {
         seen.push(`${path?.kind} ${path?.remote}`)
       }
     })
-    await sim.run({ forMs: 40_000 })
+    await sim.run({ forMs: exchanges * 1000 })
     return seen
   }
+
+  /** A host with an interface behind a home's NAT and a public one, which are 10 and 20 ms away. */
+  function twoWays(sim: Simulation, name: string): void {
+    const host = sim.host(name, { lan: sim.lan({ nat: 'home' }), link: { latencyMs: 10 } })
+    host.addInterface('public', { link: { latencyMs: 20 } })
+  }
+
+  test('answer from the address that was asked, and so are reached on each of them', async () => {
+    await using sim = new Simulation({ seed: 1, config })
+    twoWays(sim, 'server')
+    const server = sim.hosts[0]
+    if (!server) throw new Error('no host')
+    let ticket = ''
+    void sim.perform(server, async () => {
+      const p2p = await SimulatorP2P.create({ relay: 'disabled' })
+      ticket = p2p.address().toString()
+      await (await p2p.listen()).accept()
+    })
+    const remotes: string[] = []
+    sim.host('client', { lan: sim.lan({ nat: 'home' }) }, async ({ runtime }) => {
+      const p2p = await SimulatorP2P.create({ relay: 'disabled' })
+      await runtime.sleep(1000)
+      const connection = await p2p.connect(ticket)
+      remotes.push(...connection.paths().map(({ remote }) => remote))
+    })
+    await sim.run({ forMs: 20_000 })
+    expect(remotes).toEqual([`${server.interfaces[1]?.ip.text}:49152`])
+  })
+
+  test('look for a better path each minute, and take one that has become 5 ms better', async () => {
+    await using sim = new Simulation({ seed: 1, config })
+    const server = sim.host('server', { link: { latencyMs: 10 } })
+    server.addInterface('second', { link: { latencyMs: 20 } })
+    sim.host('client', { link: { latencyMs: 10 } })
+    const [first, second] = server.interfaces.map((iface) => `direct ${iface.ip.text}:49152`)
+    sim.at('10s', () => {
+      const { graph } = sim.topology.fabric
+      for (const [from, to] of [
+        ['server', 'internet'],
+        ['internet', 'server'],
+      ] as const) {
+        graph.updateLink(from, to, { latencyMs: 150 })
+      }
+    })
+    const seen = await remoteOf(sim, ['server', 'client'], 200)
+    expect([...new Set(seen)]).toEqual([first, second])
+  })
 
   test('behind symmetric NATs with IPv6 find the direct path that IPv4 denies them', async () => {
     const last = async (ipv6: boolean): Promise<string | undefined> => {

@@ -38,7 +38,7 @@ describe('probes for a direct path', () => {
   const RTT_US = 333_000
 
   /** When a client that is told of one address of its peer probes it, in microseconds, until `untilUs`. */
-  function probeTimes(untilUs: number, answerAtUs = Number.POSITIVE_INFINITY): number[] {
+  function probeTimes(untilUs: number, answerAtUs = Number.POSITIVE_INFINITY, isGoodEnough = false): number[] {
     const routes = new Map<string, Route>()
     let token = 0
     const route = (address: string): Route => {
@@ -54,7 +54,7 @@ describe('probes for a direct path', () => {
     while (nat.timerUs <= untilUs) {
       const nowUs = nat.timerUs
       if (nowUs >= answerAtUs) nat.onResponse(token, route(V4))
-      nat.handleTimeout(nowUs)
+      nat.handleTimeout(nowUs, isGoodEnough)
       while (nat.nextProbe()) times.push(nowUs)
     }
     return times
@@ -69,5 +69,10 @@ describe('probes for a direct path', () => {
 
   test('end when one was answered', () => {
     expect(probeTimes(59_999_999, 100_000)).toEqual([0, 33_300, 66_600])
+  })
+
+  test('go out a minute later again, but not while the path is good enough (iroh, GOOD_ENOUGH_LATENCY 10 ms)', () => {
+    expect(probeTimes(61_000_000, 100_000).slice(3)).toEqual([60_000_000])
+    expect(probeTimes(600_000_000, 100_000, true)).toEqual([0, 33_300, 66_600])
   })
 })
