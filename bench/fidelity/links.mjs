@@ -22,6 +22,7 @@ const WORDS = {
   ge: { names: ['gilbert', 'burst'], unit: '% on average : packets a burst' },
   rate: { names: ['bandwidth'], unit: 'Mbit/s' },
   queue: { names: ['limit'], unit: 'bytes' },
+  mtu: { names: [], unit: 'bytes of IP' },
 }
 const CANONICAL = new Map(Object.entries(WORDS).flatMap(([word, { names }]) => [word, ...names].map((n) => [n, word])))
 
@@ -36,7 +37,7 @@ function numberOf(text, word, description) {
 
 /**
  * One way of a link: `delayMs`, `jitterMs`, `reorders`, `lossPercent`, `burst` (`percent`, `packets`), `rateMbit`,
- * `queueBytes`; what is not said is 0, false or undefined.
+ * `queueBytes`, `mtuBytes`; what is not said is 0, false or undefined.
  *
  * @throws Error for a word that is not known: better no figure than one of another link
  */
@@ -49,6 +50,7 @@ export function parseLink(description) {
     burst: undefined,
     rateMbit: 0,
     queueBytes: undefined,
+    mtuBytes: LARGEST_PACKET_BYTES,
   }
   for (const part of description.split(/[,;]/).filter((text) => text.trim() !== '')) {
     const [name = '', value = '1'] = part.split('=')
@@ -65,6 +67,7 @@ export function parseLink(description) {
     else if (word === 'reorder') way.reorders = number !== 0
     else if (word === 'loss') way.lossPercent = number
     else if (word === 'rate') way.rateMbit = number
+    else if (word === 'mtu') way.mtuBytes = Math.min(number, LARGEST_PACKET_BYTES)
     else way.queueBytes = number
   }
   if (way.rateMbit > 0) way.queueBytes ??= defaultQueueBytes(way.rateMbit)
@@ -78,7 +81,7 @@ function defaultQueueBytes(rateMbit) {
 
 /** One way for the simulator, which takes the rate first, then loss, then delay and jitter, as the emulator did. */
 export function linkOptions(way, emulatorMs = EMULATOR_MS) {
-  const { delayMs, jitterMs, reorders, lossPercent, burst, rateMbit, queueBytes } = way
+  const { delayMs, jitterMs, reorders, lossPercent, burst, rateMbit, queueBytes, mtuBytes } = way
   const chance = lossPercent / 100
   // Both at once: in a burst everything is lost, outside of one each packet by its own chance.
   const packetLoss = burst ? { ...burstyLoss(burst.percent / 100, burst.packets), lossInGood: chance } : chance
@@ -88,7 +91,7 @@ export function linkOptions(way, emulatorMs = EMULATOR_MS) {
     keepOrder: !reorders,
     packetLoss,
     ...(rateMbit > 0 && { bandwidthLimitBitsPerSecond: Math.round(rateMbit * 1e6), queueBytes }),
-    mtuBytes: LARGEST_PACKET_BYTES - HEADERS_BYTES,
+    mtuBytes: mtuBytes - HEADERS_BYTES,
   }
 }
 

@@ -57,7 +57,31 @@ const HELD_OUT: Readonly<Record<string, EmulatedLink>> = {
   'asymloss-up0-down2': { up: 'delay=25', down: 'delay=25,loss=2' },
 }
 
-const LINKS: Readonly<Record<string, EmulatedLink>> = { ...KNOWN, ...HELD_OUT }
+/** Links that were thought of after the model was compared with those above. */
+const INVENTED: Readonly<Record<string, EmulatedLink>> = {
+  'd1-rate1000': same('delay=1,rate=1000'),
+  d200: same('delay=200'),
+  'd20-asymrate-up10-down100': { up: 'delay=20,rate=10', down: 'delay=20,rate=100' },
+  'd20-asymrate-up100-down10': { up: 'delay=20,rate=100', down: 'delay=20,rate=10' },
+  'd20-rate2-bloat': same('delay=20,rate=2,queue=1000000'),
+  'd25-rate50-shallow': same('delay=25,rate=50,queue=20000'),
+  'd60-rate50': same('delay=60,rate=50'),
+  'd40-jit1-reorder': same('delay=40,jit=1,reorder=1'),
+  'd100-jit30-inorder': same('delay=100,jit=30'),
+  'd30-mtu1280': same('delay=30,mtu=1280'),
+  'd30-mtu1400-loss1': same('delay=30,mtu=1400,loss=1'),
+  'd50-ge5b3': same('delay=50,ge=5:3'),
+  'd10-loss1': same('delay=10,loss=1'),
+  'd25-loss0.2': same('delay=25,loss=0.2'),
+  'd100-loss3': same('delay=100,loss=3'),
+  'd25-jit2-reorder-loss1': same('delay=25,jit=2,reorder=1,loss=1'),
+  'd25-rate8-jit5-loss0.5': same('delay=25,rate=8,jit=5,loss=0.5'),
+  'd40-asymloss-up1-down0': { up: 'delay=40,loss=1', down: 'delay=40' },
+  'd5-loss5': same('delay=5,loss=5'),
+  'd200-loss10': same('delay=200,loss=10'),
+}
+
+const LINKS: Readonly<Record<string, EmulatedLink>> = { ...KNOWN, ...HELD_OUT, ...INVENTED }
 /** What is measured when nothing is said: not what it is like, but that it can be measured. */
 export const SHORT_LINKS = ['d5', 'd25']
 

@@ -1,13 +1,13 @@
 //! One direction of a line: its rate and the queue in front of that, then loss, then delay and jitter.
 //!
 //! ```text
-//! delay=25,jit=5,reorder=1,loss=0.5,ge=1:5,rate=20,queue=125000
+//! delay=25,jit=5,reorder=1,loss=0.5,ge=1:5,rate=20,queue=125000,mtu=1280
 //! ```
 //!
 //! Delay and jitter (plus or minus, uniform) in milliseconds; without `reorder=1` nothing overtakes. Loss in per cent of
 //! each packet by itself, and in bursts: per cent on average, and packets a burst, all of which are lost. The rate in
-//! Mbit/s of IP packets; what does not fit into the queue, bytes, is dropped. What is not said is nothing, but the queue:
-//! 50 ms at the rate, and at least 30 packets. `bench/fidelity/links.mjs` reads the same words.
+//! Mbit/s of IP packets; what does not fit into the queue, bytes, is dropped, and so are packets of more bytes than `mtu`.
+//! What is not said is nothing, but the queue: 50 ms at the rate, and at least 30 packets. `bench/fidelity/links.mjs` reads the same words.
 
 use std::time::{Duration, Instant};
 
@@ -32,7 +32,7 @@ pub enum Fate {
     /// It comes out at that time.
     Passes(Instant),
     Lost,
-    /// The queue was full.
+    /// The queue was full, or it is too long.
     Dropped,
 }
 
@@ -46,6 +46,8 @@ pub struct Way {
     bad_to_good: f64,
     bits_per_second: f64,
     queue_bytes: f64,
+    /// The longest packet; 0 for any.
+    mtu_bytes: usize,
     is_bad: bool,
     /// The rate is taken until then.
     busy_until: Option<Instant>,
@@ -76,6 +78,7 @@ impl Way {
                 }
                 "rate" => way.bits_per_second = number(value)? * 1e6,
                 "queue" => queue_bytes = Some(number(value)?),
+                "mtu" => way.mtu_bytes = number(value)? as usize,
                 _ => return Err(format!("{word}: there is no such word")),
             }
         }
@@ -86,6 +89,9 @@ impl Way {
 
     /// A packet of so many bytes enters.
     pub fn pass(&mut self, entered: Instant, bytes: usize, random: &mut Random) -> Fate {
+        if self.mtu_bytes > 0 && bytes > self.mtu_bytes {
+            return Fate::Dropped;
+        }
         let mut due = entered;
         if self.bits_per_second > 0.0 {
             let backlog = self.busy_until.map_or(Duration::ZERO, |until| until.saturating_duration_since(entered));
