@@ -4,13 +4,7 @@
  *
  * @module
  */
-import type {
-  CarrierClose,
-  CarrierConnection,
-  CarrierReceiveStream,
-  CarrierSendStream,
-  CarrierStream,
-} from '../carrier.ts'
+import type { CarrierClose, CarrierConnection, CarrierReceiveStream, CarrierSendStream } from '../carrier.ts'
 import type { P2PLimits } from '../config.ts'
 import type { CloseInfo, ConnectionStats, StreamKind } from '../connection.ts'
 import { P2PError } from '../errors.ts'
@@ -30,7 +24,7 @@ import { StreamTable } from './streams.ts'
 import type { DuplexStream } from './duplex-stream.ts'
 import { Traffic } from './traffic.ts'
 import type { ControlFrame } from './wire.ts'
-import { LIBRARY_CODE, STREAM_KIND } from './wire.ts'
+import { LIBRARY_CODE } from './wire.ts'
 
 /** What a session is made of. */
 export interface SessionOptions {
@@ -140,6 +134,10 @@ export class Session {
       endError: () => this.#endError(),
     })
     this.#opener = new StreamOpener({
+      carrier,
+      ours: options.ours,
+      control: this.#control,
+      streams: this.#streams,
       checkOpen: () => this.checkOpen(),
       ended: () => this.#ending.endedLocally,
       failure: async (error) => {
@@ -206,39 +204,16 @@ export class Session {
 
   /** Undefined where that has to wait. */
   openBiNow(kind: StreamKind, early: boolean): DuplexStream | undefined {
-    if (!this.carrier.openBiNow) return undefined
-    this.checkOpen()
-    const stream = this.carrier.openBiNow(early)
-    return stream && this.#streams.openBi(stream, this.ours ? STREAM_KIND[kind] : undefined)
+    return this.#opener.openBiNow(kind, early)
   }
 
   /** At once, where the carrier can. */
   openBi(kind: StreamKind, signal: AbortSignal | undefined, early = false): DuplexStream | Promise<DuplexStream> {
-    const now = this.openBiNow(kind, early)
-    if (now) return now
-    const header = this.ours ? STREAM_KIND[kind] : undefined
-    const open = (stream: CarrierStream): DuplexStream => this.#streams.openBi(stream, header)
-    return this.#opener.open(
-      () => this.carrier.openBi(early),
-      open,
-      (late) => late.refuse(0),
-      signal,
-      'openStream',
-    )
+    return this.#opener.openBi(kind, signal, early)
   }
 
-  async openUni(signal: AbortSignal | undefined): Promise<SendHalf> {
-    // Streams may use up all that the transport allows, and then there would be no way to abort one of them.
-    if (this.ours) this.#control.open()
-    const open = (stream: CarrierSendStream): SendHalf =>
-      this.#streams.openUni(stream, this.ours ? STREAM_KIND.oneWay : undefined)
-    return await this.#opener.open(
-      () => this.carrier.openUni(),
-      open,
-      (late) => late.reset(0),
-      signal,
-      'openSendStream',
-    )
+  openUni(signal: AbortSignal | undefined): Promise<SendHalf> {
+    return this.#opener.openUni(signal)
   }
 
   acceptBi(kind: StreamKind, signal: AbortSignal | undefined): Promise<DuplexStream> {
