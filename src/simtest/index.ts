@@ -2,7 +2,7 @@
 /**
  * `@moosicbox/p2p/simtest`: tests over thousands of simulated histories, and what is done about one that fails.
  *
- * - `simtest.ts` is where to begin; `scenario.ts` its options, `sim-test.ts` what a scenario is given
+ * - `simtest.ts` is where to begin; `scenario.ts` its options, `sim-test.ts` and `conditions.ts` what a scenario is given
  * - `plan.ts`, `run.ts`, `failure.ts`: one run, as data; `sweep.ts`: many
  * - `examine.ts`, `shrink.ts`, `story.ts`: what is done about a failure; `replay.ts`, `trail.ts`, `corpus.ts`: seeing it
  *   again

@@ -29,6 +29,7 @@ import type { Schedule } from '../simulator/schedule.ts'
 import { randomStream } from '../simulator/random.ts'
 import { Choices } from './choices.ts'
 import type { Choice } from './choices.ts'
+import { Conditions } from './conditions.ts'
 import { inFewWords } from '../core/in-few-words.ts'
 import type { Plan } from './plan.ts'
 
@@ -62,19 +63,6 @@ export interface SimTestInit {
   readonly onProgram?: ((program: HostProgram) => void) | undefined
 }
 
-interface Invariant {
-  readonly name: string
-  readonly check: () => boolean | void
-  readonly everyMs: number
-  checkedMs: number
-}
-
-interface Promised {
-  readonly name: string
-  readonly condition: () => boolean
-  readonly withinMs: number
-}
-
 const MAX_STORY_LINES = 2_000
 /** Who has heard nothing for so long hears nothing more: twice as long as a connection may be idle, and any packet is late. */
 const DEADLOCK_MS = 60_000
@@ -84,9 +72,7 @@ export class SimTest extends Simulation {
   readonly #init: SimTestInit
   readonly #choices: Choices
   readonly #story: StoryLine[] = []
-  readonly #invariants: Invariant[] = []
-  readonly #promised: Promised[] = []
-  readonly #sometimes = new Map<string, (() => boolean) | boolean>()
+  readonly #conditions: Conditions
   readonly #relays = new Set<string>()
   #plan: Plan | undefined
   #hasRun = false
@@ -110,7 +96,8 @@ export class SimTest extends Simulation {
     this.#init = init
     // Not the scheduler's stream: what is chosen here is in the plan, and a plan that chooses otherwise shifts nothing.
     this.#choices = new Choices(randomStream(seed, 'simtest/choices'), plan?.picks ?? [])
-    this.onSettled(() => this.#check())
+    this.#conditions = new Conditions((what, cause) => this.#violated(what, '', cause))
+    this.onSettled(() => this.#conditions.check(this.now))
     this.faults.onChange((fault, began) => {
       if (began || ('forMs' in fault && fault.kind !== 'link-flap')) {
         this.log(`${began ? '' : 'over: '}${describeFault(fault)}`)
@@ -130,7 +117,7 @@ export class SimTest extends Simulation {
 
   /** Conditions of {@link sometimes}, and whether each was met. */
   get reached(): ReadonlyMap<string, boolean> {
-    return new Map([...this.#sometimes].map(([name, state]) => [name, state === true]))
+    return this.#conditions.reached
   }
 
   /** What is needed, besides the seed, to do this again. */
@@ -212,7 +199,7 @@ export class SimTest extends Simulation {
    * @param options.everyMs at most so often, where checking is much work
    */
   always(name: string, check: () => boolean | void, options: { readonly everyMs?: number | undefined } = {}): void {
-    this.#invariants.push({ name, check, everyMs: options.everyMs ?? 0, checkedMs: Number.NEGATIVE_INFINITY })
+    this.#conditions.always(name, check, options.everyMs ?? 0)
   }
 
   /**
@@ -222,8 +209,7 @@ export class SimTest extends Simulation {
    * @param options.withinMs how long that may take. @default 60000
    */
   eventually(name: string, condition: () => boolean, options: { readonly withinMs?: number | undefined } = {}): void {
-    const holds = (): boolean => answerOf(`eventually ${JSON.stringify(name)}`, condition)
-    this.#promised.push({ name, condition: holds, withinMs: options.withinMs ?? 60_000 })
+    this.#conditions.eventually(name, condition, options.withinMs ?? 60_000)
   }
 
   /**
@@ -231,10 +217,7 @@ export class SimTest extends Simulation {
    * happened. A function is asked whenever code of the application has run, until it says yes.
    */
   sometimes(name: string, condition: boolean | (() => boolean)): void {
-    if (this.#sometimes.get(name) === true) return
-    const ask = typeof condition === 'function' ? condition : (): boolean => condition
-    const isSo = (): boolean => answerOf(`sometimes ${JSON.stringify(name)}`, ask)
-    this.#sometimes.set(name, typeof condition === 'function' ? isSo : isSo())
+    this.#conditions.sometimes(name, condition)
   }
 
   /** A line for the story that is told when the run fails, and for the trace. */
@@ -328,7 +311,7 @@ export class SimTest extends Simulation {
   /** @internal What is left to do when the scenario is over. */
   async finish(): Promise<void> {
     if (!this.#hasRun && this.hosts.length > 0) await this.run()
-    const unmet = this.#promised.filter(({ condition }) => !condition())
+    const unmet = this.#conditions.unmet()
     if (unmet.length > 0) {
       this.faults.healAll()
       this.log('all is healed')
@@ -336,10 +319,7 @@ export class SimTest extends Simulation {
         await this.until(`eventually ${JSON.stringify(name)}`, condition, { forMs: withinMs })
       }
     }
-    for (const invariant of this.#invariants) this.#checkOne(invariant)
-    for (const [name, state] of this.#sometimes) {
-      if (typeof state === 'function' && state()) this.#sometimes.set(name, true)
-    }
+    this.#conditions.checkAll(this.now)
   }
 
   #begin(): void {
@@ -371,28 +351,6 @@ export class SimTest extends Simulation {
     const since = `since ${Math.round((this.now - this.stillMs) * 1000) / 1000} ms of virtual time`
     const why = `nothing can wake what is left: ${waiting.join(', ')} ${waiting.length > 1 ? 'wait' : 'waits'} ${since}, no timer is set, and nobody serves`
     throw this.#violated(`${why}. Where that is meant, give the run an end (forMs or until)`, report, asked)
-  }
-
-  #check(): void {
-    for (const invariant of this.#invariants) {
-      if (this.now - invariant.checkedMs >= invariant.everyMs) this.#checkOne(invariant)
-    }
-    for (const [name, state] of this.#sometimes) {
-      if (typeof state === 'function' && state()) this.#sometimes.set(name, true)
-    }
-  }
-
-  #checkOne(invariant: Invariant): void {
-    invariant.checkedMs = this.now
-    const whose = `always ${JSON.stringify(invariant.name)}`
-    let answer: boolean | void
-    try {
-      answer = invariant.check()
-    } catch (error) {
-      const why = error instanceof Error ? error.message : inFewWords(error)
-      throw this.#violated(`${whose} does not hold: ${why}`, '', error)
-    }
-    if (answerOf(whose, () => answer) === false) throw this.#violated(`${whose} does not hold`, '')
   }
 
   #violated(what: string, report: string, cause?: unknown): P2PError {
