@@ -53,18 +53,18 @@ export interface DriverOptions {
   /** Whether unhandled rejections end the run. @default true */
   readonly catchRejections?: boolean
   /** Real time that one turn may take before the code in it counts as hanging. @default 20000 */
-  readonly hangLimitMs?: number
+  readonly hangLimitMs?: number | undefined
   /** Real time that one piece of real work may take. @default 60000 */
-  readonly bridgeLimitMs?: number
+  readonly bridgeLimitMs?: number | undefined
   /** Real time that a run may take. @default Infinity */
-  readonly runLimitMs?: number
+  readonly runLimitMs?: number | undefined
   /**
    * Told when code of the scenario, which goes on when a run is over, was broken off because it hung. Without it nothing
    * watches that.
    */
   readonly onScenarioHang?: ((error: P2PError) => void) | undefined
   /** `immediates` uses documented functions of Node only and is about twice as slow. @default 'tick' when it works */
-  readonly settle?: 'tick' | 'immediates'
+  readonly settle?: 'tick' | 'immediates' | undefined
 }
 
 /**

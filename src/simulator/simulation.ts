@@ -3,32 +3,23 @@
  *
  * @module
  */
-import { setBuggifyHook } from '../core/buggify.ts'
 import { invalidConfiguration, completeSimulatorConfig } from '../core/config.ts'
 import type { SimulatorConfig } from '../core/config.ts'
 import { P2PError } from '../core/errors.ts'
-import { inFewWords } from '../core/in-few-words.ts'
 import { RealFileSystem } from '../runtime/real-files.ts'
 import { randomSeed } from '../runtime/seed.ts'
-import { LeakTracer } from '../runtime/ambient/trace-leaks.ts'
 import { installGuards } from '../runtime/ambient/install.ts'
-import { ambientScope, noHost } from '../runtime/ambient/scope.ts'
-import type { AmbientHost } from '../runtime/ambient/scope.ts'
-import { ambient } from './ambient.ts'
 import { checkAmbient, LeakReporter, printing } from './ambient-host.ts'
 import type { AmbientSettings } from './ambient-host.ts'
 import { BuggifyPoints } from './buggify-points.ts'
 import { type Diagram, diagram } from './diagram/index.ts'
-import { answerOf } from './condition.ts'
-import { Driver } from './driver.ts'
-import type { DriverOptions, RunEnd } from './driver.ts'
 import { FaultInjector } from './faults/injector.ts'
-import { describeHosts, hostStates } from './host-state.ts'
+import { hostStates } from './host-state.ts'
 import type { HostState } from './host-state.ts'
+import { HostTurns } from './host-turns.ts'
 import type { CrashOptions, HostOptions, HostProgramSource, SimHost } from './host.ts'
 import type { P2PAddress } from '../core/address.ts'
-import type { TraceFields } from '../core/trace.ts'
-import { Netstat } from './netstat.ts'
+import type { Netstat } from './netstat.ts'
 import type { Lan, NameService, Topology, TopologyLanOptions } from './network/index.ts'
 import type { NameServerHost } from './name-server.ts'
 import type { RelayHost, RelayOptions } from './relay-host.ts'
@@ -36,6 +27,7 @@ import { Operations } from './operations.ts'
 import { NO_HOST } from './scheduler.ts'
 import { SimWorld } from './sim-world.ts'
 import { checkSeed } from './simulation-options.ts'
+import { SimulationRuns } from './simulation-runs.ts'
 import type {
   PendingOperation,
   RunOptions,
@@ -47,8 +39,6 @@ import { observers, openTrace, resolveTrace } from './trace/open.ts'
 import type { TraceWriter } from './trace/writer.ts'
 
 const NO_OPTIONS: HostOptions = Object.freeze({})
-
-const ENDED: Readonly<Record<RunEnd, SimulationResult['ended']>> = { stopped: 'programs', time: 'time', idle: 'idle' }
 
 /**
  * One simulated world. Several can live in a process; they share nothing.
@@ -70,14 +60,9 @@ export class Simulation implements AsyncDisposable {
   readonly seed: bigint
   readonly config: SimulatorConfig
   readonly #world: SimWorld
-  readonly #driver: Driver
+  readonly #runs: SimulationRuns
   readonly #trace: TraceWriter | undefined
-  readonly #leaks: LeakReporter
-  readonly #tracer: LeakTracer | undefined
   readonly #operations: Operations
-  /** Timers of hosts' code. */
-  #timers = 0
-  readonly #onSettled = new Set<() => void>()
   readonly #points: BuggifyPoints
   #faults: FaultInjector | undefined
   #closed = false
@@ -88,30 +73,30 @@ export class Simulation implements AsyncDisposable {
     let writer: TraceWriter | undefined
     const trace = resolveTrace(options.trace)
     const isVirtual = checkAmbient(options.ambient)
-    this.#leaks = new LeakReporter(options.leaks ?? 'error', (error) =>
-      this.#driver.fail(error, this.#world.scheduler.currentHost),
+    const leaks = new LeakReporter(options.leaks ?? 'error', (error) =>
+      this.#fail(error, this.#world.scheduler.currentHost),
     )
     // Before the scenario imports anything for its hosts.
-    if (!this.#leaks.isOff) installGuards()
-    const onLeak: AmbientSettings['onLeak'] = (...leak) => this.#leaks.tell(...leak)
+    if (!leaks.isOff) installGuards()
+    const onLeak: AmbientSettings['onLeak'] = (...leak) => leaks.tell(...leak)
     const onPrint = printing(options.console, (host, text) => this.#world.hostOf(host).log(text))
-    const release = (): void => void this.#timers--
+    const release = (): void => void this.#runs.timers--
     this.#world = new SimWorld({
       seed: this.seed,
       ambient: { isVirtual, onLeak, onPrint },
       schedule: options.schedule ?? 'seeded',
       config: this.config,
       files: options.files ?? new RealFileSystem(),
-      onFailure: (error, host) => this.#driver.fail(error, host),
+      onFailure: (error, host) => this.#fail(error, host),
       trace:
         trace &&
         ((nowUs) => {
           const { epochOffsetMs: epochMs } = this.config
-          const onFailure = (error: unknown): void => this.#driver.fail(error, NO_HOST)
+          const onFailure = (error: unknown): void => this.#fail(error, NO_HOST)
           return (writer = openTrace(trace, { seed: this.seed, epochMs, nowUs, onFailure }))
         }),
       hold: () => {
-        this.#timers++
+        this.#runs.timers++
         return release
       },
     })
@@ -121,29 +106,25 @@ export class Simulation implements AsyncDisposable {
     this.#operations = new Operations(
       scheduler,
       (operation) => writer?.record('operation', { operation, text: '' }),
-      (error) => this.#driver.fail(error, NO_HOST),
+      (error) => this.#fail(error, NO_HOST),
     )
     scheduler.audit.observer = observers(options.observer, trace?.events === true ? writer : undefined)
-    const driverOptions: DriverOptions = {
-      onTurn: (driving) => {
-        const current = (): SimHost | undefined => this.#world.currentHost
-        ambient().currentHost = driving ? current : undefined
-        ambientScope().host = driving ? (): AmbientHost | undefined => current()?.runtime.ambient : noHost
-        if (driving) this.#tracer?.start()
-        else this.#tracer?.stop()
-        if (options.buggify) setBuggifyHook(driving ? (name) => this.#points.ask(name) : undefined)
-      },
-      onError: (error, host) => this.#describe(error, host),
-      report: () => `${this.report()}\n\n${String(this.netstat())}`,
-      ...(options.hangLimitMs !== undefined && { hangLimitMs: options.hangLimitMs }),
-      ...(options.bridgeLimitMs !== undefined && { bridgeLimitMs: options.bridgeLimitMs }),
-      ...(options.runLimitMs !== undefined && { runLimitMs: options.runLimitMs }),
-      onScenarioHang: options.onScenarioHang,
-      ...(options.settle !== undefined && { settle: options.settle }),
-    }
-    this.#driver = new Driver(scheduler, driverOptions)
-    if (options.traceLeaks === true) this.#tracer = this.#traceLeaks()
-    this.#world.bridge = this.#driver.bridge
+    const turns = new HostTurns({
+      world: this.#world,
+      points: options.buggify ? this.#points : undefined,
+      traced: options.traceLeaks === true ? leaks : undefined,
+    })
+    this.#runs = new SimulationRuns({
+      seed: this.seed,
+      config: this.config,
+      world: this.#world,
+      operations: this.#operations,
+      trace: writer,
+      checkOpen: () => this.#checkOpen(),
+      limits: options,
+      onTurn: (driving) => turns.turn(driving),
+    })
+    this.#world.bridge = this.#runs.driver.bridge
   }
 
   /** Virtual milliseconds since the start. */
@@ -153,7 +134,7 @@ export class Simulation implements AsyncDisposable {
 
   /** Whether a run is under way. */
   get isRunning(): boolean {
-    return this.#driver.running
+    return this.#runs.driver.running
   }
 
   /** The history's hash so far: 16 hex digits. */
@@ -183,7 +164,7 @@ export class Simulation implements AsyncDisposable {
 
   /** {@link states} in words, a line a host. */
   report(): string {
-    return describeHosts(this.states())
+    return this.#runs.report()
   }
 
   /** The virtual internet: links, LANs, partitions, rules. */
@@ -286,7 +267,7 @@ export class Simulation implements AsyncDisposable {
    * ```
    */
   netstat(): Netstat {
-    return new Netstat(this.now, this.#world)
+    return this.#runs.netstat()
   }
 
   /**
@@ -343,10 +324,7 @@ export class Simulation implements AsyncDisposable {
    * result is called. What it throws ends the run.
    */
   onSettled(listener: () => void): () => void {
-    this.#onSettled.add(listener)
-    return () => {
-      this.#onSettled.delete(listener)
-    }
+    return this.#runs.onSettled(listener)
   }
 
   /**
@@ -356,17 +334,13 @@ export class Simulation implements AsyncDisposable {
    *
    * @throws P2PError `program-failed` when a program, or an operation of the scenario, fails; it names the host
    */
-  async run(options: RunOptions = {}): Promise<SimulationResult> {
-    const { forMs, until } = options
-    if (forMs !== undefined && !(forMs >= 0)) throw invalidConfiguration('forMs', forMs, 'must be 0 or more')
-    const limitMs = this.config.durationMs ?? Number.POSITIVE_INFINITY
-    const untilMs = Math.min(limitMs, this.now + (forMs ?? Number.POSITIVE_INFINITY))
-    return this.#drive(untilMs, until === undefined && this.#world.programsAlive > 0, until)
+  run(options: RunOptions = {}): Promise<SimulationResult> {
+    return this.#runs.run(options)
   }
 
   /** @internal Has code of the scenario run in a macrotask of its own, under the watchdog if there is `onScenarioHang`. */
   begin(code: () => void): void {
-    this.#driver.begin(code)
+    this.#runs.driver.begin(code)
   }
 
   /**
@@ -374,8 +348,7 @@ export class Simulation implements AsyncDisposable {
    * of the scenario will.
    */
   get stillMs(): number {
-    const { scheduler } = this.#world
-    return this.#timers + this.#operations.pending > 0 ? 0 : (scheduler.nowUs() - scheduler.lastWokeUs) / 1000
+    return this.#runs.stillMs
   }
 
   /** Writes a line of the scenario's own into the trace, if there is one; it changes nothing else. */
@@ -388,14 +361,8 @@ export class Simulation implements AsyncDisposable {
    *
    * @throws P2PError `limit-exceeded` when the time of `config.durationMs` is over, and as `run`
    */
-  async step(): Promise<SimulationResult> {
-    const { durationMs: max = Number.POSITIVE_INFINITY, stepSizeMs } = this.config
-    if (this.now >= max) {
-      // A loop that waits for something would go on for ever.
-      const message = `there is no step after ${max} ms of virtual time, which is all that SIMULATOR_DURATION or durationMs gives`
-      throw P2PError.of('limit-exceeded', message, { limit: 'durationMs', max })
-    }
-    return this.#drive(Math.min(max, this.now + stepSizeMs), false)
+  step(): Promise<SimulationResult> {
+    return this.#runs.step()
   }
 
   /** As {@link SimHost.crash}. */
@@ -411,12 +378,9 @@ export class Simulation implements AsyncDisposable {
   /** Ends everything: hosts lose their power, and their real files are closed. A run under way fails. */
   async close(): Promise<void> {
     this.#closed = true
-    if (this.#driver.running) {
+    if (this.isRunning) {
       const why = 'the simulation was closed while it ran: await run() first (`return await` where it is `await using`)'
-      this.#driver.fail(
-        P2PError.of('invalid-configuration', why, { setting: 'close', value: 'while running' }),
-        NO_HOST,
-      )
+      this.#fail(P2PError.of('invalid-configuration', why, { setting: 'close', value: 'while running' }), NO_HOST)
     }
     await this.#world.dispose()
     this.#trace?.close()
@@ -426,85 +390,8 @@ export class Simulation implements AsyncDisposable {
     return this.close()
   }
 
-  async #drive(untilMs: number, untilPrograms: boolean, until?: () => boolean): Promise<SimulationResult> {
-    this.#checkOpen()
-    const shared = ambient()
-    if (shared.currentHost) {
-      throw P2PError.of('invalid-configuration', 'a simulation cannot be run from inside of one', {
-        setting: 'run',
-        value: 'nested',
-      })
-    }
-    const world = this.#world
-    if (world.topology.fabric.isEmpty && this.#operations.pending === 0) {
-      throw invalidConfiguration('hosts', 0, 'there is nobody to run: add a host, or an operation with at()')
-    }
-    // A host that has crashed may be restarted as long as the scenario goes on.
-    let isMet = false
-    const stop = (): boolean => {
-      try {
-        for (const listener of this.#onSettled) listener()
-        if (until && answerOf('run', until)) return (isMet = true)
-      } catch (error) {
-        this.#driver.fail(error, NO_HOST)
-        return true
-      }
-      return (
-        untilPrograms && world.programsAlive === 0 && (world.programsCrashed === 0 || this.#operations.pending === 0)
-      )
-    }
-    const isQuiet = (): boolean => untilMs === Number.POSITIVE_INFINITY && this.#timers + this.#operations.pending === 0
-    shared.running++
-    let outcome: TraceFields<'ran'>['outcome'] = 'failed'
-    let failure: string | undefined
-    try {
-      const end = await this.#driver.run({ untilUs: Math.round(untilMs * 1000), stop, isQuiet })
-      outcome = isMet ? 'until' : ENDED[end]
-      return {
-        ended: outcome,
-        virtualMs: this.now,
-        events: world.scheduler.eventsRun,
-        hash: this.hash,
-        seed: this.seed,
-        waiting: world.hosts.filter(({ program }) => program === 'running').map(({ name }) => name),
-        report: end === 'stopped' ? '' : this.report(),
-        netstat: end === 'stopped' ? '' : String(this.netstat()),
-      }
-    } catch (error) {
-      failure = error instanceof Error ? error.message : String(error)
-      throw error
-    } finally {
-      shared.running--
-      this.#trace?.ran({ outcome, hash: this.hash, events: world.scheduler.eventsRun }, failure)
-    }
-  }
-
-  #traceLeaks(): LeakTracer {
-    const { scheduler } = this.#world
-    return new LeakTracer(
-      () => scheduler.currentHost >= 0,
-      (what, instead, line) => {
-        try {
-          this.#leaks.tell(this.currentHost?.name ?? '', what, instead, line)
-        } catch {
-          // What is thrown inside of the hook would end the process; the run has failed already.
-        }
-      },
-    )
-  }
-
-  /** Names the culprit, and how to see it again. */
-  #describe(error: unknown, index: number): P2PError {
-    const host = this.#world.hosts[index]?.name
-    const who = host === undefined ? 'the scenario' : `host ${host}`
-    const what = error instanceof Error ? error.message : inFewWords(error)
-    const netstat = this.#world.isConnectFailure(error) ? `\n\n${String(this.netstat())}` : ''
-    return P2PError.of(
-      'program-failed',
-      `${who} failed at ${this.now} ms of virtual time with seed ${this.seed}: ${what}${netstat}`,
-      { host, seed: this.seed, virtualMs: this.now },
-      { cause: error },
-    )
+  #fail(error: unknown, host: number): void {
+    this.#runs.driver.fail(error, host)
   }
 
   #checkOpen(): void {
