@@ -44,7 +44,7 @@ function compare(key, measured, simulated) {
   return { key, label: LABELS[key] ?? key, measured, simulated, error }
 }
 
-/** A figure whose error has to stay below `bar`; without one it is only told. */
+/** A figure whose error has to stay below `bar`; without one it is only told. One that is no row's has its label as key. */
 export function within(key, measured, simulated, bar) {
   const figure = compare(key, measured, simulated)
   if (bar === undefined) return figure

@@ -1,6 +1,6 @@
 // Relayed connections, pairs of NATs and relay outages: what is run, and whether it is what was seen of real ones.
 import { readFileSync } from 'node:fs'
-import { alike, BARS, within as judged } from './judge.mjs'
+import { alike, BARS, within } from './judge.mjs'
 import { median, percentile } from './statistics.mjs'
 
 export const PATH_BARS = { median: 0.05, roundTripsToDirect: 0.25, stall: 0.2 }
@@ -96,7 +96,7 @@ function lossyHomes({ linkMs, lossPercent, requests, transfers }, seeds, isQuick
         figures: LOSSY_HOMES.flatMap(({ path, requestMs, transferMs }, i) => {
           const simulatedMs = results[i].flatMap((result) => result.requestMs)
           const rtt = (label, share, bar) => ({
-            ...judged(`rtt${100 * share}`, percentile(requestMs, share), percentile(simulatedMs, share), bar),
+            ...within(`rtt${100 * share}`, percentile(requestMs, share), percentile(simulatedMs, share), bar),
             label: `${path}, ${label}`,
           })
           const simulatedTransfers = results[i].flatMap((result) => result.transferMs)
@@ -133,9 +133,4 @@ function outages({ linkMs, killed }, seeds) {
       }
     },
   }
-}
-
-function within(label, measured, simulated, bar) {
-  const error = simulated / measured - 1
-  return { label, measured, simulated, error, bar: `${100 * bar} %`, pass: Math.abs(error) <= bar }
 }
