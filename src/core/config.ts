@@ -196,16 +196,45 @@ export interface SimulatorConfig {
 
 type Environment = Readonly<Record<string, string | undefined>>
 
-function number(env: Environment, name: string, min: number, max: number, integer: boolean): number | undefined {
-  const text = env[name]
+/** A setting that is a number. */
+interface NumberSetting {
+  readonly variable: string
+  readonly min: number
+  readonly max: number
+  readonly isWhole: boolean
+}
+
+const MAX = Number.MAX_SAFE_INTEGER
+
+/** Those of {@link SimulatorConfig} that are numbers. */
+const NUMBERS = {
+  runs: { variable: 'SIMULATOR_RUNS', min: 1, max: MAX, isWhole: true },
+  maxParallel: { variable: 'SIMULATOR_MAX_PARALLEL', min: 0, max: 1024, isWhole: true },
+  epochOffsetMs: { variable: 'SIMULATOR_EPOCH_OFFSET', min: 0, max: 8_640_000_000_000_000, isWhole: true },
+  timeMultiplier: { variable: 'SIMULATOR_TIME_MULTIPLIER', min: 0, max: MAX, isWhole: false },
+  stepSizeMs: { variable: 'SIMULATOR_STEP_SIZE_MS', min: 1, max: 86_400_000, isWhole: true },
+  defaultLatencyMs: { variable: 'SIMULATOR_DEFAULT_LATENCY_MS', min: 0, max: 3_600_000, isWhole: false },
+  defaultPacketLoss: { variable: 'SIMULATOR_DEFAULT_PACKET_LOSS', min: 0, max: 1, isWhole: false },
+  partitionProbability: { variable: 'SIMULATOR_PARTITION_PROBABILITY', min: 0, max: 1, isWhole: false },
+  discoveryDelayMs: { variable: 'SIMULATOR_DISCOVERY_DELAY_MS', min: 0, max: 3_600_000, isWhole: false },
+  dnsTtlSeconds: { variable: 'SIMULATOR_DNS_TTL_SECONDS', min: 0, max: 31_536_000, isWhole: true },
+  connectionTimeoutSeconds: { variable: 'SIMULATOR_CONNECTION_TIMEOUT_SECS', min: 1, max: 86_400, isWhole: false },
+  maxMessageBytes: { variable: 'SIMULATOR_MAX_MESSAGE_SIZE', min: 1, max: MAX, isWhole: true },
+} as const satisfies Readonly<Record<string, NumberSetting>>
+
+function checkNumber(name: string, value: unknown, given: unknown, { min, max, isWhole }: NumberSetting): number {
+  if (typeof value === 'number' && value >= min && value <= max && (!isWhole || Number.isSafeInteger(value))) {
+    return value
+  }
+  const range = max >= MAX ? `of at least ${min}` : `from ${min} to ${max}`
+  throw invalidConfiguration(name, given, `must be ${isWhole ? 'a whole number' : 'a number'} ${range}`)
+}
+
+function number(env: Environment, setting: NumberSetting): number | undefined {
+  const text = env[setting.variable]
   if (text === undefined || text === '') return undefined
   const value = /^-?\d+(\.\d+)?$/.test(text) ? Number(text) : Number.NaN
-  if (Number.isNaN(value) || value < min || value > max || (integer && !Number.isSafeInteger(value))) {
-    const kind = integer ? 'a whole number' : 'a number'
-    const range = max >= Number.MAX_SAFE_INTEGER ? `of at least ${min}` : `from ${min} to ${max}`
-    throw invalidConfiguration(name, text, `must be ${kind} ${range}`)
-  }
-  return value
+  return checkNumber(setting.variable, value, text, setting)
 }
 
 const DURATION_UNITS: Readonly<Record<string, number>> = {
@@ -276,26 +305,25 @@ function moving(env: Environment, name: string, value: number): number {
  * @throws P2PError `invalid-configuration` that names the variable and its value
  */
 export function parseSimulatorConfig(env: Environment): SimulatorConfig {
-  const max = Number.MAX_SAFE_INTEGER
   const seed = env['SIMULATOR_SEED']
   const duration = env['SIMULATOR_DURATION']
-  const timeMultiplier = number(env, 'SIMULATOR_TIME_MULTIPLIER', 0, max, false)
+  const timeMultiplier = number(env, NUMBERS.timeMultiplier)
   if (timeMultiplier !== undefined) moving(env, 'SIMULATOR_TIME_MULTIPLIER', timeMultiplier)
   return {
     seed: seed ? parseSeed(seed, 'SIMULATOR_SEED') : undefined,
-    runs: number(env, 'SIMULATOR_RUNS', 1, max, true) ?? 1,
-    maxParallel: number(env, 'SIMULATOR_MAX_PARALLEL', 0, 1024, true),
+    runs: number(env, NUMBERS.runs) ?? 1,
+    maxParallel: number(env, NUMBERS.maxParallel),
     durationMs: duration ? moving(env, 'SIMULATOR_DURATION', parseDuration(duration, 'SIMULATOR_DURATION')) : undefined,
-    epochOffsetMs: number(env, 'SIMULATOR_EPOCH_OFFSET', 0, 8_640_000_000_000_000, true) ?? 1_700_000_000_000,
+    epochOffsetMs: number(env, NUMBERS.epochOffsetMs) ?? 1_700_000_000_000,
     timeMultiplier,
-    stepSizeMs: number(env, 'SIMULATOR_STEP_SIZE_MS', 1, 86_400_000, true) ?? 10,
-    defaultLatencyMs: number(env, 'SIMULATOR_DEFAULT_LATENCY_MS', 0, 3_600_000, false) ?? 50,
-    defaultPacketLoss: number(env, 'SIMULATOR_DEFAULT_PACKET_LOSS', 0, 1, false) ?? 0.01,
-    partitionProbability: number(env, 'SIMULATOR_PARTITION_PROBABILITY', 0, 1, false) ?? 0,
-    discoveryDelayMs: number(env, 'SIMULATOR_DISCOVERY_DELAY_MS', 0, 3_600_000, false) ?? 100,
-    dnsTtlSeconds: number(env, 'SIMULATOR_DNS_TTL_SECONDS', 0, 31_536_000, true) ?? 300,
-    connectionTimeoutSeconds: number(env, 'SIMULATOR_CONNECTION_TIMEOUT_SECS', 1, 86_400, false) ?? 30,
-    maxMessageBytes: number(env, 'SIMULATOR_MAX_MESSAGE_SIZE', 1, max, true) ?? 1_048_576,
+    stepSizeMs: number(env, NUMBERS.stepSizeMs) ?? 10,
+    defaultLatencyMs: number(env, NUMBERS.defaultLatencyMs) ?? 50,
+    defaultPacketLoss: number(env, NUMBERS.defaultPacketLoss) ?? 0.01,
+    partitionProbability: number(env, NUMBERS.partitionProbability) ?? 0,
+    discoveryDelayMs: number(env, NUMBERS.discoveryDelayMs) ?? 100,
+    dnsTtlSeconds: number(env, NUMBERS.dnsTtlSeconds) ?? 300,
+    connectionTimeoutSeconds: number(env, NUMBERS.connectionTimeoutSeconds) ?? 30,
+    maxMessageBytes: number(env, NUMBERS.maxMessageBytes) ?? 1_048_576,
   }
 }
 
@@ -309,10 +337,33 @@ function variablesRead(): string[] {
   return [...new Set(names)]
 }
 
-const NAMES = Object.keys(parseSimulatorConfig({}))
+const DEFAULTS = parseSimulatorConfig({})
+const NAMES = Object.keys(DEFAULTS)
+const MAY_BE_UNSET = NAMES.filter((name) => DEFAULTS[name as keyof SimulatorConfig] === undefined)
 
-/** `config`, with what it does not say from the `SIMULATOR_*` variables of `env`, which are not looked at if it says all. */
+/**
+ * `config`, with what it does not say from the `SIMULATOR_*` variables of `env`, which are not looked at if it says all.
+ *
+ * @throws P2PError `invalid-configuration` for an unknown setting, and a value that makes no sense
+ */
 export function completeSimulatorConfig(config: Partial<SimulatorConfig>, env: Environment): SimulatorConfig {
-  const isComplete = NAMES.every((name) => name in config)
-  return isComplete ? (config as SimulatorConfig) : { ...parseSimulatorConfig(env), ...config }
+  if (typeof config !== 'object' || config === null || Array.isArray(config)) {
+    throw invalidConfiguration('config', config, 'must be an object of settings')
+  }
+  checkOptions('config', config, NAMES)
+  for (const [name, setting] of Object.entries(NUMBERS)) {
+    const value = config[name as keyof typeof NUMBERS]
+    if (value !== undefined) checkNumber(`config.${name}`, value, value, setting)
+  }
+  for (const name of ['durationMs', 'timeMultiplier'] as const) {
+    const value = config[name]
+    if (value === undefined || (typeof value === 'number' && value > 0)) continue
+    throw invalidConfiguration(`config.${name}`, value, 'time must move: it must be above 0')
+  }
+  const isMissing = (name: string): boolean => {
+    return config[name as keyof SimulatorConfig] === undefined && (!(name in config) || !MAY_BE_UNSET.includes(name))
+  }
+  if (!NAMES.some((name) => isMissing(name))) return config as SimulatorConfig
+  const said = Object.entries(config).filter(([name]) => !isMissing(name))
+  return { ...parseSimulatorConfig(env), ...Object.fromEntries(said) }
 }

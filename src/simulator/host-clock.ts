@@ -7,6 +7,7 @@
 import { invalidConfiguration } from '../core/config.ts'
 import { EventKind } from './audit.ts'
 import type { Kernel } from './kernel.ts'
+import { checkFields, fieldsOf } from './check-fields.ts'
 
 /** How a host's clock differs from true (virtual) time. */
 export interface HostClockOptions {
@@ -19,6 +20,7 @@ export interface HostClockOptions {
   readonly driftPpm?: number | undefined
 }
 
+const FIELDS = fieldsOf<HostClockOptions>({ offsetMs: true, driftPpm: true })
 /** A factor between a half and one and a half; anything beyond is no clock any more. */
 const MAX_DRIFT_PPM = 500_000
 /** Some 285 years, so that microseconds stay whole numbers. */
@@ -26,13 +28,17 @@ const MAX_OFFSET_MS = 9_000_000_000_000
 const MILLION = 1_000_000
 
 function checkOffset(name: string, value: number): number {
-  if (Math.abs(value) <= MAX_OFFSET_MS) return value
-  throw invalidConfiguration(name, value, `milliseconds between -${MAX_OFFSET_MS} and ${MAX_OFFSET_MS}`)
+  if (typeof value === 'number' && Math.abs(value) <= MAX_OFFSET_MS) return value
+  throw invalidConfiguration(name, value, `must be milliseconds between -${MAX_OFFSET_MS} and ${MAX_OFFSET_MS}`)
 }
 
 function checkDrift(value: number): number {
-  if (Math.abs(value) <= MAX_DRIFT_PPM) return value
-  throw invalidConfiguration('driftPpm', value, `parts per million between -${MAX_DRIFT_PPM} and ${MAX_DRIFT_PPM}`)
+  if (typeof value === 'number' && Math.abs(value) <= MAX_DRIFT_PPM) return value
+  throw invalidConfiguration(
+    'driftPpm',
+    value,
+    `must be parts per million between -${MAX_DRIFT_PPM} and ${MAX_DRIFT_PPM}`,
+  )
 }
 
 /** The clock of one host. It goes on through crashes and restarts, as a battery keeps it going. */
@@ -53,6 +59,7 @@ export class HostClock {
    * @throws P2PError `invalid-configuration`
    */
   constructor(kernel: Pick<Kernel, 'nowUs' | 'audit'>, host: number, epochMs: number, options: HostClockOptions = {}) {
+    checkFields('a clock', options, FIELDS)
     this.#kernel = kernel
     this.#host = host
     this.#epochMs = epochMs

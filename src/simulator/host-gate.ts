@@ -4,11 +4,13 @@
  *
  * @module
  */
+import { invalidConfiguration } from '../core/config.ts'
 import type { Audit, EventGate, Kernel, KernelEvent, KernelTimer, RandomStream } from './kernel.ts'
 import type { Trace } from './trace/trace.ts'
 
 /** Packets that wait at a closed gate: the socket buffer of a host whose programs do not read. More are dropped. */
 const MAX_HELD_PACKETS = 512
+const MAX_EVENT_MS = 3_600_000
 
 type Callback = () => void
 
@@ -58,6 +60,9 @@ export class HostGate implements EventGate {
 
   /** Makes every event of the host take `eventMs` of its processor, one after the other, until the result is called. */
   slow(eventMs: number): () => void {
+    if (typeof eventMs !== 'number' || !(eventMs >= 0 && eventMs <= MAX_EVENT_MS)) {
+      throw invalidConfiguration('eventMs', eventMs, `must be milliseconds from 0 to ${MAX_EVENT_MS}`)
+    }
     const generation = this.#generation
     const us = Math.round(eventMs * 1000)
     let slow = true

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { invalidConfiguration } from '../core/config.ts'
 import { P2PError } from '../core/errors.ts'
 import { testSigningKey } from '../core/keys.ts'
 import type { SigningKey } from '../core/keys.ts'
@@ -11,6 +12,7 @@ import { appended } from '../core/small-list.ts'
 import { importFresh } from '../runtime/fresh-modules.ts'
 import type { TraceFields } from '../core/trace.ts'
 import { digestText, EventKind } from './audit.ts'
+import { checkFields, fieldsOf } from './check-fields.ts'
 import { DiskState } from './disk.ts'
 import type { SimDisk } from './disk.ts'
 import { HostClock } from './host-clock.ts'
@@ -46,6 +48,34 @@ export interface HostOptions extends Omit<TopologyHostOptions, 'host'> {
   readonly portMapping?: boolean | undefined
   /** How its clock differs from true time. @default it does not */
   readonly clock?: HostClockOptions | undefined
+}
+
+/** The names of all {@link HostOptions}. */
+export const HOST_FIELDS: readonly string[] = fieldsOf<HostOptions>({
+  lan: true,
+  region: true,
+  core: true,
+  link: true,
+  ip: true,
+  ip6: true,
+  kind: true,
+  portMapping: true,
+  clock: true,
+})
+
+/**
+ * @internal
+ * @throws P2PError `invalid-configuration` for options and programs that are none
+ */
+export function checkHost(options: HostOptions, program: HostProgramSource | undefined): void {
+  checkFields('a host', options, HOST_FIELDS)
+  const { portMapping } = options
+  if (portMapping !== undefined && typeof portMapping !== 'boolean') {
+    throw invalidConfiguration('portMapping', portMapping, 'must be true or false')
+  }
+  if (program !== undefined && typeof program !== 'function' && !(program instanceof URL)) {
+    throw invalidConfiguration('program', program, 'must be a function, or the URL of a module')
+  }
 }
 
 /** Options of {@link SimHost.crash}. */
@@ -231,7 +261,9 @@ export class SimHost {
    *
    * @throws P2PError `invalid-configuration` as `Topology.host` does
    */
-  addInterface(name: string, options: Omit<TopologyHostOptions, 'host' | 'kind'>): NetworkInterface {
+  addInterface(name: string, options: Omit<TopologyHostOptions, 'host' | 'kind'> = {}): NetworkInterface {
+    if (typeof name !== 'string' || name === '') throw invalidConfiguration('name', name, 'an interface needs a name')
+    checkFields('an interface', options, HOST_FIELDS)
     const iface = this.world.topology.host(`${this.name}/${name}`, { ...options, host: this.index })
     iface.gate = this.gate
     iface.isUp = this.#on
@@ -257,6 +289,7 @@ export class SimHost {
    * @throws P2PError `invalid-configuration`
    */
   move(options: HostOptions): void {
+    checkHost(options, undefined)
     const { portMapping: _portMapping, clock: _clock, ...plug } = options
     this.world.topology.move(this.network, plug)
     this.#options = options
@@ -268,11 +301,13 @@ export class SimHost {
    * Does nothing when it is off.
    */
   crash(options: CrashOptions = {}): void {
+    const { disk = 'kept' } = options
+    if (disk !== 'kept' && disk !== 'lost') throw invalidConfiguration('disk', disk, 'must be kept or lost')
     if (!this.#on) return
     this.world.scheduler.audit.record(EventKind.hostCrashed, this.index)
     this.#trace('crashed')
     this.#switchOff()
-    if (options.disk === 'lost') this.diskState.wipe()
+    if (disk === 'lost') this.diskState.wipe()
     else this.#disk?.crash()
     if (this.#state === 'starting' || this.#state === 'running') this.#become('crashed')
   }

@@ -34,6 +34,10 @@ export class Operations {
 
   /** As `Simulation.at`. */
   at(time: VirtualTime, operation: () => void | Promise<void>): PendingOperation {
+    if (typeof operation !== 'function') throw invalidConfiguration('operation', operation, 'must be a function')
+    if (typeof time !== 'string' && !Number.isFinite(time)) {
+      throw invalidConfiguration('time', time, 'must be milliseconds, or a duration such as 10s')
+    }
     const scheduler = this.#scheduler
     const nowMs = scheduler.nowUs() / 1000
     const atMs = typeof time === 'string' ? parseDuration(time, 'time') : time

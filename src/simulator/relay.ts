@@ -7,6 +7,7 @@
  */
 import { invalidConfiguration } from '../core/config.ts'
 import type { NodeId } from '../core/node-id.ts'
+import { checkFields } from './check-fields.ts'
 import { ADDRESS_PROBE_PORT, AddressProbe, AddressReport } from './address-probe.ts'
 import type { DatagramInterface, DatagramSocket, ReceivedDatagram } from './datagrams.ts'
 import type { Kernel } from './kernel.ts'
@@ -53,6 +54,7 @@ export interface RelaySnapshot {
 }
 
 const MAX_CLIENTS = 100_000
+const RATE_LIMIT_FIELDS: readonly string[] = ['bytesPerSecond', 'burstBytes']
 
 /** The relay; see the module's comment. */
 export class SimRelay {
@@ -220,8 +222,23 @@ export function relayUrl(scheme: 'http' | 'https', address: string): string {
   return `${scheme}://${scheme === 'https' ? address.replace(/:443$/, '') : address}/`
 }
 
+/** @throws P2PError `invalid-configuration` */
+export function checkRelaySettings({ scheme, port, rateLimit, allow }: RelaySettings): void {
+  if (scheme !== undefined && scheme !== 'http' && scheme !== 'https') {
+    throw invalidConfiguration('scheme', scheme, 'must be http or https')
+  }
+  if (port !== undefined && (!Number.isInteger(port) || port < 1 || port > 65_535)) {
+    throw invalidConfiguration('port', port, 'must be a port from 1 to 65535')
+  }
+  if (allow !== undefined && typeof allow !== 'function') {
+    throw invalidConfiguration('allow', allow, 'must be a function that is given the id of a node')
+  }
+  checkRateLimit(rateLimit)
+}
+
 function checkRateLimit(limit: RelayRateLimit | undefined): ResolvedRateLimit | undefined {
-  if (!limit) return undefined
+  if (limit === undefined) return undefined
+  checkFields('rateLimit', limit, RATE_LIMIT_FIELDS)
   const { bytesPerSecond } = limit
   const burstBytes = limit.burstBytes ?? Math.ceil(bytesPerSecond / 10)
   for (const [name, value] of Object.entries({ bytesPerSecond, burstBytes })) {

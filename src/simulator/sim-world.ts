@@ -10,14 +10,16 @@ import type { NodeId } from '../core/node-id.ts'
 import type { RuntimeFileSystem } from '../core/runtime.ts'
 import type { AmbientSettings } from './ambient-host.ts'
 import type { Bridge } from './bridge.ts'
+import { checkFields } from './check-fields.ts'
 import type { SimEndpoint } from './endpoint.ts'
-import { SimHost } from './host.ts'
+import { checkHost, HOST_FIELDS, SimHost } from './host.ts'
 import type { HostContext, HostOptions, HostProgramSource, ProgramState } from './host.ts'
 import { askNameServers, NameServerHost } from './name-server.ts'
 import type { NameClient } from './name-server.ts'
 import { NameService, RandomPartitions, Topology } from './network/index.ts'
 import { checkTopologyFile, hostPlugs } from './network/topology-file.ts'
 import { at, loadLinks, loadNetworks } from './network/topology-load.ts'
+import { checkRelaySettings } from './relay.ts'
 import { DEFAULT_RELAY, RelayHost } from './relay-host.ts'
 import type { RelayOptions } from './relay-host.ts'
 import { SimRuntime } from './runtime.ts'
@@ -28,6 +30,8 @@ import type { Trace } from './trace/trace.ts'
 
 /** How long addresses of ids are cached: what iroh's own DNS servers say. */
 const ID_TTL_SECONDS = 30
+
+const RELAY_FIELDS: readonly string[] = [...HOST_FIELDS, 'scheme', 'port', 'rateLimit', 'allow']
 
 /** Of the default world, whose time is real. */
 const REAL: AmbientSettings = { isVirtual: false, onLeak: () => {} }
@@ -148,6 +152,7 @@ export class SimWorld {
 
   /** @throws P2PError `invalid-configuration` for a name that is taken or no name, or bad options */
   addHost(name: string, options: HostOptions, program: HostProgramSource | undefined): SimHost {
+    checkHost(options, program)
     if (this.#byName.has(name)) {
       throw invalidConfiguration('name', name, 'there is a host of this name, and so of this id, already')
     }
@@ -163,7 +168,9 @@ export class SimWorld {
 
   /** @throws P2PError as `addHost` */
   addRelay(name: string, options: RelayOptions): RelayHost {
+    checkFields('a relay', options, RELAY_FIELDS)
     const { scheme, port, rateLimit, allow, ...plug } = options
+    checkRelaySettings(options)
     const settings = { scheme, port, rateLimit, allow }
     const relay = new RelayHost((program) => this.addHost(name, { ...plug, kind: 'relay' }, program), settings)
     this.#relays.push(relay)
@@ -205,6 +212,9 @@ export class SimWorld {
   /** As `Simulation.load`. */
   load(file: unknown, programs: Readonly<Record<string, HostProgramSource>>): void {
     const checked = checkTopologyFile(file)
+    if (typeof programs !== 'object' || programs === null) {
+      throw invalidConfiguration('programs', programs, 'must be an object of programs by the names of hosts')
+    }
     const stranger = Object.keys(programs).find((name) => !checked.hosts.some((host) => host.name === name))
     if (stranger !== undefined) throw invalidConfiguration('programs', stranger, 'is no host of this topology')
     const lans = loadNetworks(this.topology, checked)
@@ -217,7 +227,11 @@ export class SimWorld {
             ? this.addRelay(entry.name, options).host
             : entry.kind === 'name-server'
               ? this.addNameServer(entry.name, options).host
-              : this.addHost(entry.name, options, programs[entry.name])
+              : this.addHost(
+                  entry.name,
+                  options,
+                  Object.hasOwn(programs, entry.name) ? programs[entry.name] : undefined,
+                )
         for (const { name, options: plug } of others) host.addInterface(name.slice(entry.name.length + 1), plug)
       })
     }

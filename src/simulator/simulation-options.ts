@@ -9,6 +9,7 @@ import type { P2PError } from '../core/errors.ts'
 import type { RuntimeFileSystem } from '../core/runtime.ts'
 import type { LeakPolicy } from './ambient-host.ts'
 import type { AuditObserver } from './audit.ts'
+import { checkFields, fieldsOf } from './check-fields.ts'
 import type { Schedule } from './schedule.ts'
 import type { TraceOptions, TraceSink } from './trace/trace.ts'
 
@@ -106,6 +107,58 @@ export interface RunOptions {
   readonly forMs?: number | undefined
   /** Ends the run, asked whenever code of the application has run. With it the end of all programs does not. */
   readonly until?: (() => boolean) | undefined
+}
+
+const FIELDS = fieldsOf<SimulationOptions>({
+  seed: true,
+  config: true,
+  files: true,
+  hangLimitMs: true,
+  bridgeLimitMs: true,
+  runLimitMs: true,
+  settle: true,
+  buggify: true,
+  schedule: true,
+  ambient: true,
+  leaks: true,
+  traceLeaks: true,
+  console: true,
+  onScenarioHang: true,
+  observer: true,
+  trace: true,
+})
+const RUN_FIELDS = fieldsOf<RunOptions>({ forMs: true, until: true })
+
+/**
+ * Checks what is looked at nowhere else.
+ *
+ * @throws P2PError `invalid-configuration`
+ */
+export function checkSimulationOptions(options: SimulationOptions): void {
+  checkFields('a simulation', options, FIELDS)
+  const { hangLimitMs, bridgeLimitMs, runLimitMs, settle, observer } = options
+  for (const [name, value] of Object.entries({ hangLimitMs, bridgeLimitMs, runLimitMs })) {
+    if (value === undefined || (typeof value === 'number' && value > 0)) continue
+    throw invalidConfiguration(name, value, 'must be milliseconds above 0')
+  }
+  if (settle !== undefined && settle !== 'tick' && settle !== 'immediates') {
+    throw invalidConfiguration('settle', settle, 'must be tick or immediates')
+  }
+  if (observer !== undefined && typeof observer !== 'function') {
+    throw invalidConfiguration('observer', observer, 'must be a function')
+  }
+}
+
+/** @throws P2PError `invalid-configuration` */
+export function checkRunOptions(options: RunOptions): void {
+  checkFields('run()', options, RUN_FIELDS)
+  const { forMs, until } = options
+  if (forMs !== undefined && (typeof forMs !== 'number' || !(forMs >= 0))) {
+    throw invalidConfiguration('forMs', forMs, 'must be milliseconds, 0 or more')
+  }
+  if (until !== undefined && typeof until !== 'function') {
+    throw invalidConfiguration('until', until, 'must be a function')
+  }
 }
 
 /** A virtual time: milliseconds since the start, or a duration such as `30s`. */

@@ -17,6 +17,7 @@ import { Netstat } from './netstat.ts'
 import type { Operations } from './operations.ts'
 import { NO_HOST } from './scheduler.ts'
 import type { SimWorld } from './sim-world.ts'
+import { checkRunOptions } from './simulation-options.ts'
 import type { RunOptions, SimulationResult } from './simulation-options.ts'
 import type { TraceWriter } from './trace/writer.ts'
 

@@ -26,7 +26,7 @@ import type { RelayHost, RelayOptions } from './relay-host.ts'
 import { Operations } from './operations.ts'
 import { NO_HOST } from './scheduler.ts'
 import { SimWorld } from './sim-world.ts'
-import { checkSeed } from './simulation-options.ts'
+import { checkSeed, checkSimulationOptions } from './simulation-options.ts'
 import { SimulationRuns } from './simulation-runs.ts'
 import type {
   PendingOperation,
@@ -68,6 +68,7 @@ export class Simulation implements AsyncDisposable {
   #closed = false
 
   constructor(options: SimulationOptions = {}) {
+    checkSimulationOptions(options)
     this.config = completeSimulatorConfig(options.config ?? {}, process.env)
     this.seed = checkSeed(options.seed ?? this.config.seed ?? randomSeed())
     let writer: TraceWriter | undefined

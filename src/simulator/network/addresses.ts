@@ -86,6 +86,15 @@ export interface Prefix {
   readonly text: string
 }
 
+const LEADING_BYTES_OF_NOBODY: readonly number[] = [0, 127]
+
+/** Whether no host can have the address: unspecified, loopback, multicast and what is above it (RFC 6890, 4291). */
+export function isOfNobody({ version, value }: IpAddress): boolean {
+  if (version === 6) return value <= 1n || value >> 120n === 0xffn
+  const first = Number(value >> 24n)
+  return LEADING_BYTES_OF_NOBODY.includes(first) || first >= 224
+}
+
 /** The most addresses a book holds; past it the simulation is leaking addresses. */
 const MAX_ADDRESSES = 8_388_608
 
@@ -117,7 +126,7 @@ function formatIp(version: 4 | 6, value: bigint): string {
  * @throws P2PError `invalid-configuration` that names `name`
  */
 export function parsePrefix(text: string, name: string): Prefix {
-  const [address = '', length = ''] = text.split('/')
+  const [address = '', length = ''] = typeof text === 'string' ? text.split('/') : []
   const bytes = parseIp(address)
   const bits = /^\d{1,3}$/.test(length) ? Number(length) : -1
   if (!bytes || bits < 0 || bits > bytes.length * 8) {
@@ -144,7 +153,7 @@ export class AddressBook {
   ip(text: string): IpAddress {
     const known = this.#ips.get(text)
     if (known) return known
-    const bytes = parseIp(text)
+    const bytes = typeof text === 'string' ? parseIp(text) : undefined
     if (!bytes) throw invalidConfiguration('ip', text, 'is no IPv4 or IPv6 address')
     return this.ipOf(toVersion(bytes), toValue(bytes))
   }
@@ -215,6 +224,11 @@ export class AddressPool {
     this.#book = book
     this.#next = prefix.base + 1n
     this.#end = prefix.base + (1n << BigInt((prefix.version === 4 ? 32 : 128) - prefix.bits)) - 1n
+  }
+
+  /** Whether `ip` is the first or the last of the prefix of IPv4, which no host has: the network's own, and broadcast. */
+  isReserved(ip: IpAddress): boolean {
+    return this.prefix.bits < 31 && ip.version === 4 && (ip.value === this.prefix.base || ip.value === this.#end)
   }
 
   /** Whether `ip` is inside the prefix. */

@@ -100,6 +100,8 @@ export class Fabric {
   readonly #forwarder: Forwarder
   #hosts = 0
   #lans6 = 0
+  /** See `otherInterfaces`; forgotten when interfaces come and go. */
+  #others: ReadonlyMap<string, readonly NetworkInterface[]> | undefined
 
   constructor(kernel: Kernel, options: FabricOptions = {}) {
     this.#kernel = kernel
@@ -114,6 +116,7 @@ export class Fabric {
       new AddressPool(this.book, first64),
     ])
     this.graph.addNode(INTERNET)
+    this.graph.users = this
     this.#forwarder = new Forwarder(kernel, this.graph, this.rules)
   }
 
@@ -134,6 +137,7 @@ export class Fabric {
     if (ip6) iface.attachment6 = new Attachment(node, realm, ip6, iface)
     this.#hosts++
     this.#interfaces.set(name, iface)
+    this.#others = undefined
     this.#plug(iface, lan, options)
     return iface
   }
@@ -149,7 +153,7 @@ export class Fabric {
     }
     this.#checkPlug(iface.name, options)
     const realm = options.lan?.realm ?? this.#public
-    const [ip, ip6] = chooseAddresses(realm, options)
+    const [ip, ip6] = chooseAddresses(realm, options, iface.node)
     const { attachment } = iface
     this.#unplug(iface)
     this.graph.moveNode(iface.node, options.lan?.hub)
@@ -165,7 +169,8 @@ export class Fabric {
     iface.closeSockets()
     this.#unplug(iface)
     this.#interfaces.delete(iface.name)
-    this.graph.removeNode(iface.name)
+    this.#others = undefined
+    this.graph.dropNode(iface.node)
   }
 
   /**
@@ -263,7 +268,7 @@ export class Fabric {
       this.graph.setOutside(inside, outside)
       return [inside, outside]
     } catch (error) {
-      this.graph.removeNode(name)
+      this.graph.dropNode(inside)
       throw error
     }
   }
@@ -323,6 +328,33 @@ export class Fabric {
     }
   }
 
+  /** @internal Why a node cannot be taken out of the graph: what else there is of it would be left. */
+  useOf(node: string): string | undefined {
+    if (node === INTERNET) return 'is what everything public hangs on'
+    if (this.#interfaces.has(node)) return "is a host's interface: unplug it with `fabric.detach`, or crash the host"
+    const lan = this.lans().find(({ name, edge }) => name === node || edge === node)
+    return lan && `is the router of the LAN ${lan.name}`
+  }
+
+  /** @internal The other interfaces of a host; what hangs on a node of the public internet. */
+  standsFor(node: string): readonly string[] {
+    if (this.#interfaces.has(node))
+      return (
+        this.otherInterfaces()
+          .get(node)
+          ?.map(({ name }) => name) ?? []
+      )
+    const { kind } = this.graph.node(node)
+    if (kind !== 'core' || node === INTERNET) return []
+    const hosts = this.interfaces().filter(({ hub }) => hub === node)
+    return [...hosts, ...this.lans().filter(({ around }) => around === node)].map(({ name }) => name)
+  }
+
+  /** @internal The interfaces of each host that has several, but for its first, by the name of that. */
+  otherInterfaces(): ReadonlyMap<string, readonly NetworkInterface[]> {
+    return (this.#others ??= otherInterfaces(this.#interfaces))
+  }
+
   #checkCore(core: string, lan: Lan | undefined): void {
     const node = this.graph.node(core)
     if (lan) throw invalidConfiguration('core', core, `has no meaning in ${lan.name}`)
@@ -336,9 +368,26 @@ export class Fabric {
     const { lan, core, kind = 'host' } = options
     if (!END_KINDS.includes(kind)) throw invalidConfiguration('kind', kind, `must be ${END_KINDS.join(', ')}`)
     if (core !== undefined) this.#checkCore(core, lan)
-    if (lan && this.#lans.get(lan.name) !== lan)
-      throw invalidConfiguration('lan', lan.name, 'is no LAN of this internet')
+    if (lan && this.#lans.get(lan.name) !== lan) {
+      const why = 'is no LAN of this internet: give what `lan()` has returned'
+      throw invalidConfiguration('lan', typeof lan === 'string' ? lan : lan.name, why)
+    }
   }
+}
+
+/** Those called `host/name`, by the host's first, which is called like the host and has the same index. */
+function otherInterfaces(all: ReadonlyMap<string, NetworkInterface>): ReadonlyMap<string, readonly NetworkInterface[]> {
+  const others = new Map<string, NetworkInterface[]>()
+  for (const iface of all.values()) {
+    const { name, host } = iface
+    for (let at = name.indexOf('/'); at > 0; at = name.indexOf('/', at + 1)) {
+      const first = name.slice(0, at)
+      if (all.get(first)?.host !== host) continue
+      others.set(first, [...(others.get(first) ?? []), iface])
+      break
+    }
+  }
+  return others
 }
 
 /** What a LAN's router is connected to. */
@@ -347,10 +396,14 @@ function aroundOf({ lan, core }: LanOptions): string {
 }
 
 /** The first address of an interface, and the IPv6 one besides. */
-function chooseAddresses(realm: Realm, { ip, ip6 }: PlugOptions): [IpAddress, IpAddress | undefined] {
-  const first = realm.choose(ip)
+function chooseAddresses(
+  realm: Realm,
+  { ip, ip6 }: PlugOptions,
+  mover?: GraphNode,
+): [IpAddress, IpAddress | undefined] {
+  const first = realm.choose(ip, undefined, mover)
   const wantsSecond = ip6 ?? (first.version === 4 && realm.router !== undefined && realm.has(6))
   if (wantsSecond === false) return [first, undefined]
   if (first.version === 6) throw invalidConfiguration('ip6', ip6, 'there is an IPv6 address in ip already')
-  return [first, realm.choose(wantsSecond === true ? undefined : wantsSecond, 6)]
+  return [first, realm.choose(wantsSecond === true ? undefined : wantsSecond, 6, mover)]
 }

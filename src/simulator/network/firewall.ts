@@ -7,7 +7,9 @@
  *
  * @module
  */
+import { checkOptions } from '../../core/config.ts'
 import type { Kernel } from '../kernel.ts'
+import { fieldsOf } from '../check-fields.ts'
 import type { AddressBook, IpAddress } from './addresses.ts'
 import type { NatMappingSnapshot } from './nat-table.ts'
 import { Nat } from './nat.ts'
@@ -21,6 +23,18 @@ export interface FirewallOptions extends Omit<NatOptions, 'mapping' | 'filtering
    */
   readonly filtering?: NatOptions['filtering'] | undefined
 }
+
+const FIREWALL_FIELDS = fieldsOf<FirewallOptions>({
+  filtering: true,
+  mappingTimeoutMs: true,
+  unrepliedTimeoutMs: true,
+  tcpTimeoutMs: true,
+  tcpTransitoryTimeoutMs: true,
+  refreshOnInbound: true,
+  maxSessions: true,
+  portMapping: true,
+  blocksUdp: true,
+})
 
 /** A firewall; see the module's comment. */
 export class Firewall {
@@ -38,6 +52,7 @@ export class Firewall {
     this.options = options
     this.#kernel = kernel
     this.#book = book
+    checkOptions(`the firewall of ${name}`, options, FIREWALL_FIELDS)
     const filtering = options.filtering ?? 'address-and-port-dependent'
     this.#options = { ...options, mapping: 'endpoint-independent', filtering, portAllocation: 'preserve' }
     resolveNatOptions(this.#options, `the firewall of ${name}`)

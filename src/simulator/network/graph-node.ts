@@ -14,6 +14,9 @@ import type { Link } from './link.ts'
  */
 export type GraphNodeKind = 'host' | 'relay' | 'name-server' | 'router' | 'core'
 
+/** All {@link GraphNodeKind}s. */
+export const NODE_KINDS: readonly GraphNodeKind[] = ['host', 'relay', 'name-server', 'router', 'core']
+
 const NO_LINKS: readonly Link[] = Object.freeze([])
 
 /** Above this links are added in place: the public internet's node has one for each host. */
@@ -24,6 +27,14 @@ function extended(links: readonly Link[], link: Link): readonly Link[] {
   // Not the frozen one, which is empty.
   ;(links as Link[]).push(link)
   return links
+}
+
+/** @internal What a fabric knows of nodes. */
+export interface NodeUsers {
+  /** Why it cannot be removed. */
+  useOf(name: string): string | undefined
+  /** The nodes that it stands for besides itself, in a partition. */
+  standsFor(name: string): readonly string[]
 }
 
 /** A node. The fields are the graph's to change. */

@@ -10,12 +10,14 @@
  */
 import { invalidConfiguration } from '../../core/config.ts'
 import type { Kernel } from '../kernel.ts'
-import { GraphNode, type GraphNodeKind } from './graph-node.ts'
+import { checkFields, fieldsOf } from '../check-fields.ts'
+import { GraphNode, type GraphNodeKind, NODE_KINDS, type NodeUsers } from './graph-node.ts'
 import { type GraphPath, GraphPaths } from './graph-paths.ts'
+import { recordLink, recordNode, recordPartition, recordUnlink } from './graph-records.ts'
 import { NetworkKind } from './kinds.ts'
 import { Link } from './link.ts'
-import { type BurstSettings, type CheckedLinkOptions, type LinkOptions, LinkOptionsChecker } from './link-options.ts'
-import { Partition, type PartitionDirection } from './partitions.ts'
+import { type CheckedLinkOptions, type LinkOptions, LinkOptionsChecker } from './link-options.ts'
+import { isMember, Partition, type PartitionDirection } from './partitions.ts'
 import { computeRoutes } from './routes.ts'
 
 /** Options of {@link NetworkGraph.addNode}. */
@@ -27,6 +29,8 @@ export interface NodeOptions {
 }
 
 const MAX_NAME_LENGTH = 200
+const PARTITION_FIELDS: readonly string[] = ['direction']
+const NODE_FIELDS = fieldsOf<NodeOptions>({ kind: true, lan: true })
 
 /** The graph; see the module's comment. */
 export class NetworkGraph {
@@ -36,6 +40,8 @@ export class NetworkGraph {
   readonly #checker = new LinkOptionsChecker()
   readonly #partitions: Partition[] = []
   readonly #paths = new GraphPaths(this)
+  /** @internal Who made more of nodes than they are here. */
+  users: NodeUsers | undefined
   #nextNode = 0
   #nextPartition = 0
   #routesVersion = 0
@@ -57,18 +63,22 @@ export class NetworkGraph {
       throw invalidConfiguration('node', name, `must be a name of 1 to ${MAX_NAME_LENGTH} characters without ">"`)
     }
     if (this.#nodes.has(name)) throw invalidConfiguration('node', name, 'there is a node of this name already')
+    checkFields('a node', options, NODE_FIELDS)
+    const { kind = 'core' } = options
+    if (!NODE_KINDS.includes(kind)) throw invalidConfiguration('kind', kind, `must be ${NODE_KINDS.join(', ')}`)
     const lan = options.lan === undefined ? undefined : this.node(options.lan)
     if (lan && lan.kind !== 'router') throw invalidConfiguration('lan', options.lan, 'is no LAN')
-    const node = new GraphNode(this.#nextNode++, name, options.kind ?? 'core', lan)
+    const node = new GraphNode(this.#nextNode++, name, kind, lan)
     this.#nodes.set(name, node)
-    this.#traceNode(node)
+    recordNode(this.#kernel, node)
     return node
   }
 
   /**
    * Removes a node and its links; does nothing when there is none.
    *
-   * @throws P2PError `invalid-configuration` when a LAN of that name still has hosts
+   * @throws P2PError `invalid-configuration` when a LAN of that name still has hosts, and for what is more than a node:
+   *   the public internet, a host's interface, a LAN's router
    */
   removeNode(name: string): void {
     const node = this.#nodes.get(name)
@@ -76,6 +86,14 @@ export class NetworkGraph {
     for (const other of this.#nodes.values()) {
       if (other.lan === node) throw invalidConfiguration('node', name, `${other.name} is still in it`)
     }
+    const use = this.users?.useOf(name)
+    if (use !== undefined) throw invalidConfiguration('node', name, use)
+    this.dropNode(node)
+  }
+
+  /** @internal Removes a node, whatever it is used for. */
+  dropNode(node: GraphNode): void {
+    const { name } = node
     this.isolateNode(node)
     this.#nodes.delete(name)
     this.#paths.forget()
@@ -138,7 +156,7 @@ export class NetworkGraph {
   moveNode(node: GraphNode, lan: GraphNode | undefined): void {
     node.lan = lan
     this.#paths.forget()
-    this.#traceNode(node)
+    recordNode(this.#kernel, node)
   }
 
   /**
@@ -149,8 +167,13 @@ export class NetworkGraph {
    * @throws P2PError `invalid-configuration`
    */
   connectNodes(a: string, b: string, there: LinkOptions = {}, back: LinkOptions = there): void {
-    this.connectOneWay(a, b, there)
-    this.connectOneWay(b, a, back)
+    const link = this.connectOneWay(a, b, there)
+    try {
+      this.connectOneWay(b, a, back)
+    } catch (error) {
+      this.#removeLink(link)
+      throw error
+    }
   }
 
   /**
@@ -217,10 +240,23 @@ export class NetworkGraph {
    */
   updateLink(from: string, to: string, changes: LinkOptions): void {
     const link = this.link(from, to)
+    if (typeof changes !== 'object' || changes === null) {
+      throw invalidConfiguration(`link ${link.name}`, changes, 'must be an object of link options')
+    }
     const { metricUs, isActive } = link.settings
     link.configure(changes)
     this.#changes++
     if (metricUs !== link.settings.metricUs || isActive !== link.isActive) this.#forgetRoutes(link.from, link.to)
+    this.#recordChange(link)
+  }
+
+  /** @internal Keeps a link down, whatever its options say, until each that holds it has let go. */
+  holdDown(link: Link, isHeld: boolean): void {
+    const { isActive } = link
+    link.hold(isHeld)
+    if (isActive === link.isActive || !this.#links.has(link)) return
+    this.#changes++
+    this.#forgetRoutes(link.from, link.to)
     this.#recordChange(link)
   }
 
@@ -236,8 +272,9 @@ export class NetworkGraph {
 
   /**
    * Cuts every host and LAN of `groupA` off from those of `groupB`, both ways or one way; without `groupB`, from every
-   * host that is not in `groupA`. A LAN stands for all hosts in it, now and later. Packets under way when it starts are
-   * cut as well. Partitions may overlap.
+   * host that is not in `groupA`. A LAN stands for all hosts in it, now and later; a host for all interfaces that it has;
+   * a node of the public internet, such as a region's, for the hosts and LANs that hang on it now. Packets under way when
+   * it starts are cut as well. Partitions may overlap.
    *
    * @throws P2PError `invalid-configuration` for unknown nodes, an empty group, or a node in both
    */
@@ -246,25 +283,24 @@ export class NetworkGraph {
     groupB?: readonly string[],
     options: { readonly direction?: PartitionDirection | undefined } = {},
   ): Partition {
+    checkFields('a partition', options, PARTITION_FIELDS)
+    const { direction = 'both' } = options
+    if (direction !== 'both' && direction !== 'a-to-b') {
+      throw invalidConfiguration('direction', direction, 'must be both, or a-to-b')
+    }
     const a = this.#group(groupA, 'groupA')
     const b = groupB && this.#group(groupB, 'groupB')
-    const shared = [...a].find((node) => b?.has(node))
+    if (!b && ![...a].some(({ isEnd, kind }) => isEnd || kind === 'router')) {
+      throw invalidConfiguration('groupA', groupA.join(), 'has no host and no LAN to be cut off from everybody else')
+    }
+    const shared = b && ([...a].find((node) => isMember(node, b)) ?? [...b].find((node) => isMember(node, a)))
     if (shared) throw invalidConfiguration('groupB', shared.name, 'is in both groups')
-    const direction = options.direction ?? 'both'
     const partition = new Partition(this.#nextPartition++, direction, a, b, (it) => this.healPartition(it))
     this.#partitions.push(partition)
     this.#changes++
     this.#routesVersion++
     this.#paths.forget()
-    const { audit, trace } = this.#kernel
-    audit.record(NetworkKind.partition, -1, partition.id)
-    const indices = (group: ReadonlySet<GraphNode>): number[] => [...group].map((node) => node.index)
-    trace?.record('partition', {
-      partition: partition.id,
-      direction,
-      groupA: indices(a),
-      groupB: b ? indices(b) : [],
-    })
+    recordPartition(this.#kernel, partition, [a, b])
     return partition
   }
 
@@ -331,9 +367,10 @@ export class NetworkGraph {
   }
 
   #group(names: readonly string[], option: string): Set<GraphNode> {
+    if (!Array.isArray(names)) throw invalidConfiguration(option, names, 'must be a list of names')
     if (names.length === 0) throw invalidConfiguration(option, '[]', 'must name at least one node')
     const group = new Set<GraphNode>()
-    for (const name of names) {
+    for (const name of names.flatMap((each) => [each, ...(this.users?.standsFor(each) ?? [])])) {
       const node = this.node(name)
       group.add(node)
       if (node.outside) group.add(node.outside)
@@ -350,28 +387,12 @@ export class NetworkGraph {
     link.remove()
     this.#changes++
     this.#paths.forget()
-    this.#kernel.audit.record(NetworkKind.unlink, -1, link.from.index, link.to.index)
-    this.#kernel.trace?.record('unlink', { from: link.from.index, to: link.to.index })
+    recordUnlink(this.#kernel, link)
   }
 
   #recordChange(link: Link): void {
     this.#paths.forget()
-    const { isActive, latencyUs } = link.settings
-    this.#kernel.audit.record(NetworkKind.link, -1, link.from.index, link.to.index, isActive ? 1 : 0, latencyUs)
-    this.#kernel.trace?.record('link', {
-      from: link.from.index,
-      to: link.to.index,
-      active: isActive ? 1 : 0,
-      latencyUs,
-      jitterUs: link.settings.jitterUs,
-      loss: averageLoss(link.settings.packetLoss),
-      bitsPerSecond: link.settings.bandwidthLimitBitsPerSecond,
-    })
-  }
-
-  #traceNode(node: GraphNode): void {
-    const { index, name, kind, lan } = node
-    this.#kernel.trace?.record('node', { node: index, name, type: kind, lan: lan ? lan.index + 1 : 0 })
+    recordLink(this.#kernel, link)
   }
 
   /**
@@ -389,13 +410,6 @@ export class NetworkGraph {
   #forgetRoutes(from: GraphNode, to: GraphNode): void {
     if (!from.isLeaf && !to.isLeaf) this.#routesVersion++
   }
-}
-
-function averageLoss(loss: number | BurstSettings): number {
-  if (typeof loss === 'number') return loss
-  const { goodToBad, badToGood, lossInGood, lossInBad } = loss
-  const changes = goodToBad + badToGood
-  return changes === 0 ? lossInGood : (goodToBad * lossInBad + badToGood * lossInGood) / changes
 }
 
 /** The link from one to the other: looked for where fewer are. */

@@ -5,7 +5,7 @@
  */
 import { invalidConfiguration } from '../../core/config.ts'
 import { P2PError } from '../../core/errors.ts'
-import type { AddressBook, IpAddress, SocketAddress } from './addresses.ts'
+import { type AddressBook, type IpAddress, SocketAddress } from './addresses.ts'
 import type { GraphNode } from './graph-node.ts'
 import { Attachment, type Realm } from './realm.ts'
 import { SocketTable } from './socket-table.ts'
@@ -129,6 +129,9 @@ export class Socket implements Disposable {
       throw invalidConfiguration('sizeBytes', sizeBytes, `must be a whole number from 0 to ${MAX_DATAGRAM_BYTES}`)
     }
     const to = typeof destination === 'string' ? this.#book.parse(destination) : destination
+    if (!(to instanceof SocketAddress)) {
+      throw invalidConfiguration('destination', to, "must be ip:port, or an address such as a packet's source")
+    }
     this.sentPackets++
     this.#sink.send(this.#iface, this.protocol, this.sourceFor(to), to, payload, sizeBytes)
   }
@@ -253,6 +256,7 @@ export class NetworkInterface {
   bind(port: number, handler: PacketHandler, options: BindOptions = {}): Socket {
     const { protocol = 'udp' } = options
     if (protocol !== 'udp' && protocol !== 'tcp') throw invalidConfiguration('protocol', protocol, 'must be udp or tcp')
+    if (typeof handler !== 'function') throw invalidConfiguration('handler', handler, 'must be a function')
     if (!Number.isInteger(port) || port < 0 || port > 65_535) {
       throw invalidConfiguration('port', port, 'must be a whole number from 0 to 65535')
     }

@@ -7,7 +7,7 @@ import { invalidConfiguration } from '../../core/config.ts'
 import { P2PError } from '../../core/errors.ts'
 import type { Firewall } from './firewall.ts'
 import type { GraphNode } from './graph-node.ts'
-import type { NetworkInterface, PacketProtocol } from './interface.ts'
+import { NetworkInterface, type PacketProtocol } from './interface.ts'
 import type { Nat } from './nat.ts'
 import type { LanRouter, Realm } from './realm.ts'
 
@@ -89,6 +89,7 @@ export class Lan {
     outsidePort: number = port,
     protocol: PacketProtocol = 'udp',
   ): string {
+    checkMapping(host, protocol)
     const router = this.#router
     if (!router?.nat || host.attachment.realm !== this.realm) {
       const why = router?.nat ? `${host.name} is not in the LAN ${this.name}` : `the LAN ${this.name} has no NAT`
@@ -120,6 +121,7 @@ export class Lan {
    */
   mapPort(host: NetworkInterface, port: number, options: PortMappingOptions = {}): string | undefined {
     const { protocol = 'udp', lifetimeMs = 7_200_000 } = options
+    checkMapping(host, protocol)
     if (host.attachment.realm !== this.realm) {
       const why = `no port can be mapped: ${host.name} is not in the LAN ${this.name}`
       throw P2PError.of('unsupported', why, { what: 'mapPort', backend: 'simulator' })
@@ -132,4 +134,11 @@ export class Lan {
     }
     return this.nat?.mapPort(host.ip, port, protocol, Math.ceil(lifetimeMs * 1000))?.toString()
   }
+}
+
+function checkMapping(host: NetworkInterface, protocol: PacketProtocol): void {
+  if (!(host instanceof NetworkInterface)) {
+    throw invalidConfiguration('host', host, "must be a host's interface, such as `host.network`")
+  }
+  if (protocol !== 'udp' && protocol !== 'tcp') throw invalidConfiguration('protocol', protocol, 'must be udp or tcp')
 }

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { invalidConfiguration } from '../../core/config.ts'
+import { checkOptions, invalidConfiguration } from '../../core/config.ts'
 import { IPV6_OVERHEAD_BYTES } from './wire-size.ts'
 
 /**
@@ -135,6 +135,7 @@ export const LINK_FIELDS: readonly string[] = [
   'mtuBytes',
   'isActive',
 ]
+const BURST_FIELDS: readonly string[] = ['goodToBad', 'badToGood', 'lossInGood', 'lossInBad']
 const DISTRIBUTIONS: readonly string[] = ['uniform', 'normal', 'long-tail']
 
 /**
@@ -144,10 +145,10 @@ const DISTRIBUTIONS: readonly string[] = ['uniform', 'normal', 'long-tail']
  * @throws P2PError `invalid-configuration`
  */
 export function burstyLoss(averageLoss: number, meanBurstPackets: number): GilbertElliott {
-  if (!(averageLoss >= 0 && averageLoss < 1)) {
+  if (typeof averageLoss !== 'number' || !(averageLoss >= 0 && averageLoss < 1)) {
     throw invalidConfiguration('averageLoss', averageLoss, 'must be from 0 to below 1')
   }
-  if (!(meanBurstPackets >= 1 && meanBurstPackets <= 1_000_000)) {
+  if (typeof meanBurstPackets !== 'number' || !(meanBurstPackets >= 1 && meanBurstPackets <= 1_000_000)) {
     throw invalidConfiguration('meanBurstPackets', meanBurstPackets, 'must be from 1 to 1000000')
   }
   const badToGood = 1 / meanBurstPackets
@@ -159,15 +160,15 @@ export function burstyLoss(averageLoss: number, meanBurstPackets: number): Gilbe
 }
 
 function delayUs(value: number, name: string): number {
-  if (!(value >= 0 && value <= MAX_DELAY_MS)) {
+  if (typeof value !== 'number' || !(value >= 0 && value <= MAX_DELAY_MS)) {
     throw invalidConfiguration(name, value, `must be milliseconds from 0 to ${MAX_DELAY_MS}`)
   }
   return Math.round(value * 1000)
 }
 
 function probability(value: number, name: string): number {
-  if (!(value >= 0 && value <= 1)) throw invalidConfiguration(name, value, 'must be a probability from 0 to 1')
-  return value
+  if (typeof value === 'number' && value >= 0 && value <= 1) return value
+  throw invalidConfiguration(name, value, 'must be a probability from 0 to 1')
 }
 
 function whole(value: number, name: string, min: number, max: number, what: string): number {
@@ -178,7 +179,8 @@ function whole(value: number, name: string, min: number, max: number, what: stri
 }
 
 function loss(value: number | GilbertElliott, name: string): number | BurstSettings {
-  if (typeof value !== 'object' || value === null) return probability(value, name)
+  if (typeof value !== 'object' || Array.isArray(value)) return probability(value as number, name)
+  checkOptions(name, value, BURST_FIELDS)
   const badToGood = probability(value.badToGood, `${name}.badToGood`)
   if (badToGood === 0) throw invalidConfiguration(`${name}.badToGood`, 0, 'a burst must end: above 0')
   return {
@@ -215,17 +217,15 @@ function flag(value: boolean, name: string): boolean {
  * @throws P2PError `invalid-configuration` that names the field
  */
 export function resolveLinkOptions(options: LinkOptions, where: string): LinkSettings {
-  if (typeof options !== 'object' || options === null) {
+  if (typeof options !== 'object' || options === null || Array.isArray(options)) {
     throw invalidConfiguration(where, options, 'must be an object of link options')
   }
-  for (const field of Object.keys(options)) {
+  for (const [field, value] of Object.entries(options)) {
     if (!LINK_FIELDS.includes(field)) {
-      throw invalidConfiguration(
-        `${where}: ${field}`,
-        (options as Record<string, unknown>)[field],
-        `there is no such option; known are ${LINK_FIELDS.join(', ')}`,
-      )
+      const why = `there is no such option; known are ${LINK_FIELDS.join(', ')}`
+      throw invalidConfiguration(`${where}: ${field}`, value, why)
     }
+    if (value === null) throw invalidConfiguration(`${where}: ${field}`, value, 'leave it out for its default')
   }
   const distribution = options.jitterDistribution ?? 'uniform'
   if (!DISTRIBUTIONS.includes(distribution)) {

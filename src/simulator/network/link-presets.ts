@@ -8,7 +8,7 @@
  *
  * @module
  */
-import { invalidConfiguration } from '../../core/config.ts'
+import { checkOptions, invalidConfiguration } from '../../core/config.ts'
 import type { LinkOptions } from './link-options.ts'
 
 /** The presets' names. */
@@ -41,6 +41,7 @@ export interface LinkPreset extends LinePair {
 }
 
 const MBIT = 1_000_000
+const PAIR_FIELDS: readonly string[] = ['up', 'down', 'name', 'source']
 
 /** The presets, from the fastest to the slowest of each kind. */
 export const linkPresets: readonly LinkPreset[] = Object.freeze(
@@ -189,6 +190,12 @@ export function resolveLine(link: LinkInput): LinePair {
     throw invalidConfiguration('link', link, 'must be the name of a preset, or link options')
   }
   if (!('up' in link) && !('down' in link)) return { up: link, down: link }
-  if ('up' in link && 'down' in link) return link
-  throw invalidConfiguration('link', link, 'must have both up and down, or neither')
+  if (!('up' in link && 'down' in link)) {
+    throw invalidConfiguration('link', Object.keys(link).join(), 'must have both up and down, or neither')
+  }
+  // A preset has a name and a source besides.
+  checkOptions('link with up and down', link, PAIR_FIELDS)
+  const { up, down } = link
+  if (typeof up === 'object' && up !== null && typeof down === 'object' && down !== null) return link
+  throw invalidConfiguration('link', JSON.stringify(link), 'up and down must be objects of link options')
 }

@@ -76,6 +76,8 @@ export class Link {
   #downSinceUs = Number.POSITIVE_INFINITY
   #upSinceUs = 0
   #inBadState = false
+  /** How many keep it down. */
+  #holds = 0
   #dropped: DropCounter | undefined
   #corruptedPackets = 0
   #lane: number | undefined
@@ -132,7 +134,8 @@ export class Link {
   /** @internal Takes over `changes`; packets that have entered already keep their times. */
   configure(changes: LinkOptions): void {
     const options = Object.freeze({ ...this.#options, ...changes })
-    const settings = resolveLinkOptions(options, `link ${this.name}`)
+    const resolved = resolveLinkOptions(options, `link ${this.name}`)
+    const settings = this.#holds === 0 ? resolved : { ...resolved, isActive: false }
     // What the queue holds is a time at the old rate; at the new one the same bytes take another.
     const now = this.#kernel.nowUs()
     const queued = this.#queuedBytes(now)
@@ -149,6 +152,12 @@ export class Link {
     if (settings.keepOrder && this.#lastArrivalUs > now + settings.latencyUs) this.#isPlain = false
     if (wasActive && !settings.isActive) this.#downSinceUs = now
     if (!wasActive && settings.isActive) this.#upSinceUs = now
+  }
+
+  /** @internal Something else than its options keeps it down, or does no more. */
+  hold(isHeld: boolean): void {
+    this.#holds += isHeld ? 1 : -1
+    this.configure({})
   }
 
   /** @internal It is no link of the graph any more. */

@@ -97,7 +97,7 @@ function flag(value: boolean, name: string): boolean {
 }
 
 function timeoutUs(value: number, name: string): number {
-  if (!(value > 0 && value <= MAX_TIMEOUT_MS)) {
+  if (typeof value !== 'number' || !(value > 0 && value <= MAX_TIMEOUT_MS)) {
     throw invalidConfiguration(name, value, `must be milliseconds above 0 and up to ${MAX_TIMEOUT_MS}`)
   }
   return Math.ceil(value * 1000)

@@ -72,7 +72,7 @@ function namesOf(group: ReadonlySet<GraphNode>): readonly string[] {
 }
 
 /** A LAN in a group stands for everything in it, LANs behind it included. */
-function isMember(node: GraphNode, group: ReadonlySet<GraphNode>): boolean {
+export function isMember(node: GraphNode, group: ReadonlySet<GraphNode>): boolean {
   if (group.has(node)) return true
   for (let around = node.lan; around; around = (around.outside ?? around).lan) {
     if (group.has(around)) return true

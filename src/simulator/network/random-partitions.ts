@@ -82,7 +82,10 @@ export class RandomPartitions implements Disposable {
   }
 
   #start(): void {
-    const hosts = this.#graph.nodes().filter((node) => node.isEnd)
+    const ends = this.#graph.nodes().filter((node) => node.isEnd)
+    // The other interfaces of a host are on its side.
+    const others = new Set(ends.flatMap(({ name }) => this.#graph.users?.standsFor(name) ?? []))
+    const hosts = others.size === 0 ? ends : ends.filter(({ name }) => !others.has(name))
     if (hosts.length < 2) return
     const [groupA, groupB]: [string[], string[]] = [[], []]
     for (const { name } of hosts) (this.#random.nextBelow(2) === 0 ? groupA : groupB).push(name)

@@ -5,7 +5,7 @@
  * @module
  */
 import { invalidConfiguration } from '../../core/config.ts'
-import type { AddressBook, AddressPool, IpAddress, SocketAddress } from './addresses.ts'
+import { type AddressBook, type AddressPool, type IpAddress, isOfNobody, type SocketAddress } from './addresses.ts'
 import type { Firewall } from './firewall.ts'
 import type { GraphNode } from './graph-node.ts'
 import type { NetworkInterface } from './interface.ts'
@@ -91,17 +91,21 @@ export class Realm {
   /**
    * The address `text` if it is free, else the next free one of that version.
    *
+   * @param mover - whose own address counts as free, as it gives it up
    * @throws P2PError `invalid-configuration` when it is in use, or is none of this LAN's; when it has none of the version
    */
-  choose(text: string | undefined, version?: 4 | 6): IpAddress {
+  choose(text: string | undefined, version?: 4 | 6, mover?: GraphNode): IpAddress {
     if (text === undefined) {
       const pool = version === undefined ? this.#pools[0] : this.#pools.find(({ prefix }) => prefix.version === version)
       if (!pool) throw invalidConfiguration('ip', undefined, `${this.name} has no addresses of IPv${version}`)
       return pool.take((ip) => this.owner(ip) !== undefined)
     }
     const ip = this.#book.ip(text)
+    if (isOfNobody(ip) || this.#pools.some((pool) => pool.isReserved(ip))) {
+      throw invalidConfiguration('ip', text, 'is not an address of a single host')
+    }
     const owner = this.owner(ip)
-    if (owner) throw invalidConfiguration('ip', text, `belongs to ${owner.node.name} already`)
+    if (owner && owner.node !== mover) throw invalidConfiguration('ip', text, `belongs to ${owner.node.name} already`)
     if (version !== undefined && ip.version !== version)
       throw invalidConfiguration('ip', text, `is not of IPv${version}`)
     if (this.router && !this.contains(ip)) {

@@ -77,8 +77,10 @@ export class LinkRules {
    * }
    * console.log(rules.size) // 0
    * ```
+   * @throws P2PError `invalid-configuration` for what is no function
    */
   add(rule: LinkRule): LinkRuleGuard {
+    if (typeof rule !== 'function') throw invalidConfiguration('rule', rule, 'must be a function')
     const entry = { rule }
     this.#rules.push(entry)
     const remove = (): void => {
@@ -105,6 +107,9 @@ export class LinkRules {
 }
 
 function decisionOf(verdict: Exclude<LinkVerdict, string>): Decision {
+  if (typeof verdict !== 'object' || verdict === null || !('delayMs' in verdict || 'copies' in verdict)) {
+    throw invalidConfiguration('verdict', verdict, 'must be pass, drop, corrupt, { delayMs } or { copies }')
+  }
   const delayMs = verdict.delayMs ?? 0
   const copies = 'copies' in verdict ? verdict.copies : 0
   if (!(delayMs >= 0 && delayMs <= MAX_DELAY_MS)) {

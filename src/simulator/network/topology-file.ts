@@ -107,10 +107,12 @@ export function checkTopologyFile(value: unknown): TopologyFile {
     named(entry(item, where, FIELDS.host), where)
     checkHost(item as Entry, where)
   })
+  const links = new Set<string>()
   each(file, 'links', (item, where) => {
     const link = entry(item, where, undefined)
-    text(link, 'from', where)
-    text(link, 'to', where)
+    const way = `${text(link, 'from', where)}>${text(link, 'to', where)}`
+    if (links.has(way)) throw invalidConfiguration(where, way, 'is in the list already')
+    links.add(way)
   })
   if (!Array.isArray(file['hosts']) || file['hosts'].length === 0) {
     throw invalidConfiguration('topology.hosts', file['hosts'], 'must be a list of at least one host')
@@ -146,8 +148,8 @@ export function lanOf(name: string | undefined, lans: ReadonlyMap<string, Lan>, 
 
 function checkHost(host: Entry, where: string): void {
   const { interfaces, host: index } = host
-  if (index !== undefined && (!Number.isSafeInteger(index) || Number(index) < 0)) {
-    throw invalidConfiguration(`${where}.host`, index, 'must be a whole number of at least 0')
+  if (index !== undefined && (!Number.isSafeInteger(index) || Number(index) < 0 || Number(index) >= MAX_ENTRIES)) {
+    throw invalidConfiguration(`${where}.host`, index, `must be a whole number from 0 to ${MAX_ENTRIES - 1}`)
   }
   if (interfaces === undefined) return optionalText(host, ['lan', 'region', 'core', 'ip'], where)
   const double = PLUG.find((field) => host[field] !== undefined)
@@ -174,6 +176,8 @@ function entry(value: unknown, where: string, fields: readonly string[] | undefi
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
     throw invalidConfiguration(where, value, 'must be an object')
   }
+  const empty = Object.entries(value).find(([, field]) => field === null)?.[0]
+  if (empty !== undefined) throw invalidConfiguration(`${where}.${empty}`, null, 'leave it out for its default')
   const unknown = fields && Object.keys(value).find((key) => !fields.includes(key))
   if (unknown === undefined) return value as Entry
   throw invalidConfiguration(`${where}.${unknown}`, (value as Entry)[unknown], `known fields are ${fields?.join(', ')}`)

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { INTERNET } from './fabric.ts'
+import { type Fabric, INTERNET } from './fabric.ts'
 import type { NetworkGraph } from './graph.ts'
 import type { NetworkInterface } from './interface.ts'
 import type { Lan } from './lan.ts'
@@ -28,7 +28,7 @@ const GONE: LinkOptions = Object.freeze({ isActive: false })
 
 /** See `Topology.toJSON`. */
 export function saveTopology({ fabric }: Topology): TopologyFile {
-  return new Saver(fabric.graph).save(fabric.lans(), fabric.interfaces())
+  return new Saver(fabric.graph).save(fabric)
 }
 
 class Saver {
@@ -40,11 +40,12 @@ class Saver {
     this.#graph = graph
   }
 
-  save(lans: readonly Lan[], interfaces: readonly NetworkInterface[]): TopologyFile {
+  save(fabric: Fabric): TopologyFile {
+    const lans = fabric.lans()
     return {
       version: TOPOLOGY_FILE_VERSION,
       lans: lans.map((lan) => this.#lan(lan)),
-      hosts: this.#hosts(interfaces),
+      hosts: this.#hosts(fabric.interfaces(), fabric.otherInterfaces()),
       nodes: this.#nodes(new Set([INTERNET, ...lans.flatMap(({ name, edge }) => [name, edge])])),
       links: [...this.#links(), ...this.#missingRegionLinks()].toSorted(byEnds),
     }
@@ -68,21 +69,19 @@ class Saver {
     })
   }
 
-  #hosts(interfaces: readonly NetworkInterface[]): TopologyFileHost[] {
-    const byHost = new Map<number, NetworkInterface[]>()
-    for (const iface of interfaces) {
-      const known = byHost.get(iface.host)
-      if (known) known.push(iface)
-      else byHost.set(iface.host, [iface])
-    }
-    return [...byHost.values()].flatMap((own, i) => {
-      const [first] = own
-      if (!first) return []
+  #hosts(
+    interfaces: readonly NetworkInterface[],
+    others: ReadonlyMap<string, readonly NetworkInterface[]>,
+  ): TopologyFileHost[] {
+    const seconds = new Set([...others.values()].flat())
+    const firsts = interfaces.filter((iface) => !seconds.has(iface))
+    return firsts.map((first, i) => {
+      const own = [first, ...(others.get(first.name) ?? [])]
       const { name, node, host } = first
       const kind = node.kind === 'relay' || node.kind === 'name-server' ? node.kind : undefined
       const head = { name, kind, host: host === i ? undefined : host }
-      const [only, ...others] = own.map((iface) => this.#interface(iface, name))
-      return [withoutUndefined(others.length === 0 ? { ...head, ...only } : { ...head, interfaces: [only, ...others] })]
+      const [only, ...more] = own.map((iface) => this.#interface(iface, name))
+      return withoutUndefined(more.length === 0 ? { ...head, ...only } : { ...head, interfaces: [only, ...more] })
     }) as TopologyFileHost[]
   }
 

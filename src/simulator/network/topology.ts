@@ -5,6 +5,7 @@
  */
 import { invalidConfiguration } from '../../core/config.ts'
 import type { Kernel } from '../kernel.ts'
+import { checkFields, fieldsOf } from '../check-fields.ts'
 import { type AttachOptions, Fabric } from './fabric.ts'
 import type { FirewallOptions } from './firewall.ts'
 import type { NetworkInterface } from './interface.ts'
@@ -76,6 +77,30 @@ export interface TopologyHostOptions {
   readonly kind?: AttachOptions['kind']
 }
 
+const LAN_FIELDS = fieldsOf<TopologyLanOptions>({
+  name: true,
+  nat: true,
+  link: true,
+  region: true,
+  core: true,
+  behind: true,
+  prefix: true,
+  ip: true,
+  ipv6: true,
+  prefix6: true,
+  portMapping: true,
+})
+const HOST_FIELDS = fieldsOf<TopologyHostOptions>({
+  lan: true,
+  region: true,
+  core: true,
+  link: true,
+  ip: true,
+  ip6: true,
+  host: true,
+  kind: true,
+})
+
 /**
  * A wire in a LAN: 0.2 ms, all of it on the way to the host, so that packets that leave reach the router at once, which
  * saves an event a packet and changes nothing that can be measured from outside.
@@ -122,11 +147,12 @@ export class Topology {
    * @throws P2PError `invalid-configuration`
    */
   lan(options: TopologyLanOptions = {}): Lan {
+    checkFields('a LAN', options, LAN_FIELDS)
     const { nat = 'home', link, behind, ip, portMapping, prefix6 } = options
     const name = options.name ?? this.#nextLanName()
     const { up, down } = link === undefined ? this.defaultLine : resolveLine(link)
     const core = this.#coreOf(options, behind)
-    const ipv6 = options.ipv6 === true ? {} : options.ipv6 || undefined
+    const ipv6 = checkIpv6(options.ipv6)
     if (prefix6 !== undefined && !ipv6) throw invalidConfiguration('prefix6', prefix6, `has no meaning without ipv6`)
     if (nat === 'none') {
       const pointless = { prefix: options.prefix, ip: ipv6 ? undefined : ip, portMapping }
@@ -147,6 +173,7 @@ export class Topology {
    * @throws P2PError `invalid-configuration`
    */
   host(name: string, options: TopologyHostOptions = {}): NetworkInterface {
+    checkFields('a host', options, HOST_FIELDS)
     const { lan, ip, ip6, host, kind } = options
     const core = this.#coreOf(options, lan)
     return this.fabric.attach(name, { lan, core, ip, ip6, host, kind, ...this.#hostLine(options) })
@@ -158,6 +185,7 @@ export class Topology {
    * @throws P2PError `invalid-configuration`
    */
   move(iface: NetworkInterface, options: Omit<TopologyHostOptions, 'host' | 'kind'>): void {
+    checkFields('a host', options, HOST_FIELDS)
     const { lan, ip, ip6 } = options
     this.fabric.move(iface, { lan, core: this.#coreOf(options, lan), ip, ip6, ...this.#hostLine(options) })
   }
@@ -213,12 +241,20 @@ export class Topology {
   }
 }
 
+/** What `ipv6` of a LAN comes to: the options of a firewall, `open`, or none. */
+function checkIpv6(ipv6: TopologyLanOptions['ipv6']): FirewallOptions | 'open' | undefined {
+  if (ipv6 === true) return {}
+  if (ipv6 === undefined || ipv6 === false) return undefined
+  if (ipv6 === 'open' || (typeof ipv6 === 'object' && !Array.isArray(ipv6))) return ipv6
+  throw invalidConfiguration('ipv6', ipv6, 'must be true, false, open, or the options of a firewall')
+}
+
 /** Half of a link: up and down of two of these have its latency, to the microsecond, and its loss. */
 function halfLine(latencyMs: number, packetLoss: number): LinePair {
-  if (!(latencyMs >= 0 && latencyMs <= 3_600_000)) {
+  if (typeof latencyMs !== 'number' || !(latencyMs >= 0 && latencyMs <= 3_600_000)) {
     throw invalidConfiguration('defaultLatencyMs', latencyMs, 'must be milliseconds from 0 to 3600000')
   }
-  if (!(packetLoss >= 0 && packetLoss <= 1)) {
+  if (typeof packetLoss !== 'number' || !(packetLoss >= 0 && packetLoss <= 1)) {
     throw invalidConfiguration('defaultPacketLoss', packetLoss, 'must be a probability from 0 to 1')
   }
   const totalUs = Math.round(latencyMs * 1000)

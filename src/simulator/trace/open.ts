@@ -21,6 +21,9 @@ const MIN_MAX_BYTES = 65_536
  */
 export function resolveTrace(trace: string | TraceSink | TraceOptions | undefined): TraceOptions | undefined {
   if (trace === undefined) return undefined
+  if (typeof trace !== 'string' && (typeof trace !== 'object' || trace === null)) {
+    throw invalidConfiguration('trace', trace, 'must be the name of a file, have a method `write`, or be options')
+  }
   const options = typeof trace === 'string' || 'write' in trace ? { to: trace } : trace
   const { to, maxBytes = DEFAULT_MAX_BYTES } = options
   if (to === '' || (typeof to !== 'string' && typeof to?.write !== 'function')) {

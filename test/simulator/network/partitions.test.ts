@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
-import { Fabric, NetworkKind, type NatOptions, netstat } from '../../../src/simulator/network/index.ts'
+import { Fabric, NetworkKind, type NatOptions, netstat, Topology } from '../../../src/simulator/network/index.ts'
+import { Simulation } from '../../../src/simulator/simulation.ts'
 import { TestKernel } from '../support/test-kernel.ts'
 import { type Mailbox, mailbox } from './support.ts'
 
@@ -150,6 +151,50 @@ describe('partitions', () => {
     expect(cut('flat')).toEqual(['neighbour'])
     expect(cut('phone')).toEqual(['neighbour'])
     expect(cut('neighbour')).toEqual(['phone'])
+  })
+
+  test('a host is cut off with all of its interfaces, one interface alone by its name', async () => {
+    await using sim = new Simulation({ seed: 1, config: { defaultPacketLoss: 0 } })
+    const phone = sim.host('phone')
+    const mobile = phone.addInterface('4g', { link: '4g' })
+    sim.host('server')
+    const { graph } = sim.topology.fabric
+    const cut = (): string[] => ['phone', 'phone/4g'].filter((name) => !graph.findPath(name, 'server'))
+    {
+      using _ = graph.addPartition(['phone'], ['server'])
+      expect(cut()).toEqual(['phone', 'phone/4g'])
+      expect(graph.findPath('phone', 'phone/4g')).toBeDefined()
+    }
+    {
+      using _ = graph.addPartition(['server'])
+      expect(cut()).toEqual(['phone', 'phone/4g'])
+    }
+    using _ = graph.addPartition([mobile.name])
+    expect(cut()).toEqual(['phone/4g'])
+  })
+
+  test('a region stands for what hangs on it', () => {
+    const topology = new Topology(new TestKernel())
+    topology.host('berlin', { region: 'frankfurt' })
+    topology.host('tv', { lan: topology.lan({ name: 'flat', region: 'frankfurt' }) })
+    topology.host('uluru', { region: 'sydney' })
+    topology.host('nowhere')
+    const { graph } = topology.fabric
+    const cut = (from: string): string[] =>
+      ['berlin', 'tv', 'uluru', 'nowhere'].filter((to) => !graph.findPath(from, to))
+    const apart = graph.addPartition(['region:frankfurt'], ['region:sydney'])
+    expect([cut('berlin'), cut('tv'), cut('uluru'), cut('nowhere')]).toEqual([
+      ['uluru'],
+      ['uluru'],
+      ['berlin', 'tv'],
+      [],
+    ])
+    apart.heal()
+    graph.addPartition(['region:frankfurt'])
+    expect([cut('berlin'), cut('uluru')]).toEqual([
+      ['uluru', 'nowhere'],
+      ['berlin', 'tv'],
+    ])
   })
 
   test('what cuts one packet under way does not cut the next that is like it', () => {

@@ -64,6 +64,24 @@ describe('random partitions', () => {
     expect([...seen].toSorted()).toEqual(['a-to-b false true', 'a-to-b true false', 'both true true'])
   })
 
+  test('keep the interfaces of a host together', async () => {
+    await using sim = new Simulation({ seed: 1, config: { partitionProbability: 0.1 } })
+    for (const name of ['a', 'b', 'c']) sim.host(name).addInterface('4g')
+    const { graph } = sim.topology.fabric
+    const apart = new Set<string>()
+    for (let at = 10; at < 5_000; at += 10) {
+      sim.at(at, () => {
+        for (const { groupA, groupB = [] } of graph.partitions()) {
+          apart.add(groupA.join(' '))
+          for (const name of ['a', 'b', 'c']) expect(groupA.includes(name)).toBe(groupA.includes(`${name}/4g`))
+          expect(groupA.length + groupB.length).toBe(6)
+        }
+      })
+    }
+    await sim.run({ forMs: 5_000 })
+    expect(apart.size).toBeGreaterThan(5)
+  })
+
   test('need two hosts, and sensible numbers', () => {
     expect(observe('seed', 0.5, 1).starts).toEqual([])
     const make = (options: object) => () =>

@@ -272,6 +272,24 @@ describe('topologies as JSON', () => {
     ['an unknown region', { version: 1, hosts: [{ name: 'a', region: 'mars' }] }, 'topology.hosts[0]: region'],
     ['a node of an odd kind', { ...valid, nodes: [{ name: 'x', kind: 'host' }] }, 'topology.nodes[0].kind'],
     ['a bad index', { version: 1, hosts: [{ name: 'a', host: -1 }] }, 'topology.hosts[0].host'],
+    ['null for an option', { ...valid, lans: [{ name: 'x', nat: null }] }, 'topology.lans[0].nat'],
+    [
+      'a latency as text',
+      { version: 1, hosts: [{ name: 'a', link: { latencyMs: '5' } }] },
+      'topology.hosts[0]: link a up: latencyMs',
+    ],
+    ['an address that is a number', { version: 1, hosts: [{ name: 'a', ip6: 5 }] }, 'topology.hosts[0]: ip'],
+    [
+      'a link twice',
+      {
+        ...valid,
+        links: [
+          { from: 'a', to: 'internet' },
+          { from: 'a', to: 'internet' },
+        ],
+      },
+      'topology.links[1]',
+    ],
   ])('%s is refused', (_name, file, where) => {
     expect(failure(() => topologyOf(file))).toBe(`invalid-configuration: ${where}`)
   })
@@ -331,6 +349,24 @@ describe('a simulation from a file', () => {
     expect(phone?.interfaces[1]?.sockets()).toEqual([])
     sim.restart('phone')
     expect(phone?.interfaces.map(({ isUp }) => isUp)).toEqual([true, true])
+  })
+
+  test('hosts with the same index that are not the same are not made one', async () => {
+    await using sim = new Simulation({ seed: 1 })
+    sim.topology.host('plain')
+    sim.host('whole').addInterface('4g')
+    expect(sim.topology.toJSON().hosts.map(({ name, interfaces }) => [name, interfaces?.map((it) => it.name)])).toEqual(
+      [
+        ['plain', undefined],
+        ['whole', [undefined, '4g']],
+      ],
+    )
+  })
+
+  test('hosts have the programs that they are given, whatever their names', async () => {
+    await using sim = new Simulation({ seed: 1 })
+    sim.load({ version: 1, hosts: [{ name: 'constructor' }, { name: 'toString' }] }, {})
+    expect(sim.hosts.map(({ program }) => program)).toEqual(['none', 'none'])
   })
 
   test('knows the default relay again', async () => {

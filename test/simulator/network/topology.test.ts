@@ -107,6 +107,14 @@ describe('hosts and LANs', () => {
     expect(topology.fabric.graph.link('phone', 'lan-1').settings.bandwidthLimitBitsPerSecond).toBe(100_000_000)
   })
 
+  test('a host keeps an address that it is given again on another line', () => {
+    const topology = new Topology(new TestKernel())
+    const host = topology.host('a', { ip: '198.18.0.9', ip6: '2001:db8::9' })
+    topology.move(host, { ip: '198.18.0.9', ip6: '2001:db8::9', link: '4g' })
+    expect(host.ips.map(String)).toEqual(['198.18.0.9', '2001:db8::9'])
+    expect(failure(() => topology.host('b', { ip: '198.18.0.9' }))).toBe('invalid-configuration: ip')
+  })
+
   test('a host moves to another line', () => {
     const { kernel, topology } = world()
     const phone = topology.host('phone', { lan: topology.lan(), link: 'wifi' })
