@@ -295,6 +295,38 @@ describe('healing', () => {
     expect(graph.link('alice', 'internet').isActive).toBe(false)
     expect(graph.link('internet', 'alice').isActive).toBe(true)
   })
+
+  test('what the scenario changes meanwhile stays changed', async () => {
+    await using sim = new Simulation({ seed: 1 })
+    sim.host('alice')
+    const { graph } = sim.topology.fabric
+    sim.faults.inject({ kind: 'link-flap', atMs: 10, forMs: 100, line: 'alice', downMs: 500, upMs: 10 })
+    sim.at(20, () => {
+      graph.updateLink('alice', 'internet', { isActive: false })
+      graph.updateLink('internet', 'alice', { latencyMs: 7 })
+      // It is down for the fault's sake, which passes.
+      expect(graph.link('internet', 'alice').isActive).toBe(false)
+      expect(JSON.stringify(sim.topology)).toContain('"down":{"latencyMs":7')
+    })
+    await sim.run({ forMs: 200 })
+    expect(graph.link('alice', 'internet').isActive).toBe(false)
+    expect(graph.link('internet', 'alice')).toMatchObject({ isActive: true, latencyMs: 7 })
+  })
+})
+
+test('an address change meets hosts with fixed addresses, and those of a region', async () => {
+  await using sim = new Simulation({ seed: 1 })
+  const home = sim.lan({ name: 'home' })
+  const fixed = sim.host('fixed', { ip: '198.18.0.9', ip6: '2001:db8::9' })
+  const tokyo = sim.host('tokyo', { region: 'tokyo' })
+  sim.faults.inject({ kind: 'address-change', atMs: 10, host: 'fixed' })
+  sim.faults.inject({ kind: 'address-change', atMs: 10, host: 'tokyo', lan: 'home' })
+  await sim.run({ forMs: 20 })
+  expect(fixed.network.ips.map(({ text, version }) => [text.startsWith('198.18.0.9'), version])).toEqual([
+    [false, 4],
+    [false, 6],
+  ])
+  expect(tokyo.options.lan).toBe(home)
 })
 
 test('the same faults give the same history, others another', async () => {

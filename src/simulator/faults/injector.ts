@@ -241,12 +241,13 @@ export class FaultInjector {
   }
 
   #move(host: SimHost, lanName: string | undefined): void {
-    const { ip: _ip, ...options } = host.options
-    const to: HostOptions =
-      lanName === undefined
-        ? options
-        : { ...options, lan: lanName === 'public' ? undefined : this.#lan(lanName), link: undefined }
-    host.move(to)
+    // Another address, but of the same versions.
+    const { ip: _ip, ip6, ...options } = host.options
+    const to: HostOptions = { ...options, ip6: typeof ip6 === 'string' ? true : ip6 }
+    if (lanName === undefined) host.move(to)
+    else if (lanName === 'public') host.move({ ...to, lan: undefined, link: undefined })
+    else
+      host.move({ ...to, lan: this.#lan(lanName), link: undefined, region: undefined, core: undefined, ip6: undefined })
   }
 
   #lan(name: string): Lan {

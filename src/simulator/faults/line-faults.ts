@@ -41,7 +41,6 @@ export class LineFaults {
   readonly #graph: NetworkGraph
   readonly #rules: LinkRules
   readonly #degradations: Degradation[] = []
-  readonly #down = new Map<string, number>()
   #guard: LinkRuleGuard | undefined
 
   constructor(kernel: Kernel, graph: NetworkGraph, rules: LinkRules) {
@@ -66,31 +65,11 @@ export class LineFaults {
 
   /** Takes a line down until the result is called; others may hold it down longer. */
   takeDown(line: string): () => void {
-    const matches = lineMatcher(this.#graph, line)
-    const names: string[] = []
-    for (const link of this.#graph.links()) {
-      const holds = this.#down.get(link.name) ?? 0
-      // What the scenario has taken down itself is not ours to bring up.
-      if (!matches(link) || (holds === 0 && !link.isActive)) continue
-      this.#down.set(link.name, holds + 1)
-      names.push(link.name)
-      if (holds === 0) this.#graph.updateLink(link.from.name, link.to.name, { isActive: false })
-    }
+    const links = this.#graph.links().filter(lineMatcher(this.#graph, line))
+    for (const link of links) this.#graph.holdDown(link, true)
     return () => {
-      for (const name of names.splice(0)) this.#release(name)
+      for (const link of links.splice(0)) this.#graph.holdDown(link, false)
     }
-  }
-
-  #release(name: string): void {
-    const holds = (this.#down.get(name) ?? 0) - 1
-    if (holds > 0) {
-      this.#down.set(name, holds)
-      return
-    }
-    this.#down.delete(name)
-    // The host may have moved, and its line be another.
-    const link = this.#graph.links().find((link) => link.name === name)
-    if (link) this.#graph.updateLink(link.from.name, link.to.name, { isActive: true })
   }
 
   #decide({ link, packet, atUs }: LinkCrossing): LinkVerdict {
