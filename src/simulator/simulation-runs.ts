@@ -96,8 +96,8 @@ export class SimulationRuns {
 
   /** As `Simulation.run`. */
   async run(options: RunOptions): Promise<SimulationResult> {
+    checkRunOptions(options)
     const { forMs, until } = options
-    if (forMs !== undefined && !(forMs >= 0)) throw invalidConfiguration('forMs', forMs, 'must be 0 or more')
     const limitMs = this.#options.config.durationMs ?? Number.POSITIVE_INFINITY
     const untilMs = Math.min(limitMs, this.#nowMs + (forMs ?? Number.POSITIVE_INFINITY))
     return this.#drive(untilMs, until === undefined && this.#world.programsAlive > 0, until)
