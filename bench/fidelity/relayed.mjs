@@ -5,6 +5,11 @@ import { Simulation, SimulatorP2P } from '@moosicbox/p2p/simulator'
 const ALPN = 'fidelity'
 const SMALL_BYTES = 100
 const BULK_BYTES = 1_048_576
+/** What a stream without an end sends, and how often, as in the NAT lab. */
+const CHUNK_BYTES = 4096
+const CHUNK_EVERY_MS = 20
+/** How long a request waits for the next beside such streams. */
+const REQUEST_EVERY_MS = 10
 /** By then every node is attached to its relay and knows where it is seen from outside. */
 const START_MS = 5000
 
@@ -12,7 +17,7 @@ const START_MS = 5000
  * Two homes and a relay next to the core of the network; `client(connection, runtime)` runs when the connection is up and
  * its result is what this returns, with the milliseconds that connecting took.
  */
-async function atHomes({ seed, nats, link, outage }, client) {
+async function atHomes({ seed, nats, link, outage, streams = false }, client) {
   const sim = new Simulation({ seed })
   const relay = sim.relay('relay', { link: { up: {}, down: {} } })
   const place = (nat) =>
@@ -21,7 +26,9 @@ async function atHomes({ seed, nats, link, outage }, client) {
   let server
   sim.host('server', place(nats[1]), async (host) => {
     server = await create(host)
-    await serve(await server.listen('', { alpns: [ALPN] }))
+    const connection = await (await server.listen('', { alpns: [ALPN] })).accept()
+    const oneWay = streams ? exchange(connection, host.runtime) : acknowledge(connection)
+    await Promise.all([answer(connection), oneWay])
   })
   let result
   sim.host('client', place(nats[0]), async (host) => {
@@ -31,6 +38,7 @@ async function atHomes({ seed, nats, link, outage }, client) {
     const start = runtime.now()
     const connection = await p2p.connect(server.address(), { alpn: ALPN })
     const connect = runtime.now() - start
+    if (streams) void exchange(connection, runtime)
     result = { connect, ...(await client(connection, runtime)) }
     connection.close()
   })
@@ -47,20 +55,23 @@ async function atHomes({ seed, nats, link, outage }, client) {
   return result
 }
 
-/** Answers requests on two-way streams, and one-way streams with a byte on one back. */
-async function serve(listener) {
-  const connection = await listener.accept()
+/** Answers requests on two-way streams. */
+async function answer(connection) {
   const small = new Uint8Array(SMALL_BYTES)
-  const answer = async (stream) => {
+  const answerOne = async (stream) => {
     for (let part = await stream.read(SMALL_BYTES); part !== undefined; part = await stream.read(SMALL_BYTES)) {
       if (part.length < SMALL_BYTES) await stream.readExactly(SMALL_BYTES - part.length)
       await stream.write(small)
     }
   }
-  const requests = async () => {
-    for (;;) void answer(await connection.acceptStream()).catch(() => {})
-  }
-  const uploads = async () => {
+  await untilClosed(async () => {
+    for (;;) void answerOne(await connection.acceptStream()).catch(() => {})
+  })
+}
+
+/** Acknowledges what comes on one-way streams with a byte on one back. */
+async function acknowledge(connection) {
+  await untilClosed(async () => {
     for (;;) {
       const upload = await connection.acceptReceiveStream()
       await upload.readToEnd(BULK_BYTES)
@@ -68,12 +79,10 @@ async function serve(listener) {
       await acknowledgement.write(new Uint8Array(1))
       await acknowledgement.finish()
     }
-  }
-  // Both end with the connection.
-  await Promise.allSettled([requests(), uploads()])
+  })
 }
 
-async function* requests(connection, runtime) {
+async function* requests(connection, runtime, pauseMs = 0) {
   const stream = await connection.openStream()
   const small = new Uint8Array(SMALL_BYTES)
   for (;;) {
@@ -81,6 +90,32 @@ async function* requests(connection, runtime) {
     await stream.write(small)
     await stream.readExactly(SMALL_BYTES)
     yield runtime.now() - start
+    if (pauseMs > 0) await runtime.sleep(pauseMs)
+  }
+}
+
+/** Sends all the time, and reads what the other side sends, until the connection ends. */
+async function exchange(connection, runtime) {
+  const chunk = new Uint8Array(CHUNK_BYTES)
+  const send = async () => {
+    const stream = await connection.openSendStream()
+    for (;;) {
+      await stream.write(chunk)
+      await runtime.sleep(CHUNK_EVERY_MS)
+    }
+  }
+  const receive = async () => {
+    const stream = await connection.acceptReceiveStream()
+    for (;;) await stream.read()
+  }
+  await Promise.all([untilClosed(send), untilClosed(receive)])
+}
+
+async function untilClosed(work) {
+  try {
+    await work()
+  } catch (error) {
+    if (error.code !== 'connection-closed') throw error
   }
 }
 
@@ -120,17 +155,19 @@ export function loadAtHome({ seed, nats, linkMs, lossPercent = 0, requests: coun
 
 /**
  * The longest a request takes while the relay of a relayed connection is killed for `forMs`; undefined when the connection
- * dies of it, after 30 s of silence.
+ * dies of it, after 30 s of silence. With `streams` both sides also send all the time, more than their windows hold.
  */
-export async function relayOutage({ seed, linkMs, forMs }) {
-  const atMs = START_MS + 10_000 + (seed % 100) * 10
-  const setting = { seed, nats: ['symmetric', 'symmetric'], link: { latencyMs: linkMs }, outage: { atMs, forMs } }
+export async function relayOutage({ seed, linkMs, forMs, streams = false }) {
+  // Streams meet the outage at any moment between two of their chunks.
+  const atMs = START_MS + (streams ? 7000 + ((seed * 37) % 1000) : 10_000 + (seed % 100) * 10)
+  const link = { latencyMs: linkMs }
+  const setting = { seed, nats: ['symmetric', 'symmetric'], link, outage: { atMs, forMs }, streams }
   const { stall } = await atHomes(setting, async (connection, runtime) => {
     let longest = 0
     try {
-      for await (const time of requests(connection, runtime)) {
+      for await (const time of requests(connection, runtime, streams ? REQUEST_EVERY_MS : 0)) {
         longest = Math.max(longest, time)
-        if (runtime.now() > atMs + forMs + 60_000) break
+        if (longest > forMs || runtime.now() > atMs + forMs + 60_000) break
       }
     } catch (error) {
       if (error.code !== 'connection-closed') throw error
