@@ -14,6 +14,8 @@ const MARGIN = 16
 /** Of a monospace font of 12 px. */
 const CHARACTER_WIDTH = 7.3
 const MAX_CHARACTERS = 46
+/** Links beside the tree that are written out below it. */
+const MAX_LINK_NOTES = 12
 
 /** Written out twice, as not every viewer knows variables. */
 const STYLE = `
@@ -49,7 +51,8 @@ export function svg(tree: DiagramTree): string {
   const width = Math.ceil((lefts.at(-1) ?? 0) + (widths.at(-1) ?? 0) + MARGIN)
   const noteWidth = Math.max(0, ...tree.notes.map((note) => note.length * CHARACTER_WIDTH + 2 * MARGIN))
   const linkNotes = tree.links.map(({ from, to, label }) => `${from} - ${to}: ${label}`)
-  const notes = [...linkNotes.slice(0, 12), ...tree.notes].map((note) => clip(note, 120))
+  const more = linkNotes.length > MAX_LINK_NOTES ? [`and ${linkNotes.length - MAX_LINK_NOTES} more links`] : []
+  const notes = [...linkNotes.slice(0, MAX_LINK_NOTES), ...more, ...tree.notes].map((note) => clip(note, 120))
   const height = Math.ceil(bottom + MARGIN + notes.length * LINE_HEIGHT)
   const total = Math.max(width, Math.min(noteWidth, 900), notes.length > 0 ? 480 : 0)
   return [
@@ -147,7 +150,8 @@ function draw({ node, x, y, width, height }: Placed): string[] {
 }
 
 function clip(line: string, max: number = MAX_CHARACTERS): string {
-  return line.length > max ? `${line.slice(0, max - 1)}…` : line
+  // By characters: half of one is none.
+  return line.length > max ? `${[...line].slice(0, max - 1).join('')}…` : line
 }
 
 function round(value: number): number {
@@ -155,5 +159,7 @@ function round(value: number): number {
 }
 
 function escape(text: string): string {
-  return text.replaceAll(/[&<>"]/g, (char) => `&#${char.codePointAt(0)};`)
+  // What is no character of XML is not one by its number either.
+  const clean = text.replaceAll(/[\p{Surrogate}\ufffe\uffff]/gu, '\ufffd')
+  return clean.replaceAll(/[&<>"]/g, (char) => `&#${char.codePointAt(0)};`)
 }

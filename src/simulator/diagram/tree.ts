@@ -53,34 +53,47 @@ export function diagramTree(fabric: Fabric): DiagramTree {
   const inTree = new Set<Link>()
   const root = box(INTERNET, 'core', [], false)
   boxes.set(INTERNET, root)
-  const hang = (node: DiagramNode, at: string, from: string): void => {
+  const linesOf = (a: string, b: string): Link[] =>
+    [[a, b] as const, [b, a] as const].flatMap((ends) => (graph.hasLink(...ends) ? [graph.link(...ends)] : []))
+  const hang = (node: DiagramNode, at: string, from: string, to = at): void => {
     boxes.set(node.name, node)
     ;(boxes.get(at) ?? root).children.push(node)
-    for (const [a, b] of [
-      [from, at],
-      [at, from],
-    ] as const) {
-      if (graph.hasLink(a, b)) inTree.add(graph.link(a, b))
-    }
+    for (const link of linesOf(from, to)) inTree.add(link)
   }
   const line = (from: string, at: string): { readonly text: string; readonly isCut: boolean } => {
     const up = graph.hasLink(from, at) ? graph.link(from, at) : undefined
     const down = graph.hasLink(at, from) ? graph.link(at, from) : undefined
     return { text: lineText(up?.settings, down?.settings), isCut: !up?.isActive || !down?.isActive }
   }
-  const lanNames = new Set(fabric.lans().flatMap((lan) => [lan.name, lan.edge]))
-  const middle = graph.nodes().filter(({ isEnd, name }) => !isEnd && name !== INTERNET && !lanNames.has(name))
-  for (const { name, outbound } of middle) {
-    const above = outbound.find(({ to }) => boxes.has(to.name))?.to.name ?? INTERNET
-    const { text, isCut } = line(name, above)
-    hang(box(name, 'core', [text], isCut), above, name)
+  /** The LAN of a router's outside, which is in the same box. */
+  const edges = new Map(fabric.lans().flatMap(({ name, edge }) => (edge === name ? [] : [[edge, name] as const])))
+  // Whatever is between hosts, as soon as what it hangs on is there; what hangs on nothing comes last, at the internet.
+  const lans = new Map(fabric.lans().map((lan) => [lan.name, lan]))
+  const waiting = new Set(graph.nodes().filter(({ isEnd, name }) => !isEnd && name !== INTERNET && !edges.has(name)))
+  const isThere = (name: string): boolean => boxes.has(edges.get(name) ?? name)
+  const place = (isLast: boolean): boolean => {
+    const before = waiting.size
+    for (const node of waiting) {
+      const lan = lans.get(node.name)
+      const near = [...node.outbound.map(({ to }) => to.name), ...node.inbound.map(({ from }) => from.name)]
+      const above = lan ? lan.around : (near.find((name) => isThere(name)) ?? (isLast ? INTERNET : ''))
+      if (!isThere(above) && !isLast) continue
+      const from = lan?.edge ?? node.name
+      const { text, isCut } = line(from, above)
+      const details = lan ? [...lanText(lan), text] : [text]
+      hang(box(node.name, lan ? 'lan' : 'core', details, isCut), edges.get(above) ?? above, from, above)
+      waiting.delete(node)
+    }
+    return waiting.size < before
   }
-  for (const lan of fabric.lans()) {
-    const { text, isCut } = line(lan.edge, lan.around)
-    hang(box(lan.name, 'lan', [...lanText(lan), text], isCut), lan.around, lan.edge)
-  }
+  while (place(false));
+  place(true)
   const hosts = new Map<string, NetworkInterface[]>()
-  for (const iface of fabric.interfaces()) hosts.set(iface.hub, [...(hosts.get(iface.hub) ?? []), iface])
+  for (const iface of fabric.interfaces()) {
+    const siblings = hosts.get(iface.hub)
+    if (siblings) siblings.push(iface)
+    else hosts.set(iface.hub, [iface])
+  }
   for (const [hub, all] of hosts) {
     for (const [i, iface] of all.entries()) {
       const { text, isCut } = line(iface.name, hub)
@@ -88,34 +101,43 @@ export function diagramTree(fabric: Fabric): DiagramTree {
       const details = [iface.ips.map((ip) => ip.text).join(' '), iface.isUp ? text : `${text}, interface down`]
       const node = box(iface.name, kind, details, isCut || !iface.isUp)
       if (i < MAX_SIBLINGS || all.length === MAX_SIBLINGS + 1) hang(node, hub, iface.name)
+      else for (const link of linesOf(iface.name, hub)) inTree.add(link)
     }
     const hidden = all.length > MAX_SIBLINGS + 1 ? all.length - MAX_SIBLINGS : 0
     if (hidden > 0) boxes.get(hub)?.children.push(box(`${hidden} more hosts`, 'more', [], false))
   }
-  return { root, links: otherLinks(graph.links(), inTree, boxes), notes: partitionNotes(fabric) }
+  const { drawn, hidden } = otherLinks(graph.links(), inTree, (name) => {
+    const own = edges.get(name) ?? name
+    return boxes.has(own) ? own : undefined
+  })
+  const more = hidden > 0 ? [`${hidden} more links, of hosts that are not drawn`] : []
+  return { root, links: drawn, notes: [...more, ...partitionNotes(fabric)] }
 }
 
 function box(name: string, kind: DiagramKind, details: readonly string[], isCut: boolean): DiagramNode {
   return { name, kind, details: details.filter((line) => line !== ''), isCut, children: [] }
 }
 
+/** Those between boxes, and how many there are besides, of hosts that have no box. */
 function otherLinks(
   links: readonly Link[],
   inTree: ReadonlySet<Link>,
-  boxes: ReadonlyMap<string, DiagramNode>,
-): DiagramLink[] {
+  boxOf: (node: string) => string | undefined,
+): { readonly drawn: readonly DiagramLink[]; readonly hidden: number } {
+  const byName = new Map(links.map((link) => [link.name, link]))
   const seen = new Set<Link>(inTree)
-  const result: DiagramLink[] = []
+  const drawn: DiagramLink[] = []
+  let hidden = 0
   for (const link of links) {
-    const [from, to] = [link.from.name, link.to.name]
-    if (seen.has(link) || !boxes.has(from) || !boxes.has(to)) continue
-    const back =
-      links.length <= 2000 ? links.find((other) => other.from === link.to && other.to === link.from) : undefined
-    for (const drawn of back ? [link, back] : [link]) seen.add(drawn)
+    if (seen.has(link)) continue
+    const back = byName.get(`${link.to.name}>${link.from.name}`)
+    for (const each of back ? [link, back] : [link]) seen.add(each)
+    const [from, to] = [boxOf(link.from.name), boxOf(link.to.name)]
     const label = lineText(link.settings, back?.settings)
-    result.push({ from, to, label, isCut: !link.isActive || back?.isActive === false })
+    if (from === undefined || to === undefined) hidden++
+    else drawn.push({ from, to, label, isCut: !link.isActive || back?.isActive === false })
   }
-  return result
+  return { drawn, hidden }
 }
 
 function lanText({ nat, firewall, router, realm }: Lan): string[] {

@@ -100,6 +100,48 @@ describe('the diagram', () => {
     expect(diagram(topology)).toEqual(before)
   })
 
+  test('nodes hang on what they are linked to, in whatever order they were added; in a LAN too', () => {
+    const topology = world()
+    const { graph } = topology.fabric
+    for (const name of ['far', 'near', 'island']) graph.addNode(name)
+    graph.connectNodes('far', 'near', { latencyMs: 7 })
+    graph.connectNodes('near', 'internet', { latencyMs: 5 })
+    graph.addNode('switch', { lan: 'flat' })
+    graph.connectNodes('switch', 'flat', { latencyMs: 1 })
+    const { mermaid } = diagram(topology)
+    const id = (name: string): string | undefined => new RegExp(`(n\\d+)[([{]+"${name}["<]`).exec(mermaid)?.[1]
+    expect(mermaid).toContain(`  ${id('near')} ---|"7 ms"| ${id('far')}\n`)
+    expect(mermaid).toContain(`  ${id('flat')} ---|"1 ms"| ${id('switch')}\n`)
+    expect(mermaid.match(/.*unplugged.*/g)).toEqual([`  ${id('internet')} -.-x|"unplugged"| ${id('island')}`])
+  })
+
+  test('links between routers are drawn, and those of hosts that are not are counted', () => {
+    const topology = world()
+    const { graph } = topology.fabric
+    graph.connectNodes('office', 'provider', { latencyMs: 2 })
+    for (let i = 0; i < 12; i++) topology.host(`h${i}`)
+    for (let i = 0; i < 12; i++) graph.connectNodes(`h${i}`, `h${(i + 1) % 12}`, { latencyMs: 3 })
+    const { svg, mermaid } = diagram(topology)
+    expect(mermaid).toMatch(/n\d+ -\.-\|"2 ms"\| n\d+\n/)
+    expect(svg).toContain('office - provider: 2 ms')
+    // Seven of the twelve are drawn, with six links between them.
+    expect(svg).toContain('6 more links, of hosts that are not drawn')
+    for (let i = 0; i < 14; i++) graph.addNode(`x${i}`)
+    for (let i = 0; i < 14; i++) graph.connectNodes(`x${i}`, 'internet')
+    for (let i = 0; i < 14; i++) graph.connectNodes(`x${i}`, `x${(i + 1) % 14}`)
+    expect(diagram(topology).svg).toMatch(/and \d+ more links</)
+  })
+
+  test('has no halves of characters, and none that XML has not', () => {
+    const topology = world()
+    topology.host(`x${'😀'.repeat(40)}`)
+    topology.host('\ud800\uffff')
+    const { svg } = diagram(topology)
+    expect(svg).not.toMatch(/[\p{Surrogate}\uffff]/u)
+    expect(svg).toContain('\ufffd\ufffd')
+    expect(isWellFormed(svg)).toBe(true)
+  })
+
   test('counts hosts where there are many', () => {
     const topology = world()
     for (let i = 0; i < 5000; i++) topology.host(`bot-${i}`)
