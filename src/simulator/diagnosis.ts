@@ -4,25 +4,40 @@
  * @module
  */
 import type { NodeId } from '../core/node-id.ts'
-import type { SimHost } from './host.ts'
-import type { NetworkInterface } from './network/index.ts'
+import { whyCut, whyDown, whyNotDirect, whyRules } from './reach.ts'
 import type { RelayHost } from './relay-host.ts'
 import type { SimWorld, WorldNode } from './sim-world.ts'
 
 /**
  * Why `from` has no way to the node `id`, in words; undefined when there is one as far as can be told, and it was only
  * too slow.
+ *
+ * @param isUnknown - whether no address of it was found
  */
-export function whyNoRoute(world: SimWorld, from: WorldNode, id: NodeId): string | undefined {
+export function whyNoRoute(world: SimWorld, from: WorldNode, id: NodeId, isUnknown: boolean): string | undefined {
   const to = world.nodeOf(id)
   if (!to?.endpoint) return whyNobody(world, id)
   for (const { host } of [from, to]) {
-    if (!host.network.isUp) return `the network interface of ${host.name} is down`
+    const down = whyDown(host)
+    if (down !== undefined) return down
   }
+  if (to.host.isPaused) return `${to.host.name} is asleep`
   const direct = whyNotDirect(from, to)
-  if (direct === undefined) return undefined
-  const relay = whyNoRelay(world, from, to)
-  return relay === undefined ? undefined : `${direct}, and ${relay}`
+  const relay = direct === undefined ? undefined : whyNoRelay(world, from, to)
+  if (direct !== undefined && relay !== undefined) return `${direct}, and ${relay}`
+  return isUnknown ? whyNotFound(world, from) : whyRules(from.host, to.host)
+}
+
+/** Why it cannot be looked up where a node is; undefined when it can. */
+function whyNotFound(world: SimWorld, from: WorldNode): string | undefined {
+  if (world.ids.isDown) return 'its address cannot be looked up: the name service is down'
+  let why: string | undefined
+  for (const { host } of world.nameServers) {
+    const reason = host.isOn ? (whyDown(host) ?? whyCut(from.host, host)) : `${host.name} has no power`
+    if (reason === undefined) return undefined
+    why ??= `its address cannot be looked up, as no name server answers: ${reason}`
+  }
+  return why
 }
 
 function whyNobody(world: SimWorld, id: NodeId): string {
@@ -30,35 +45,6 @@ function whyNobody(world: SimWorld, id: NodeId): string {
   if (!host) return 'there is no node with this id'
   if (!host.isOn) return `${host.name} has no power`
   return `there is no node on ${host.name}: it was not created yet, or closed`
-}
-
-/** Why no datagram of the one reaches the other; undefined when one may. */
-function whyNotDirect(from: WorldNode, to: WorldNode): string | undefined {
-  const cut = whyCut(from.host, to.host)
-  if (cut !== undefined) return cut
-  if (from.host.network.attachment.realm === to.host.network.attachment.realm) return undefined
-  for (const { host } of [from, to]) {
-    const name = natsOf(host.network).find((nat) => nat.settings.blocksUdp)?.name
-    if (name !== undefined) return `${host.name}'s NAT (${name}) drops UDP`
-  }
-  const [nat] = natsOf(to.host.network)
-  if (!nat) return undefined
-  // Somebody it has not asked may get in by a forwarded port, or where nothing is filtered and a mapping is open.
-  if (to.host.options.portMapping === true) return undefined
-  if (nat.settings.filtering === 'endpoint-independent' && nat.settings.mapping === 'endpoint-independent') {
-    return undefined
-  }
-  return `${to.host.name}'s NAT (${nat.name}) lets nobody in whom it was not told of`
-}
-
-function whyCut(from: SimHost, to: SimHost): string | undefined {
-  const { graph } = from.world.topology.fabric
-  const [there, back] = [graph.findPath(from.name, to.name), graph.findPath(to.name, from.name)]
-  if (there && back) return undefined
-  const isPartitioned =
-    graph.separates(from.network.node, to.network.node) || graph.separates(to.network.node, from.network.node)
-  const ways = there ? `from ${to.name} back to ${from.name}` : `from ${from.name} to ${to.name}`
-  return isPartitioned ? `a partition cuts the way ${ways}` : `there is no way through the network ${ways}`
 }
 
 /** Why no relay introduces the two; undefined when one can. */
@@ -77,7 +63,8 @@ function whyRelayFails({ host, relay }: RelayHost, nodes: readonly WorldNode[]):
   const unreachable = 'no relay is reachable'
   if (!host.isOn || !relay) return `${unreachable}: ${host.name} is off`
   if (relay.isDead) return `${unreachable}: ${host.name} was killed`
-  if (!host.network.isUp) return `${unreachable}: the network interface of ${host.name} is down`
+  const down = whyDown(host)
+  if (down !== undefined) return `${unreachable}: ${down}`
   for (const node of nodes) {
     const cut = whyCut(node.host, host)
     if (cut !== undefined) return `${unreachable}: ${cut}`
@@ -88,18 +75,4 @@ function whyRelayFails({ host, relay }: RelayHost, nodes: readonly WorldNode[]):
     return `${node.host.name} is not attached to the relay ${host.name}${failure === undefined ? '' : `: ${failure}`}`
   }
   return undefined
-}
-
-interface NatLike {
-  readonly name: string
-  readonly settings: { readonly blocksUdp: boolean; readonly filtering: string; readonly mapping: string }
-}
-
-/** The NATs on the way out, the innermost first. */
-function natsOf(network: NetworkInterface): NatLike[] {
-  const nats: NatLike[] = []
-  for (let realm = network.attachment.realm; realm.router; realm = realm.router.outside.realm) {
-    if (realm.router.nat) nats.push(realm.router.nat)
-  }
-  return nats
 }

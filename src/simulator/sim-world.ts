@@ -193,10 +193,15 @@ export class SimWorld {
     if (!client) {
       const host = this.#hosts[index] as SimHost
       const random = this.scheduler.random(`names/${host.name}`)
-      client = { kernel: this.scheduler, network: host.network, random, isOn: () => host.isOn }
+      client = { kernel: this.scheduler, network: host.sockets, random, isOn: () => host.isOn }
       this.#nameClients.set(index, client)
     }
     return client
+  }
+
+  /** All name servers, in the order they were added. */
+  get nameServers(): readonly NameServerHost[] {
+    return this.#nameServers
   }
 
   /** All relays, in the order they were added. */
@@ -284,9 +289,14 @@ export class SimWorld {
     if (typeof error === 'object' && error !== null) this.#connectFailures.add(error)
   }
 
-  /** Whether it was noted. */
+  /** Whether it was noted, or one that it was caused by. */
   isConnectFailure(error: unknown): boolean {
-    return typeof error === 'object' && error !== null && this.#connectFailures.has(error)
+    // An error may be its own cause.
+    for (let at = error, depth = 0; typeof at === 'object' && at !== null && depth < 10; depth++) {
+      if (this.#connectFailures.has(at)) return true
+      at = 'cause' in at ? at.cause : undefined
+    }
+    return false
   }
 
   /** All nodes that are alive, oldest first. */

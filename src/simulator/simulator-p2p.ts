@@ -179,12 +179,15 @@ export class SimulatorP2P extends EngineNode<SimulatorConnection> {
   }
 
   #explain(error: unknown, peer: NodeId | P2PAddress | string): unknown {
-    if (!P2PError.is(error, 'timeout') && !P2PError.is(error, 'no-route')) return error
     const { world } = this.host
+    world.noteConnectFailure(error)
+    const isUnknown = P2PError.is(error, 'no-route')
+    if (!isUnknown && !P2PError.is(error, 'timeout')) return error
     const { id } = toAddress(peer)
     const self = world.nodeOf(this.localNodeId())
-    const why = self && whyNoRoute(world, self, id)
-    const name = world.hostNameOf(id.toString()) ?? id.fmtShort()
+    const why = self && whyNoRoute(world, self, id, isUnknown)
+    const owner = (): string | undefined => world.hosts.find((host) => host.id.equals(id))?.name
+    const name = world.hostNameOf(id.toString()) ?? owner() ?? id.fmtShort()
     const explained =
       why === undefined
         ? error

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { testNodeId } from '../../../src/core/keys.ts'
 import { P2PError } from '../../../src/core/errors.ts'
 import { Simulation, SimulatorP2P } from '../../../src/simulator/index.ts'
 import type { NameServerHost } from '../../../src/simulator/index.ts'
@@ -84,6 +85,22 @@ describe('a name server', () => {
     }
     expect(cut.tookMs).toBeCloseTo(Math.max(...times) + 3_000, 3)
     await sim.close()
+  })
+
+  test('is asked over whatever interface is up', async () => {
+    await using sim = new Simulation({ seed: 1, config: PERFECT })
+    sim.nameServer('ns')
+    sim.host('bob', async () => void (await (await SimulatorP2P.create()).register('bob')))
+    const found: string[] = []
+    const phone = sim.host('phone', async ({ runtime }) => {
+      const p2p = await SimulatorP2P.create()
+      await runtime.sleep(3_000)
+      found.push(String((await p2p.discover('bob')).equals(testNodeId('bob'))))
+    })
+    phone.addInterface('4g', { lan: sim.lan({ nat: 'cgnat' }) })
+    sim.at('2s', () => void (phone.network.isUp = false))
+    await sim.run()
+    expect(found).toEqual(['true'])
   })
 
   test('that loses the first question answers the second', async () => {

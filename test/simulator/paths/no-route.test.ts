@@ -13,12 +13,14 @@ interface Scene {
   readonly then?: (sim: Simulation, relay: RelayHost) => void
   /** As a ticket, and not looked up by id. */
   readonly byTicket?: boolean
+  readonly before?: (sim: Simulation) => void
 }
 
 /** What alice is told when she connects to bob after 5 s, and how long that took. */
 async function told(scene: Scene): Promise<{ code: string; message: string; afterMs: number }> {
   await using sim = new Simulation({ seed: 1, config: PERFECT })
   const relay = sim.relay('relay')
+  scene.before?.(sim)
   const options = { relay: scene.relay ?? [relay.url] }
   let ticket = ''
   const bob: HostProgram = async () => {
@@ -46,6 +48,13 @@ async function told(scene: Scene): Promise<{ code: string; message: string; afte
   return found[0] as never
 }
 
+/** A host that only a ticket tells of: no relay introduces anybody to it. */
+const alone = (bob: NonNullable<Scene['bob']>, rest: Scene = {}): Scene => ({
+  bob,
+  relay: 'disabled',
+  byTicket: true,
+  ...rest,
+})
 const home = (sim: Simulation): HostOptions => ({ lan: sim.lan({ name: 'house', nat: 'home' }) })
 
 describe('a connect that cannot succeed says why', () => {
@@ -86,6 +95,61 @@ describe('a connect that cannot succeed says why', () => {
         then: (sim) => {
           for (const host of sim.hosts) if (host.name === 'bob') host.network.isUp = false
         },
+      },
+    ],
+    ['bob is asleep', { then: (sim) => void sim.hosts.find(({ name }) => name === 'bob')?.pause() }],
+    [
+      'the link internet>bob loses every packet, and no relay is reachable: the link internet>bob loses every packet',
+      { then: (sim) => sim.topology.fabric.graph.updateLink('internet', 'bob', { packetLoss: 1 }) },
+    ],
+    [
+      'rules or faults drop packets on the link internet>bob',
+      { then: (sim) => void sim.faults.inject({ kind: 'link-degrade', atMs: 4_500, line: 'bob', loss: 1 }) },
+    ],
+    [
+      "bob's NAT (provider) lets nobody in whom it was not told of, and relays are disabled on alice",
+      alone((sim) => ({
+        lan: sim.lan({ nat: 'full-cone', behind: sim.lan({ name: 'provider', nat: 'home', prefix: '10.0.0.0/8' }) }),
+      })),
+    ],
+    [
+      'bob does not know its address outside of its NAT (house), and relays are disabled on alice',
+      alone((sim) => ({ lan: sim.lan({ name: 'house', nat: 'full-cone' }) })),
+    ],
+    [
+      'bob does not know its address outside of its NAT (provider), and relays are disabled on alice',
+      alone((sim) => ({
+        lan: sim.lan({ nat: 'home', portMapping: true, behind: sim.lan({ name: 'provider', nat: 'cgnat' }) }),
+      })),
+    ],
+    [
+      "bob's firewall (house) lets nobody in whom it was not told of, and relays are disabled on alice",
+      alone((sim) => ({ lan: sim.lan({ name: 'house', nat: 'none', ipv6: true }) }), {
+        alice: () => ({ ip: '2001:db8::77' }),
+      }),
+    ],
+    [
+      'alice has no address of IPv6, as bob has, and relays are disabled on alice',
+      alone(() => ({ ip: '2001:db8::77' })),
+    ],
+    [
+      "bob's NAT (house) lets nobody in whom it was not told of, and no relay is reachable: relay is off",
+      {
+        // Only one of its interfaces is down.
+        bob: home,
+        then: (sim, relay) => {
+          relay.host.crash()
+          const alice = sim.hosts.find(({ name }) => name === 'alice')
+          alice?.addInterface('4g')
+          if (alice) alice.network.isUp = false
+        },
+      },
+    ],
+    [
+      'its address cannot be looked up, as no name server answers: a partition cuts the way from alice to dns',
+      {
+        before: (sim) => void sim.nameServer('dns'),
+        then: (sim) => void sim.topology.fabric.graph.addPartition(['dns']),
       },
     ],
   ])('%s', async (why, scene) => {
@@ -175,6 +239,17 @@ describe('the state of the network', () => {
       ) as unknown,
     })
   })
+})
+
+test('the state of the network comes with errors that a failed connect has caused', async () => {
+  await using sim = new Simulation({ seed: 1, config: PERFECT })
+  sim.host('alice', async () => {
+    const p2p = await SimulatorP2P.create({ relay: 'disabled' })
+    await p2p.connect(testNodeId('bob')).catch((cause: unknown) => {
+      throw new Error('no service', { cause })
+    })
+  })
+  await expect(sim.run()).rejects.toThrow(/no service\n\nat \d.*hosts\n/s)
 })
 
 describe('two homes with the same private addresses', () => {
