@@ -151,7 +151,11 @@ function draw({ node, x, y, width, height }: Placed): string[] {
 
 function clip(line: string, max: number = MAX_CHARACTERS): string {
   // By characters: half of one is none.
-  return line.length > max ? `${[...line].slice(0, max - 1).join('')}…` : line
+  return line.length > max
+    ? `${Array.from(line)
+        .slice(0, max - 1)
+        .join('')}…`
+    : line
 }
 
 function round(value: number): number {

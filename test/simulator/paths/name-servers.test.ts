@@ -90,7 +90,9 @@ describe('a name server', () => {
   test('is asked over whatever interface is up', async () => {
     await using sim = new Simulation({ seed: 1, config: PERFECT })
     sim.nameServer('ns')
-    sim.host('bob', async () => void (await (await SimulatorP2P.create()).register('bob')))
+    sim.host('bob', async () => {
+      await (await SimulatorP2P.create()).register('bob')
+    })
     const found: string[] = []
     const phone = sim.host('phone', async ({ runtime }) => {
       const p2p = await SimulatorP2P.create()
