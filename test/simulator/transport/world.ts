@@ -53,7 +53,8 @@ export class World {
     name: string,
     options: TopologyHostOptions & { listens?: boolean; key?: string } & Partial<SimEndpointOptions> = {},
   ): Node {
-    const network = this.topology.host(name, options)
+    const { lan, region, core, link, ip, ip6, host, kind } = options
+    const network = this.topology.host(name, { lan, region, core, link, ip, ip6, host, kind })
     const endpoint = new SimEndpoint({
       kernel: this.kernel,
       host: this.#nodes.length,
