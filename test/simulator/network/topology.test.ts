@@ -121,7 +121,7 @@ describe('hosts and LANs', () => {
     const box = mailbox(kernel, phone)
     topology.move(phone, { lan: topology.lan({ name: 'mobile', nat: 'cgnat' }), link: '4g' })
     expect(box.socket.localAddress.ip.text).toBe('100.64.0.2')
-    expect(topology.fabric.graph.link('phone', 'mobile').latencyMs).toBe(22)
+    expect(topology.fabric.graph.link('phone', 'mobile').latencyMs).toBe(26.5)
   })
 
   test('mistakes', () => {
