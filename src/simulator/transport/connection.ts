@@ -227,6 +227,7 @@ export class TransportConnection {
       const pathUs = path.deadlineUs
       if (pathUs < atUs) atUs = pathUs
     }
+    for (const path of core.abandoned) atUs = Math.min(atUs, path.drainTimerUs, path.lossTimerUs)
     return atUs
   }
 
@@ -253,9 +254,10 @@ export class TransportConnection {
     // Ending one changes the list.
     const due = paths.length > 1 && paths.some((path) => path.idleTimerUs <= nowUs) ? paths.slice() : paths
     for (const path of due) {
-      if (core.paths.length > 1 && path.idleTimerUs <= nowUs) core.multipath.close(path, nowUs, true)
+      if (core.paths.length > 1 && path.idleTimerUs <= nowUs) core.multipath.close(path, nowUs)
       else this.#handlePathTimeout(path, nowUs)
     }
+    if (core.abandoned.length > 0) core.multipath.handleTimeout(nowUs)
   }
 
   #handlePathTimeout(path: Path, nowUs: number): void {

@@ -50,6 +50,8 @@ export class ConnectionCore implements RecoveryHost {
   /** What is done with the paths, seldom; the fields below are what each packet looks at. */
   readonly multipath: Multipath = new Multipath(this)
   readonly paths: Path[]
+  /** Those that were given up, until what was sent along them is taken for lost; mostly none. */
+  readonly abandoned: Path[] = []
   /** The path that data takes. */
   selected: Path
   client: ClientHandshake | undefined
@@ -143,9 +145,10 @@ export class ConnectionCore implements RecoveryHost {
     return kind === INITIAL || this.keys !== undefined
   }
 
-  /** The path with this number. */
+  /** The path with this number, given up or not. */
   path(id: number): Path | undefined {
     for (const path of this.paths) if (path.id === id) return path
+    for (const path of this.abandoned) if (path.id === id) return path
     return undefined
   }
 
@@ -167,10 +170,11 @@ export class ConnectionCore implements RecoveryHost {
   /** A sign of life from the peer. */
   onAuthenticated(path: Path, nowUs: number): void {
     this.packetsReceived++
-    this.extendKeepAlive(path, nowUs)
     this.extendIdle(nowUs)
-    path.idleTimerUs = nowUs + this.config.pathIdleTimeoutUs * (path.kind === 'relay' ? 2 : 1)
     this.#mayExtendIdle = true
+    if (path.isAbandoned) return
+    this.extendKeepAlive(path, nowUs)
+    path.idleTimerUs = nowUs + this.config.pathIdleTimeoutUs * (path.kind === 'relay' ? 2 : 1)
   }
 
   /** A packet was sent. */
@@ -191,12 +195,13 @@ export class ConnectionCore implements RecoveryHost {
     if (this.state === 'established') path.keepAliveTimerUs = nowUs + this.config.keepAliveUs
   }
 
-  /** The longest probe time-out of any path. */
+  /** The longest probe time-out of any path, of those that were given up too (noq-proto 1.4, connection/mod.rs:3771). */
   probeTimeoutUs(): number {
     const { others, recovery, selected } = this
     if (others.areKnown) return Math.max(others.probeTimeoutUs, recovery.probeTimeoutUs(selected))
     let longestUs = 0
     for (const path of this.paths) longestUs = Math.max(longestUs, recovery.probeTimeoutUs(path))
+    for (const path of this.abandoned) longestUs = Math.max(longestUs, recovery.probeTimeoutUs(path))
     return longestUs
   }
 
@@ -313,6 +318,7 @@ export class ConnectionCore implements RecoveryHost {
     if (this.nat) this.nat.timerUs = NEVER
     this.others.disturb()
     for (const path of this.paths) path.stopTimers()
+    for (const path of this.abandoned) path.stopTimers()
   }
 }
 

@@ -5,13 +5,14 @@
  */
 import type { ConnectionCore } from './core.ts'
 import { maxDatagramBytes } from './datagrams.ts'
-import { DATA } from './packet.ts'
 import { Path } from './path.ts'
 import type { Route } from './path.ts'
 
 const NEVER = Number.POSITIVE_INFINITY
 /** Paths a connection may have at a time. */
 const MAX_PATHS = 8
+/** How long a path that both sides have given up is remembered, in its probe time-outs. */
+const DRAIN_TIMEOUTS = 3
 /** How much shorter a round trip must be to be worth a change of the path (iroh, RTT_SWITCHING_MIN). */
 const SWITCH_GAIN_US = 5_000
 /** How much IPv6 is given ahead (iroh, IPV6_RTT_ADVANTAGE). */
@@ -41,7 +42,7 @@ export class Multipath {
     const hasRelay = core.paths.some((path) => path.kind === 'relay' && path.isOpen)
     for (const path of core.paths.slice()) {
       if (path.kind === 'direct' && hasRelay) {
-        this.close(path, nowUs, true)
+        this.close(path, nowUs)
         continue
       }
       path.forgetMeasurements(core.config, nowUs)
@@ -109,21 +110,48 @@ export class Multipath {
     core.sink.onPathsChanged()
   }
 
-  /** Gives up a path: what was on its way along it goes again along another. */
-  close(path: Path, nowUs: number, tell: boolean): void {
+  /**
+   * Gives up a path. What was on its way along it may still be acknowledged, and goes again along another one when it has
+   * not been by the time that the path is forgotten (noq-proto 1.4, connection/mod.rs:690).
+   */
+  close(path: Path, nowUs: number): void {
     const core = this.#core
     const index = core.paths.indexOf(path)
     if (index < 0 || core.paths.length === 1) return
     core.paths.splice(index, 1)
+    core.abandoned.push(path)
     core.others.disturb()
-    path.stopTimers()
-    for (let number = path.data.sent.from; number < path.data.sent.to; number++) {
-      const packet = path.data.sent.take(number)
-      if (packet) core.onPacketLost(DATA, packet)
-    }
-    if (tell) core.controls.push({ type: 'path-abandon', pathId: path.id })
+    path.abandon()
+    core.recovery.arm(path, nowUs)
+    core.controls.push({ type: 'path-abandon', pathId: path.id })
     this.#select(nowUs)
     core.sink.onPathsChanged()
+  }
+
+  /** The peer has given up a path, and waits for the same from this side. */
+  onAbandoned(pathId: number, nowUs: number): void {
+    const core = this.#core
+    const known = core.path(pathId)
+    if (known && !known.isAbandoned) this.close(known, nowUs)
+    const path = core.path(pathId)
+    if (!path?.isAbandoned) {
+      // The last one, or one of which no packet has come: the peer need not wait.
+      if (path || pathId > this.#lastPathId) core.controls.push({ type: 'path-abandon', pathId })
+      return
+    }
+    if (path.drainTimerUs === NEVER) path.drainTimerUs = nowUs + DRAIN_TIMEOUTS * core.recovery.probeTimeoutUs(path)
+  }
+
+  /** Does what has become due on the paths that were given up. */
+  handleTimeout(nowUs: number): void {
+    const { abandoned, recovery } = this.#core
+    for (let i = abandoned.length - 1; i >= 0; i--) {
+      const path = abandoned[i] as Path
+      if (path.drainTimerUs <= nowUs) {
+        abandoned.splice(i, 1)
+        recovery.loseAll(path)
+      } else if (path.lossTimerUs <= nowUs) recovery.onTimer(path, nowUs)
+    }
   }
 
   /** Moves data to a better path, where there is one. */
@@ -141,7 +169,7 @@ export class Multipath {
     // One direct path is enough to keep alive; the client decides which, so that not each side closes another.
     if (core.role === 'server' || core.selected.kind === 'relay') return
     for (const path of core.paths.slice()) {
-      if (path !== core.selected && path.kind === 'direct' && path.isOpen) this.close(path, nowUs, true)
+      if (path !== core.selected && path.kind === 'direct' && path.isOpen) this.close(path, nowUs)
     }
   }
 

@@ -135,6 +135,12 @@ export class PacketWriter {
       frame.next = first
       first = frame
     }
+    for (const { id, data } of core.abandoned) {
+      if (!data.acks.due) continue
+      const frame = ackFrame(id, true, data, nowUs)
+      frame.next = first
+      first = frame
+    }
     return first
   }
 }

@@ -64,6 +64,10 @@ export class Path {
   /** Silence after which a PING is due, and after which the path counts as gone when there are others. */
   keepAliveTimerUs: number = Number.POSITIVE_INFINITY
   idleTimerUs: number = Number.POSITIVE_INFINITY
+  /** Given up by this side: nothing is sent along it any more, but what was may still be acknowledged. */
+  isAbandoned = false
+  /** When it is forgotten, the peer having given it up too. */
+  drainTimerUs: number = Number.POSITIVE_INFINITY
   /** The token of the peer's last challenge on this path that is not answered yet, -1 for none. */
   responseToken = -1
   /** Whether a challenge is to be sent, the token of the last one, and when to send another. */
@@ -127,8 +131,21 @@ export class Path {
     return atUs
   }
 
+  /** Nothing is sent along it from now on: not even what its own sake would ask for. */
+  abandon(): void {
+    this.isAbandoned = true
+    this.stopTimers()
+    this.responseToken = -1
+    this.challengePending = false
+    this.challengeToken = -1
+    this.data.pingPending = false
+    this.data.immediateAckPending = false
+    this.data.probes = 0
+  }
+
   /** Stops all timers. */
   stopTimers(): void {
+    this.drainTimerUs = Number.POSITIVE_INFINITY
     this.lossTimerUs = Number.POSITIVE_INFINITY
     this.pacingTimerUs = Number.POSITIVE_INFINITY
     this.keepAliveTimerUs = Number.POSITIVE_INFINITY

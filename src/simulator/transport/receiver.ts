@@ -298,6 +298,11 @@ export class Receiver {
       }
     }
     path.data.acks.received(body.number, body.eliciting, nowUs)
+    if (path.isAbandoned) {
+      path.data.acks.deadlineUs = Number.POSITIVE_INFINITY
+      if (body.eliciting) path.data.acks.requireImmediate()
+      return
+    }
     if (core.role === 'server' && !path.routes.includes(route) && route.kind === path.kind) {
       if (body.number === path.data.acks.largest && !isProbing(body)) core.multipath.migrate(path, route, nowUs)
     }
@@ -332,7 +337,10 @@ export class Receiver {
     const { streams } = core
     switch (frame.type) {
       case 'immediate-ack':
-        path.data.acks.requireImmediate()
+        // On whichever path it comes, it is of all of them that acknowledgements are due (noq-proto 1.4, connection/mod.rs:5294).
+        for (const each of core.paths) each.data.acks.requireImmediate()
+        for (const each of core.abandoned) each.data.acks.requireImmediate()
+        if (core.paths.length > 1) core.others.disturb()
         return 0
       case 'handshake-done':
         if (core.role === 'server') return TransportErrorCode.protocolViolation
@@ -360,6 +368,7 @@ export class Receiver {
           core.nat?.onChallenge(route, frame.token)
           return 0
         }
+        if (path.isAbandoned) return 0
         // Only the last one is answered. With it goes something that is no mere probe (RFC 9000, 9.3.3).
         path.responseToken = frame.token
         path.data.immediateAckPending = true
@@ -367,11 +376,9 @@ export class Receiver {
       case 'path-response':
         this.#onPathResponse(path, frame.token, route, nowUs)
         return 0
-      case 'path-abandon': {
-        const abandoned = core.path(frame.pathId)
-        if (abandoned) core.multipath.close(abandoned, nowUs, false)
+      case 'path-abandon':
+        core.multipath.onAbandoned(frame.pathId, nowUs)
         return 0
-      }
       case 'add-address':
         if (core.role === 'server') return TransportErrorCode.protocolViolation
         core.nat?.onAddAddress(frame.sequence, frame.address, nowUs)

@@ -133,6 +133,20 @@ export class Recovery {
     this.arm(path, nowUs)
   }
 
+  /** A path that was given up is forgotten: whatever is not acknowledged by now is lost. */
+  loseAll(path: Path): void {
+    const { sent } = path.data
+    for (let number = sent.from; number < sent.to; number++) {
+      const packet = sent.take(number)
+      if (!packet) continue
+      path.inFlightBytes -= packet.sizeBytes
+      path.lostPackets++
+      this.stats.lostPackets++
+      this.#host.onLossFound?.(path, DATA, packet)
+      this.#host.onPacketLost(DATA, packet)
+    }
+  }
+
   /** Sets the path's loss timer anew, after anything it depends on has changed. */
   arm(path: Path, nowUs: number): void {
     const { data } = path
@@ -154,6 +168,7 @@ export class Recovery {
   /** When to probe next; in which space is in `#probeKind`. */
   #findProbe(path: Path, nowUs: number): number {
     this.#probeKind = undefined
+    if (path.isAbandoned) return NEVER
     const smoothedUs = path.rtt.smoothedUs
     const maxStepUs = Math.max(this.#host.config.maxProbeStepUs * this.#patience(path), slowStepUs(smoothedUs))
     if (path.id === 0 && path.inFlightPackets === 0 && !this.#host.peerHasValidatedUs) {

@@ -53,13 +53,14 @@ export class Transmitter {
   /** Whether there is nothing to send, as is mostly so for a connection at rest; cheaper than `poll`. */
   settle(nowUs: number): boolean {
     const core = this.#core
-    const { paths, selected, others } = core
+    const { paths, abandoned, selected, others } = core
     if (core.state !== 'established' || core.streams.hasData) return false
     const othersRest = others.rest(nowUs)
     if (othersRest) {
       if (!selected.isQuiet(nowUs)) return false
     } else {
       for (let i = 0; i < paths.length; i++) if (!(paths[i] as Path).isQuiet(nowUs)) return false
+      for (let i = 0; i < abandoned.length; i++) if ((abandoned[i] as Path).data.acks.due) return false
     }
     if (core.controls.length > 0 || core.laterControls.length > 0 || core.nat?.hasProbes === true) return false
     if (core.datagrams.waiting > 0 || !core.streams.controls.isEmpty) return false
@@ -68,7 +69,7 @@ export class Transmitter {
       return true
     }
     for (let i = 0; i < paths.length; i++) (paths[i] as Path).appLimited = true
-    if (paths.length > 1) others.settle(paths, selected, this.#probeTimeoutUs)
+    if (paths.length > 1 && abandoned.length === 0) others.settle(paths, selected, this.#probeTimeoutUs)
     return true
   }
 
@@ -188,7 +189,11 @@ export class Transmitter {
           core.datagrams.waiting > 0 ||
           core.streams.hasData
         if (core.others.areKnown) urgent ||= path.data.acks.due
-        else for (let i = 0; i < core.paths.length && !urgent; i++) urgent = (core.paths[i] as Path).data.acks.due
+        else {
+          const { paths, abandoned } = core
+          for (let i = 0; i < paths.length && !urgent; i++) urgent = (paths[i] as Path).data.acks.due
+          for (let i = 0; i < abandoned.length && !urgent; i++) urgent = (abandoned[i] as Path).data.acks.due
+        }
       }
     } else {
       limited = core.crypto[kind].length > 0
