@@ -16,7 +16,7 @@ const MARGIN_MS = 6_000
 const LOSS = 0.01
 /** Longer than it takes to notice. */
 const BLOCKED_MS = 18_000
-/** Real iroh goes on after 15 to 16 s nearly always; once nothing came for 66 s, while the connection lived (docs/natlab.md). */
+/** iroh goes on after 15 to 16 s, or, where a late acknowledgement makes it wait, after 66 (docs/natlab.md). */
 const AFTER_BLOCKED_MS = 90_000
 
 /** Something that happens to a connection. */
