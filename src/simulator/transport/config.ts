@@ -108,6 +108,8 @@ export const DATAGRAM_US = 5
 export const MIN_MTU_BYTES = 1_200
 /** The finest step of loss timers (RFC 9002, 6.1.2). */
 export const GRANULARITY_US = 1_000
+/** What a side may say of how long it delays acknowledgements (RFC 9000, 18.2). */
+export const MAX_ACK_DELAY_US = 16_384_000
 /** An endpoint whose address is not proven gets at most this multiple of what it sent (RFC 9000, 8.1). */
 export const AMPLIFICATION_LIMIT = 3
 
@@ -129,6 +131,10 @@ export function resolveTransportConfig(overrides: Partial<TransportConfig> = {})
         : name.endsWith('Streams') || name.endsWith('rocessingUs') || name === 'wakeUs'
           ? 0
           : 1
+    if (name === 'maxAckDelayUs' && value >= MAX_ACK_DELAY_US) {
+      const message = `transport.maxAckDelayUs = ${value}: less than ${MAX_ACK_DELAY_US}, as no peer accepts more`
+      throw P2PError.of('invalid-configuration', message, { setting: 'transport.maxAckDelayUs', value })
+    }
     if (!infinite && !(Number.isSafeInteger(value) && value >= smallest)) {
       throw P2PError.of(
         'invalid-configuration',

@@ -187,6 +187,7 @@ export const TransportErrorCode = {
   streamLimit: 0x4,
   streamState: 0x5,
   finalSize: 0x6,
+  transportParameter: 0x8,
   protocolViolation: 0xa,
   applicationError: 0xc,
   /** TLS alert `no_application_protocol`: the server serves none of the client's protocols. */

@@ -6,6 +6,7 @@
  * @module
  */
 import type { NodeId } from '../../core/node-id.ts'
+import { MAX_ACK_DELAY_US } from './config.ts'
 import type { TransportConfig } from './config.ts'
 import { utf8Length } from './frames.ts'
 import { IdentityProof, KeyShare } from './identity.ts'
@@ -31,6 +32,16 @@ export function parametersOf(config: TransportConfig): TransportParameters {
     maxBidiStreams: config.maxBidiStreams,
     maxUniStreams: config.maxUniStreams,
   })
+}
+
+/** Whether a peer may say that of itself. What it says decides how long it is waited for. */
+export function areValid(parameters: TransportParameters): boolean {
+  const { idleTimeoutUs, maxAckDelayUs, ...others } = parameters
+  if (!(idleTimeoutUs >= 0 && Number.isSafeInteger(maxAckDelayUs) && maxAckDelayUs >= 0)) return false
+  return (
+    maxAckDelayUs < MAX_ACK_DELAY_US &&
+    Object.values(others).every((value) => Number.isSafeInteger(value) && value >= 0)
+  )
 }
 
 // Bytes of the TLS messages with X25519, Ed25519 raw public keys and SHA-256, as rustls writes them.

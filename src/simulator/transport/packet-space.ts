@@ -119,6 +119,8 @@ export class PacketSpace {
   /** The largest number the peer has acknowledged. */
   largestAcked = -1
   largestAckedSentUs = 0
+  /** The last number that was skipped, -1 for none: no honest peer acknowledges it. */
+  skipped = -1
   /** When the oldest packet that others have overtaken counts as lost. */
   lossTimeUs: number = Number.POSITIVE_INFINITY
   lastElicitingUs = -1
@@ -152,7 +154,7 @@ export class PacketSpace {
 
   /** The number of a new packet. */
   allocate(): number {
-    if (this.#skipper?.skips(this.#nextNumber)) this.#nextNumber++
+    if (this.#skipper?.skips(this.#nextNumber)) this.skipped = this.#nextNumber++
     return this.#nextNumber++
   }
 

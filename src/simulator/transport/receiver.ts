@@ -7,6 +7,7 @@ import type { ConnectionCore } from './core.ts'
 import { NEW_ID_BYTES, NEW_PATH_ID_BYTES, TransportErrorCode } from './frames.ts'
 import type { AckFrame, ControlFrame } from './frames.ts'
 import {
+  areValid,
   ClientFlight,
   ClientHello,
   negotiate,
@@ -15,7 +16,7 @@ import {
   ServerHandshake,
   ServerHello,
 } from './handshake.ts'
-import type { HandshakeMessage } from './handshake.ts'
+import type { HandshakeMessage, TransportParameters } from './handshake.ts'
 import type { Identity } from './identity.ts'
 import { DATA, HANDSHAKE, INITIAL, Packet } from './packet.ts'
 import type { PacketBody, PacketKind } from './packet.ts'
@@ -184,7 +185,7 @@ export class Receiver {
 
   #onClientHello(message: ClientHello, nowUs: number): void {
     const core = this.#core
-    if (core.server) return
+    if (core.server || this.#refuses(message.parameters, nowUs)) return
     const alpn = negotiate(message.alpns, this.#alpns)
     if (alpn === undefined) {
       const reason = `no protocol in common: ${message.alpns.join(', ')}`
@@ -209,6 +210,7 @@ export class Receiver {
       this.#startOver(path, nowUs)
       return
     }
+    if (this.#refuses(message.parameters, nowUs)) return
     core.alpn = message.alpn
     core.remoteNode = client.expected
     core.setPeerParameters(message.parameters)
@@ -219,6 +221,19 @@ export class Receiver {
     core.establish(nowUs)
     // Whatever was quicker now, a relay is there to fall back to (iroh, handle_msg_add_connection).
     for (const relay of relays) core.multipath.open(core.multipath.nextId, relay, nowUs)
+  }
+
+  /** Ends the connection with a peer that says of itself what cannot be. */
+  #refuses(parameters: TransportParameters, nowUs: number): boolean {
+    if (areValid(parameters)) return false
+    this.#core.close(
+      'transport',
+      false,
+      TransportErrorCode.transportParameter,
+      'a transport parameter is invalid',
+      nowUs,
+    )
+    return true
   }
 
   /**

@@ -66,7 +66,7 @@ export class Recovery {
     const space = path.space(kind)
     if (!space) return true
     const largest = frame.largest
-    if (largest >= space.nextNumber) return false
+    if (largest >= space.nextNumber || contains(frame.ranges, space.skipped)) return false
     let raised = largest > space.largestAcked
     if (raised) {
       space.largestAcked = largest
@@ -297,6 +297,16 @@ export class Recovery {
     path.congestion.onSpuriousCongestion()
     this.#host.onWindowChange?.(path, 'spurious-loss')
   }
+}
+
+/** Whether a number is in one of the half-open ranges. */
+function contains(ranges: readonly number[], number: number): boolean {
+  if (number < 0) return false
+  // It is mostly older than all of them but the first.
+  for (let i = 0; i < ranges.length; i += 2) {
+    if (number < (ranges[i + 1] as number)) return number >= (ranges[i] as number)
+  }
+  return false
 }
 
 /** The first number space that there may be. */

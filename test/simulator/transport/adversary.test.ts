@@ -4,8 +4,14 @@ import { P2PError } from '../../../src/core/errors.ts'
 import { SigningKey, testNodeId, testSigningKey } from '../../../src/core/keys.ts'
 import { randomStream } from '../../../src/simulator/random.ts'
 import { TransportConnection } from '../../../src/simulator/transport/connection.ts'
-import { StreamFrame } from '../../../src/simulator/transport/frames.ts'
-import { ClientHello, parametersOf, ServerFlight, ServerHello } from '../../../src/simulator/transport/handshake.ts'
+import { AckFrame, StreamFrame } from '../../../src/simulator/transport/frames.ts'
+import {
+  ClientFlight,
+  ClientHello,
+  parametersOf,
+  ServerFlight,
+  ServerHello,
+} from '../../../src/simulator/transport/handshake.ts'
 import { Identity, IdentityProof, KeyShare } from '../../../src/simulator/transport/identity.ts'
 import { DEFAULT_TRANSPORT_CONFIG } from '../../../src/simulator/transport/config.ts'
 import { DATA, HANDSHAKE, INITIAL, Packet, PacketBody, PacketKey } from '../../../src/simulator/transport/packet.ts'
@@ -303,6 +309,75 @@ describe('somebody in the middle of a handshake', () => {
     // While anything is left of the three times, a whole datagram may go (noq-proto 1.4, connection/mod.rs:1959).
     expect(bytes).toBeLessThan(4 * first.datagramBytes)
     expect(server.connection.isDrained).toBe(true)
+  })
+})
+
+describe('a peer with keys of its own', () => {
+  /** Mallory shakes hands with a server by herself; what she sends then is up to her. */
+  function intruder(parameters = parametersOf(DEFAULT_TRANSPORT_CONFIG)): {
+    server: ReturnType<typeof serverOf>
+    send: (body: PacketBody) => void
+    numbers: number[]
+  } {
+    const mine = KeyShare.generate()
+    const myHello = new ClientHello(mine.share, ['test'], parameters)
+    const first = new Packet(INITIAL, 77, 78, 1_200, bodyWith(0, crypto(myHello)), undefined, undefined)
+    const server = serverOf('server', first)
+    server.connection.handle(first, ROUTE, 0)
+    const frame = server.connection
+      .poll(0)
+      ?.open(undefined)
+      ?.controls?.find(({ type }) => type === 'crypto')
+    const theirs = frame?.type === 'crypto' ? frame.message : undefined
+    const keys = theirs instanceof ServerHello ? mine.agree(theirs.share) : undefined
+    const proof = new IdentityProof(Identity.of(testSigningKey('mallory')), 'handshake client', [myHello, theirs ?? {}])
+    const flight = bodyWith(0, [{ type: 'crypto', message: new ClientFlight(proof) }])
+    server.connection.handle(new Packet(HANDSHAKE, 2, 78, 1_200, flight, keys?.clientHandshake, undefined), ROUTE, 0)
+    const numbers: number[] = []
+    let nowUs = 0
+    const send = (body: PacketBody): void => {
+      server.connection.handle(new Packet(DATA, 2, 0, 100, body, keys?.clientData, undefined), ROUTE, nowUs)
+      for (const untilUs = nowUs + 100_000; nowUs < untilUs; nowUs += 5_000) {
+        if (server.connection.nextTimeout() <= nowUs) server.connection.handleTimeout(nowUs)
+        for (let packet = server.connection.poll(nowUs); packet; packet = server.connection.poll(nowUs)) {
+          numbers.push(packet.open(keys?.serverData)?.number ?? -1)
+        }
+      }
+    }
+    return { server, send, numbers }
+  }
+
+  test('that acknowledges what was never sent is found out by the numbers that are skipped', () => {
+    const { server, send, numbers } = intruder()
+    const id = server.connection.openStream(false) as number
+    server.connection.write(id, pattern(200_000))
+    let next = 0
+    // Blindly, up to the newest packet that has arrived.
+    for (let i = 1; server.connection.state === 'established' && i < 200; i++) {
+      const newest = numbers.at(-1) ?? -1
+      const acks = newest >= next ? new AckFrame(0, true, [next, newest + 1], 0, 1) : undefined
+      next = Math.max(next, newest + 1)
+      send(new PacketBody(0, i, true, acks, undefined, [{ type: 'immediate-ack' }]))
+    }
+    expect(server.sink.close).toMatchObject({ by: 'transport', reason: 'an unsent packet was acknowledged' })
+    expect(numbers.length).toBeLessThan(80)
+  })
+
+  test('or without, says nothing of itself that would keep a server waiting for ever', () => {
+    const usual = parametersOf(DEFAULT_TRANSPORT_CONFIG)
+    expect(intruder().server.sink.connected).toBe(true)
+    for (const wrong of [
+      { maxAckDelayUs: 2 ** 14 * 1_000 },
+      { maxAckDelayUs: Number.NaN },
+      { idleTimeoutUs: Number.NaN },
+      { idleTimeoutUs: -1 },
+      { maxBidiStreams: Number.NaN },
+    ]) {
+      const { server } = intruder({ ...usual, ...wrong })
+      expect(server.sink.connected).toBe(false)
+      expect(server.connection.state).toBe('closing')
+      expect(server.connection.nextTimeout()).toBeLessThan(5_000_000)
+    }
   })
 })
 
