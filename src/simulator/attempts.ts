@@ -70,6 +70,11 @@ export class Attempts {
     return connected.promise
   }
 
+  /** Whether anybody waits for it. */
+  has(connection: SimConnection): boolean {
+    return this.#attempts?.has(connection) === true
+  }
+
   /** The connection is there; false when nobody waits for it. */
   succeed(connection: SimConnection): boolean {
     const attempt = this.#take(connection)

@@ -274,7 +274,12 @@ export class SimEndpoint implements CarrierEndpoint, ConnectionHost {
     this.#connections.endHandshake(connection)
     connection.offer(this.#address.candidates())
     this.kernel.woke(this.host)
-    if (this.#attempts.succeed(connection)) return
+    if (this.#attempts.has(connection)) {
+      this.kernel.schedule(this.#config.handoverUs, () => {
+        if (this.#attempts.succeed(connection)) this.kernel.woke(this.host)
+      })
+      return
+    }
     if (connection.transport.role === 'server' && this.#state === 'open') this.onIncoming(connection)
   }
 

@@ -55,6 +55,8 @@ export interface TransportConfig {
   readonly wakeUs: number
   /** What it takes in addition for each flight of the handshake: keys and signatures. @default 500 */
   readonly handshakeProcessingUs: number
+  /** What a client goes on working after its last flight, until its application has the connection. @default 150 */
+  readonly handoverUs: number
   /** Whether packets are spread over the round trip. @default true */
   readonly pacing: boolean
   /** Whether packet numbers are skipped at random, against optimistic acknowledgements. @default true */
@@ -91,19 +93,12 @@ export const DEFAULT_TRANSPORT_CONFIG: TransportConfig = Object.freeze({
   processingUs: 60,
   wakeUs: 140,
   handshakeProcessingUs: 500,
+  handoverUs: 150,
   pacing: true,
   skipPacketNumbers: true,
   timerGranularityUs: 1_000,
 })
 
-/** A host that has done nothing for so long takes longer to wake up. */
-export const SLEEP_US = 3_000
-/** How late a coarse timer wakes a process: Linux's timer slack of 50 us, and a turn of the scheduler. */
-export const TIMER_LATENCY_US = 60
-/** What a process is busy each time it wakes up. */
-export const TURN_US = 60
-/** What it is busy for a datagram that it sends; 1 MiB costs 6 to 7 ms on both sides together without a network. */
-export const DATAGRAM_US = 5
 /** The smallest datagram every path carries (RFC 9000, 14). */
 export const MIN_MTU_BYTES = 1_200
 /** The finest step of loss timers (RFC 9002, 6.1.2). */
@@ -128,7 +123,7 @@ export function resolveTransportConfig(overrides: Partial<TransportConfig> = {})
     const smallest =
       name === 'mtuBytes' || name === 'maxMtuBytes'
         ? MIN_MTU_BYTES
-        : name.endsWith('Streams') || name.endsWith('rocessingUs') || name === 'wakeUs'
+        : name.endsWith('Streams') || name.endsWith('rocessingUs') || name === 'wakeUs' || name === 'handoverUs'
           ? 0
           : 1
     if (name === 'maxAckDelayUs' && value >= MAX_ACK_DELAY_US) {

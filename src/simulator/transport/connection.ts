@@ -6,12 +6,13 @@
  */
 import type { NodeId } from '../../core/node-id.ts'
 import type { RandomStream } from '../kernel.ts'
-import { DATAGRAM_US, DEFAULT_TRANSPORT_CONFIG, SLEEP_US, TIMER_LATENCY_US, TURN_US } from './config.ts'
+import { DEFAULT_TRANSPORT_CONFIG } from './config.ts'
 import type { TransportConfig } from './config.ts'
 import { ConnectionCore } from './core.ts'
 import type { ConnectionState, DropStats, TransportSink } from './sink.ts'
 import { maxDatagramBytes } from './datagrams.ts'
 import { ClientHandshake, parametersOf } from './handshake.ts'
+import { HostPace } from './host-pace.ts'
 import type { Identity } from './identity.ts'
 import { INITIAL } from './packet.ts'
 import type { Packet } from './packet.ts'
@@ -111,15 +112,8 @@ export class TransportConnection {
   readonly #core: ConnectionCore
   readonly #transmitter: Transmitter
   readonly #receiver: Receiver
-  readonly #granularityUs: number
-  /** How far the host's own millisecond is from the world's. */
-  readonly #phaseUs: number
-  /** How far into a millisecond of the host's it was last active. */
-  #parkedUs = 0
-  /** When it was last awake. */
-  #activeUs = 0
-  /** Datagrams sent since it went to sleep last. */
-  #burst = 0
+  readonly #pace: HostPace
+  #isEstablished = false
 
   constructor(options: ClientOptions | ServerOptions) {
     const config = options.config ?? DEFAULT_TRANSPORT_CONFIG
@@ -134,8 +128,7 @@ export class TransportConnection {
     this.#core = core
     this.#transmitter = new Transmitter(core)
     this.#receiver = new Receiver(core, identity, alpns)
-    this.#granularityUs = config.timerGranularityUs
-    this.#phaseUs = config.timerGranularityUs === 1 ? 0 : random.nextBelow(config.timerGranularityUs)
+    this.#pace = new HostPace(config, random)
   }
 
   get role(): 'client' | 'server' {
@@ -163,27 +156,25 @@ export class TransportConnection {
 
   /** How long after the arrival of a datagram the host gets round to answering it; whoever drives this has to wait. */
   processingUs(nowUs: number): number {
+    const us = this.#pace.processingUs(nowUs)
     const { config, state } = this.#core
-    const us = config.processingUs + (nowUs - this.#activeUs >= SLEEP_US ? config.wakeUs : 0)
     return state === 'handshaking' ? us + config.handshakeProcessingUs : us
   }
 
   /** Takes a datagram that came along `route`. */
   handle(datagram: unknown, route: Route, nowUs: number): void {
+    this.#pace.hear()
     this.#receiver.handle(datagram, route, nowUs)
   }
 
   /** The next datagram to send along {@link outgoingRoutes}; undefined when there is none now. */
   poll(nowUs: number): Packet | undefined {
     const packet = this.#transmitter.poll(nowUs)
-    this.#activeUs = nowUs
-    if (this.#granularityUs === 1) return packet
-    if (packet) this.#burst++
-    else {
-      const idleUs = nowUs + TURN_US + this.#burst * DATAGRAM_US
-      this.#parkedUs = TIMER_LATENCY_US + remainder(idleUs + this.#phaseUs, this.#granularityUs)
-      this.#burst = 0
+    if (!this.#isEstablished && this.#core.state === 'established') {
+      this.#isEstablished = true
+      if (this.#core.role === 'client') this.#pace.keepBusy(nowUs + this.#core.config.handoverUs)
     }
+    this.#pace.look(nowUs, packet !== undefined)
     return packet
   }
 
@@ -204,9 +195,7 @@ export class TransportConnection {
    * @param deadlineUs where it is known already
    */
   nextTimeout(deadlineUs: number = this.deadline()): number {
-    const unitUs = this.#granularityUs
-    if (unitUs === 1 || deadlineUs === NEVER) return deadlineUs
-    return Math.ceil((deadlineUs + this.#phaseUs) / unitUs) * unitUs - this.#phaseUs + this.#parkedUs
+    return this.#pace.firesUs(deadlineUs)
   }
 
   /** When something is due, to the microsecond; Infinity for never. */
@@ -370,11 +359,6 @@ export class TransportConnection {
       paths: core.paths.map((path) => pathState(path, path === core.selected)),
     }
   }
-}
-
-/** `value % unit` of whole numbers, several times as fast. */
-function remainder(value: number, unit: number): number {
-  return value - Math.floor(value / unit) * unit
 }
 
 function pathState(path: Path, selected: boolean): PathSnapshot {
