@@ -215,9 +215,9 @@ async fn watch(connection: &Connection, points: &RefCell<Vec<String>>) {
 async fn measure(endpoint: &Endpoint, to: EndpointAddr, with_timeline: bool, line: &mut String) -> Result<(), Failure> {
     let connect = async { Ok(endpoint.connect(to, ALPN).await?) };
     let connection = timed(line, "connect", connect).await?;
-    let (mut send, mut receive) = timed(line, "first", first(&connection)).await?;
-    send.finish()?;
-    drain_exactly(&mut receive, 0).await?;
+    let (mut first_send, mut first_receive) = timed(line, "first", first(&connection)).await?;
+    // Its end is not waited for: a round trip more, and the probes of the path's MTU would meet other requests.
+    first_send.finish()?;
     let (mut send, mut receive) = connection.open_bi().await?;
     let mut times = Vec::new();
     for _ in 0..REQUESTS {
@@ -227,6 +227,7 @@ async fn measure(endpoint: &Endpoint, to: EndpointAddr, with_timeline: bool, lin
     }
     write!(line, r#","rtt":[{}]"#, times.join(","))?;
     send.finish()?;
+    drain_exactly(&mut first_receive, 0).await?;
     add_stats(line, "after_rtt", &connection)?;
     let bytes = vec![0; BULK];
     let points = RefCell::default();
