@@ -175,6 +175,7 @@ export const TRACE_ITEMS: readonly (readonly [name: string, ...fields: readonly 
   ['DATAGRAM', 'length'],
   ['TCP', 'sequence', 'acknowledgement', 'syn', 'fin', 'length'],
   ['Relay', 'message'],
+  ['StatelessReset', 'bytes'],
 ])
 
 /** Indices of {@link TRACE_ITEMS} by name. */

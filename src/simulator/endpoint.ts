@@ -21,6 +21,7 @@ import { SimConnection } from './sim-connection.ts'
 import type { ConnectionHost } from './sim-connection.ts'
 import { deferred } from './sim-stream.ts'
 import type { Deferred } from './sim-stream.ts'
+import { StrayPackets } from './stray-packets.ts'
 import { resolveTransportConfig } from './transport/config.ts'
 import type { TransportConfig } from './transport/config.ts'
 import { TransportConnection } from './transport/connection.ts'
@@ -28,6 +29,7 @@ import type { TransportClose } from './transport/sink.ts'
 import { Identity } from './transport/identity.ts'
 import { INITIAL, Packet } from './transport/packet.ts'
 import type { Route } from './transport/path.ts'
+import type { ResetToken } from './transport/reset.ts'
 
 /** Finds where a node can be reached; undefined when nobody knows. */
 type AddressLookup = (id: NodeId) => P2PAddress | undefined | Promise<P2PAddress | undefined>
@@ -57,6 +59,7 @@ const CLOSE_WAIT_US = 3_000_000
 interface Common {
   readonly config: TransportConfig
   readonly random: RandomStream
+  readonly resetToken: ResetToken
   readonly routeTo: (address: string) => Route
   readonly nowUs: number
 }
@@ -69,6 +72,7 @@ export class SimEndpoint implements CarrierEndpoint, ConnectionHost {
   readonly capabilities: CarrierCapabilities = CAPABILITIES
   readonly kernel: Kernel
   readonly host: number
+  readonly strays: StrayPackets
   /** Called for every inbound connection once its handshake is done. */
   onIncoming: (connection: CarrierConnection) => void = () => {}
   readonly #lookup: AddressLookup | undefined
@@ -100,6 +104,7 @@ export class SimEndpoint implements CarrierEndpoint, ConnectionHost {
     this.#config = resolveTransportConfig(options.transport)
     this.#identity = Identity.of(options.key)
     this.#random = options.kernel.random(`transport/${options.name}`)
+    this.strays = new StrayPackets(this.#random, () => options.kernel.random(`resets/${options.name}`))
     this.#socket = options.network.bind(options.port ?? 0, (datagram) => this.#receive(datagram))
     this.#address = new NodeAddress(options.key.nodeId, this.#socket)
     this.#attempts = new Attempts(this.kernel)
@@ -156,7 +161,7 @@ export class SimEndpoint implements CarrierEndpoint, ConnectionHost {
           alpns: [alpn],
           routes,
           sink,
-          ...this.#common(),
+          ...this.#common(localId),
         }),
     )
     this.#connections.add(connection, [localId])
@@ -330,7 +335,17 @@ export class SimEndpoint implements CarrierEndpoint, ConnectionHost {
     const known = this.#connections.find(packet.destinationId)
     if (known) known.receive(packet, route)
     else if (packet.kind === INITIAL) this.#accept(packet, route)
+    else this.#onStray(packet, route)
     if (this.#state === 'closing') this.kernel.schedule(0, () => this.#checkClosed())
+  }
+
+  /** A packet for no connection that is there: a stateless reset, which ends one, or what is to be answered with one. */
+  #onStray(packet: Packet, route: Route): void {
+    for (const connection of this.#connections.all()) {
+      if (connection.transport.isReset(packet, route)) return connection.receive(packet, route)
+    }
+    const reset = this.strays.answer(packet, this.kernel.nowUs())
+    if (reset) this.transmit(route, reset)
   }
 
   /** A client's first packet. Without a protocol to serve it is told so by the handshake. */
@@ -349,17 +364,18 @@ export class SimEndpoint implements CarrierEndpoint, ConnectionHost {
           alpns: this.#alpns,
           routes: [route],
           sink,
-          ...this.#common(),
+          ...this.#common(localId),
         }),
     )
     this.#connections.addInbound(connection, [localId, packet.destinationId])
     connection.receive(packet, route)
   }
 
-  #common(): Common {
+  #common(localId: number): Common {
     return {
       config: this.#config,
       random: this.#random,
+      resetToken: this.strays.token(localId),
       routeTo: (address) => this.#routes.to(address),
       nowUs: this.kernel.nowUs(),
     }
@@ -377,12 +393,8 @@ export class SimEndpoint implements CarrierEndpoint, ConnectionHost {
     this.addressChanged()
   }
 
-  /** A connection id of 52 random bits that is not in use here. */
   #newId(): number {
-    for (;;) {
-      const id = this.#random.nextU32() * 0x10_0000 + (this.#random.nextU32() >>> 12)
-      if (!this.#connections.find(id)) return id
-    }
+    return this.strays.newId((id) => this.#connections.find(id) !== undefined)
   }
 
   async #resolve(address: P2PAddress): Promise<P2PAddress> {

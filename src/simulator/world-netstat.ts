@@ -30,6 +30,10 @@ export interface NodeSnapshot {
   readonly relays: readonly RelayClientSnapshot[]
   /** Datagrams that its transport's authentication has dropped: bits of them were flipped on the way. */
   readonly corruptedDatagrams: number
+  /** Packets for connections that it does not have, or no longer. */
+  readonly strayPackets: number
+  /** Stateless resets with which it has answered them: at most one in 20 ms. */
+  readonly resetsSent: number
   readonly connections: readonly ConnectionSnapshot[]
 }
 
@@ -69,6 +73,7 @@ export function worldTables({ relays, nodes }: WorldSnapshot): readonly TextTabl
     attachmentTable(relays),
     nodeRelayTable(nodes),
     corruptedTable(nodes),
+    strayTable(nodes),
     connectionTable(nodes),
   ].filter(({ rows }) => rows.length > 0)
 }
@@ -86,6 +91,8 @@ function nodeSnapshot({ host, id, endpoint }: WorldNode, nameOf: (id: string) =>
       addresses: [...direct, ...relays],
       relays: endpoint.relays(),
       corruptedDatagrams: endpoint.corruptedDatagrams,
+      strayPackets: endpoint.strays.received,
+      resetsSent: endpoint.strays.resetsSent,
       connections,
     },
   ]
@@ -151,6 +158,16 @@ function corruptedTable(nodes: readonly NodeSnapshot[]): TextTable {
     title: "dropped by the transport's authentication",
     head: ['host', 'datagrams'],
     rows: nodes.filter((node) => node.corruptedDatagrams > 0).map((node) => [node.host, `${node.corruptedDatagrams}`]),
+  }
+}
+
+function strayTable(nodes: readonly NodeSnapshot[]): TextTable {
+  return {
+    title: 'for connections that are not there',
+    head: ['host', 'packets', 'resets sent'],
+    rows: nodes
+      .filter(({ strayPackets }) => strayPackets > 0)
+      .map(({ host, strayPackets, resetsSent }) => [host, `${strayPackets}`, `${resetsSent}`]),
   }
 }
 

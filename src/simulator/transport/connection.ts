@@ -18,6 +18,7 @@ import { INITIAL } from './packet.ts'
 import type { Packet } from './packet.ts'
 import type { Path, Route } from './path.ts'
 import { Receiver } from './receiver.ts'
+import type { ResetToken } from './reset.ts'
 import { Transmitter } from './transmitter.ts'
 
 const NEVER = Number.POSITIVE_INFINITY
@@ -32,6 +33,8 @@ interface CommonOptions {
   /** Draws packet numbers to skip. */
   readonly random: RandomStream
   readonly sink: TransportSink
+  /** The token for `localId`, which the peer is told. @default none, and a reset from this side is never believed */
+  readonly resetToken?: ResetToken | undefined
   /** Makes the route to an `ip:port` that the peer names. Without it no better path is searched. */
   readonly routeTo?: ((address: string) => Route) | undefined
   readonly nowUs: number
@@ -127,7 +130,7 @@ export class TransportConnection {
     }
     this.#core = core
     this.#transmitter = new Transmitter(core)
-    this.#receiver = new Receiver(core, identity, alpns)
+    this.#receiver = new Receiver(core, identity, alpns, options.resetToken)
     this.#pace = new HostPace(config, random)
   }
 
@@ -165,6 +168,11 @@ export class TransportConnection {
   handle(datagram: unknown, route: Route, nowUs: number): void {
     this.#pace.hear()
     this.#receiver.handle(datagram, route, nowUs)
+  }
+
+  /** Whether a packet for nobody is a stateless reset for this connection, so that `handle` ends it. */
+  isReset(packet: Packet, route: Route): boolean {
+    return this.#core.isReset(packet, route)
   }
 
   /** The next datagram to send along {@link outgoingRoutes}; undefined when there is none now. */

@@ -16,12 +16,13 @@ import { Multipath } from './multipath.ts'
 import { NatTraversal } from './nat-traversal.ts'
 import type { SessionKeys } from './identity.ts'
 import { DATA, HANDSHAKE, INITIAL } from './packet.ts'
-import type { PacketKey, PacketKind } from './packet.ts'
+import type { Packet, PacketKey, PacketKind } from './packet.ts'
 import type { SentPacket } from './packet-space.ts'
 import { Path } from './path.ts'
 import type { Route } from './path.ts'
 import { Recovery } from './recovery.ts'
 import type { RecoveryHost, WindowChange } from './recovery.ts'
+import type { ResetToken } from './reset.ts'
 import { DropStats } from './sink.ts'
 import type { ConnectionState, TransportSink } from './sink.ts'
 import { OtherPaths } from './other-paths.ts'
@@ -57,6 +58,8 @@ export class ConnectionCore implements RecoveryHost {
   client: ClientHandshake | undefined
   server: ServerHandshake | undefined
   keys: SessionKeys | undefined
+  /** What a stateless reset from the peer shows; undefined where none is believed. */
+  resetToken: ResetToken | undefined
   alpn = ''
   remoteNode: NodeId | undefined
   /** Servers that could not prove to be the right one. */
@@ -152,6 +155,16 @@ export class ConnectionCore implements RecoveryHost {
     return undefined
   }
 
+  /**
+   * Whether a packet is the peer's word that it no longer knows this connection. Only what answers a packet on the first
+   * path is believed, and only from where that leads: noq compares no other token (noq-proto 1.4, connection/mod.rs:4261).
+   */
+  isReset(packet: Packet, route: Route): boolean {
+    if (!this.resetToken || !packet.isReset(this.resetToken)) return false
+    const first = this.path(0)
+    return first?.isAbandoned === false && first.routes.includes(route)
+  }
+
   /** Takes over what the peer has said of its limits. */
   setPeerParameters(parameters: TransportParameters): void {
     this.idleTimeoutUs = Math.min(this.config.idleTimeoutUs, parameters.idleTimeoutUs)
@@ -234,6 +247,15 @@ export class ConnectionCore implements RecoveryHost {
     this.#stopTimers()
     const reason = `no sign of life from the peer for ${this.idleTimeoutUs / 1_000_000} s`
     this.sink.onClosed({ by: 'transport', application: false, code: 0, reason, afterUs: this.idleTimeoutUs })
+  }
+
+  /** The peer no longer knows the connection: there is nobody to tell, and nothing to wait for. */
+  onReset(): void {
+    const wasOver = this.isOver
+    this.drain()
+    if (wasOver) return
+    const reason = 'the peer no longer knows this connection: it may have restarted'
+    this.sink.onClosed({ by: 'transport', application: false, code: 0, reason })
   }
 
   /** Forgets everything at once, and tells nobody. */

@@ -6,6 +6,7 @@
  */
 import { varintLength } from '../../core/encoding.ts'
 import type { HandshakeMessage } from './handshake.ts'
+import type { ResetToken } from './reset.ts'
 
 /** Bytes of a stream. They are a part of the sender's own copy, which is never written to again. */
 export class StreamFrame {
@@ -113,8 +114,13 @@ export type ControlFrame =
   | { readonly type: 'path-abandon'; readonly pathId: number }
   | { readonly type: 'add-address'; readonly sequence: number; readonly address: string }
   | { readonly type: 'remove-address'; readonly sequence: number }
-  /** Connection ids for the peer to use, several frames in one. */
-  | { readonly type: 'new-ids'; readonly count: number; readonly bytesEach: number }
+  /** Connection ids for the peer to use, several frames in one, with the token of the one that it uses from now on. */
+  | {
+      readonly type: 'new-ids'
+      readonly count: number
+      readonly bytesEach: number
+      readonly resetToken?: ResetToken | undefined
+    }
   /** Address tokens for later connections, which nobody uses here: they cost bytes. */
   | { readonly type: 'new-tokens'; readonly count: number }
   /** The address that the peer's packets come from. */

@@ -11,6 +11,7 @@ import type { TransportConfig } from './config.ts'
 import { utf8Length } from './frames.ts'
 import { IdentityProof, KeyShare } from './identity.ts'
 import type { Agree, Identity, SessionKeys } from './identity.ts'
+import type { ResetToken } from './reset.ts'
 
 /** What a side tells the other of its limits (RFC 9000, 18.2). */
 export interface TransportParameters {
@@ -86,10 +87,13 @@ export class ServerFlight {
   readonly alpn: string
   readonly parameters: TransportParameters
   readonly proof: IdentityProof
+  /** What tells the client that the server has forgotten the connection. */
+  readonly resetToken: ResetToken | undefined
   readonly sizeBytes: number
 
-  constructor(alpn: string, parameters: TransportParameters, proof: IdentityProof) {
+  constructor(alpn: string, parameters: TransportParameters, proof: IdentityProof, resetToken?: ResetToken) {
     this.alpn = alpn
+    this.resetToken = resetToken
     this.parameters = parameters
     this.proof = proof
     this.sizeBytes =
@@ -176,14 +180,20 @@ export class ServerHandshake {
   readonly hello: ServerHello
   readonly flight: ServerFlight
 
-  constructor(identity: Identity, clientHello: ClientHello, alpn: string, parameters: TransportParameters) {
+  constructor(
+    identity: Identity,
+    clientHello: ClientHello,
+    alpn: string,
+    parameters: TransportParameters,
+    resetToken: ResetToken | undefined,
+  ) {
     const { share, agree } = KeyShare.generate()
     this.#identity = identity
     this.#clientHello = clientHello
     this.keys = agree(clientHello.share)
     this.hello = new ServerHello(share)
     const proof = new IdentityProof(this.#identity, SERVER_CONTEXT, [clientHello, this.hello])
-    this.flight = new ServerFlight(alpn, parameters, proof)
+    this.flight = new ServerFlight(alpn, parameters, proof, resetToken)
   }
 
   /** Who the client is, undefined when it does not prove it. */

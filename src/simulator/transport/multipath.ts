@@ -39,6 +39,8 @@ export class Multipath {
     this.#candidates.length = 0
     this.#candidates.push(...addresses)
     if (core.state !== 'established') return
+    // noq sends to another of the peer's ids then, and goes on comparing the token of the old one (connection/mod.rs:6004).
+    core.resetToken = undefined
     const hasRelay = core.paths.some((path) => path.kind === 'relay' && path.isOpen)
     for (const path of core.paths.slice()) {
       if (path.kind === 'direct' && hasRelay) {

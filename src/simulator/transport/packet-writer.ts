@@ -157,5 +157,5 @@ function fittingPart(frame: ControlFrame, bytes: number): { now: ControlFrame; l
   const count = Math.min(frame.count, 1 + Math.floor((bytes - NEW_ID_BOUND) / frame.bytesEach))
   if (count <= 0) return undefined
   if (count === frame.count) return { now: frame }
-  return { now: { ...frame, count }, later: { ...frame, count: frame.count - count } }
+  return { now: { ...frame, count }, later: { ...frame, count: frame.count - count, resetToken: undefined } }
 }

@@ -9,6 +9,8 @@ import { TraceItem } from '../../core/trace.ts'
 import type { DatagramFrame } from './datagrams.ts'
 import { describeBody } from './describe.ts'
 import type { AckFrame, ControlFrame, StreamFrame } from './frames.ts'
+import { ResetToken } from './reset.ts'
+import type { ResetKey } from './reset.ts'
 
 /** The packet types, which are also the three number spaces (RFC 9000, 12.3). */
 export const INITIAL = 0
@@ -77,13 +79,13 @@ export class Packet {
   readonly #sourceId: number
   readonly #sizeBytes: number
   readonly #body: PacketBody
-  readonly #key: PacketKey | undefined
+  readonly #key: PacketKey | ResetToken | undefined
   readonly #next: Packet | undefined
 
   /**
    * @param sourceId the sender's connection id, which only long headers carry; 0 otherwise
    * @param key undefined for Initial packets, whose keys follow from public numbers (RFC 9001, 5.2): anyone can open
-   *   and make them
+   *   and make them; a token makes it a stateless reset
    */
   constructor(
     kind: PacketKind,
@@ -91,7 +93,7 @@ export class Packet {
     sourceId: number,
     sizeBytes: number,
     body: PacketBody,
-    key: PacketKey | undefined,
+    key: PacketKey | ResetToken | undefined,
     next: Packet | undefined,
   ) {
     if (kind === INITIAL) {
@@ -153,6 +155,10 @@ export class Packet {
    * what is sealed.
    */
   describe(items: number[]): void {
+    if (this.#body === RESET_BODY) {
+      items.push(TraceItem['StatelessReset'] ?? 0, 1, this.#sizeBytes)
+      return
+    }
     items.push(TRACED[this.#kind], 3, this.#body.number, this.#body.pathId, this.#sizeBytes)
     describeBody(this.#body, items)
     this.#next?.describe(items)
@@ -162,7 +168,26 @@ export class Packet {
   open(key: PacketKey | undefined): PacketBody | undefined {
     return this.#key === key ? this.#body : undefined
   }
+
+  /**
+   * The stateless reset that answers this packet, which to everybody but its receiver is a packet like any other.
+   *
+   * @param id what stands where others have a connection id
+   */
+  reset(key: ResetKey, id: number, sizeBytes: number): Packet {
+    // The connection id would tell the path, if each had its own.
+    const token = key.token(this.#destinationId, this.#body.pathId)
+    return new Packet(DATA, id, 0, sizeBytes, RESET_BODY, token, undefined)
+  }
+
+  /** Whether it is a stateless reset with this token. */
+  isReset(token: ResetToken): boolean {
+    return ResetToken.same(this.#key, token)
+  }
 }
+
+/** Nothing: a reset is random bytes and its token. */
+const RESET_BODY = new PacketBody(0, 0, false, undefined, undefined, undefined)
 
 const TRACED = [TraceItem['Initial'] ?? 0, TraceItem['Handshake'] ?? 0, TraceItem['Data'] ?? 0] as const
 

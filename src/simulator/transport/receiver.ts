@@ -21,6 +21,7 @@ import type { Identity } from './identity.ts'
 import { DATA, HANDSHAKE, INITIAL, Packet } from './packet.ts'
 import type { PacketBody, PacketKind } from './packet.ts'
 import type { Path, Route } from './path.ts'
+import type { ResetToken } from './reset.ts'
 
 /** TLS alert `bad_certificate` (RFC 9001, 4.8). */
 const BAD_CERTIFICATE = 0x12a
@@ -34,7 +35,7 @@ function isProbing(body: PacketBody): boolean {
 // Connection ids that a side gives the other after the handshake: four for the first path, five for each of seven more.
 // How many of them there are follows from the sizes of the packets that were measured.
 const IDS_OF_FIRST_PATH = 4
-const CLIENT_IDS: ControlFrame = Object.freeze({ type: 'new-ids', count: 36, bytesEach: NEW_PATH_ID_BYTES })
+const CLIENT_IDS = Object.freeze({ type: 'new-ids', count: 36, bytesEach: NEW_PATH_ID_BYTES } as const)
 const SERVER_IDS: ControlFrame = Object.freeze({ type: 'new-ids', count: 33, bytesEach: NEW_PATH_ID_BYTES })
 
 /** Handles what one connection receives. */
@@ -43,11 +44,14 @@ export class Receiver {
   readonly #identity: Identity
   /** The protocols a server accepts. */
   readonly #alpns: readonly string[]
+  /** What this side's endpoint will show the peer when it has forgotten the connection. */
+  readonly #resetToken: ResetToken | undefined
 
-  constructor(core: ConnectionCore, identity: Identity, alpns: readonly string[]) {
+  constructor(core: ConnectionCore, identity: Identity, alpns: readonly string[], resetToken: ResetToken | undefined) {
     this.#core = core
     this.#identity = identity
     this.#alpns = alpns
+    this.#resetToken = resetToken
   }
 
   /** Handles a datagram that came along `route`. Whatever is not for this connection is dropped and counted. */
@@ -69,7 +73,8 @@ export class Receiver {
     const core = this.#core
     const { kind } = packet
     if (!this.#isForUs(packet)) {
-      core.drops.foreign++
+      if (core.isReset(packet, route)) core.onReset()
+      else core.drops.foreign++
       return
     }
     if (!core.hasKeys(kind) || (kind === DATA && core.state === 'handshaking')) {
@@ -192,7 +197,7 @@ export class Receiver {
       core.close('transport', false, TransportErrorCode.noApplicationProtocol, reason, nowUs)
       return
     }
-    core.server = new ServerHandshake(this.#identity, message, alpn, parametersOf(core.config))
+    core.server = new ServerHandshake(this.#identity, message, alpn, parametersOf(core.config), this.#resetToken)
     core.keys = core.server.keys
     core.alpn = alpn
     core.setPeerParameters(message.parameters)
@@ -215,7 +220,9 @@ export class Receiver {
     core.remoteNode = client.expected
     core.setPeerParameters(message.parameters)
     core.crypto[HANDSHAKE].push(answer)
-    core.laterControls.push(CLIENT_IDS, { type: 'observed-address' })
+    core.resetToken = message.resetToken
+    const ids = this.#resetToken ? { ...CLIENT_IDS, resetToken: this.#resetToken } : CLIENT_IDS
+    core.laterControls.push(ids, { type: 'observed-address' })
     const relays = route.kind === 'relay' ? [] : path.routes.filter(({ kind }) => kind === 'relay')
     path.routes = [route]
     core.establish(nowUs)
@@ -409,9 +416,12 @@ export class Receiver {
       case 'close':
         core.onPeerClose(frame, nowUs)
         return 0
+      case 'new-ids':
+        // A server sends to another of the client's ids from now on, the first that has a token.
+        core.resetToken ??= frame.resetToken
+        return 0
       case 'crypto':
       case 'ping':
-      case 'new-ids':
       case 'new-tokens':
       case 'observed-address':
         return 0

@@ -19,6 +19,9 @@ interface Outage {
   readonly nextUs: number
   /** What the server was told of the connection's end; undefined where it lives. */
   readonly closed: string | undefined
+  /** What the client was told, and when. */
+  readonly clientClosed: string | undefined
+  readonly clientClosedUs: number
 }
 
 /** The server's one acknowledgement comes `ackUs` after the client has sent, and everything else since then is lost until then. */
@@ -52,14 +55,21 @@ function outage(ackUs: number): Outage {
   pair.runUntil(startUs + LATENCY_US + MAX_ACK_DELAY_US + 1_000)
   expect(sent.server).toBe(1)
   stream('serverEnd')
-  pair.runUntil(startUs + 40_000_000)
+  pair.run(() => pair.client.sink.close !== undefined, startUs + 40_000_000)
+  const clientClosedUs = pair.nowUs - startUs
 
   const client = pair.trace.slice(before).filter((entry: TraceEntry) => entry.side === 'client')
   const nextIndex = client.findIndex(({ atUs }) => atUs >= backUs)
   const at = (index: number): number => (client[index]?.atUs ?? Number.POSITIVE_INFINITY) - startUs
   const { close } = pair.serverEnd.sink
   // Two probes go together.
-  return { lastProbeUs: at(nextIndex - 2), nextUs: at(nextIndex), closed: close?.reason }
+  return {
+    lastProbeUs: at(nextIndex - 2),
+    nextUs: at(nextIndex),
+    closed: close?.reason,
+    clientClosed: pair.client.sink.close?.reason,
+    clientClosedUs,
+  }
 }
 
 describe('an acknowledgement that has waited for a relay', () => {
@@ -70,15 +80,20 @@ describe('an acknowledgement that has waited for a relay', () => {
     [13_880_000, 15_602_000],
     [14_014_000, 15_757_000],
   ])('that comes after %i us puts off the next probe by %i us, as a real one', (ackUs, realUs) => {
-    const { lastProbeUs, nextUs, closed } = outage(ackUs)
+    const { lastProbeUs, nextUs, closed, clientClosed } = outage(ackUs)
+    expect(clientClosed).toBeUndefined()
     expect(Math.abs(lastProbeUs - 12_260_000)).toBeLessThan(100_000)
     expect(Math.abs(nextUs - lastProbeUs - realUs)).toBeLessThan(50_000)
     expect(closed).toBeUndefined()
   })
 
   test('costs the connection when that is later than the idle time-out of the peer, whose probes stay unanswered', () => {
-    const { lastProbeUs, nextUs, closed } = outage(16_500_000)
+    const { lastProbeUs, nextUs, closed, clientClosed, clientClosedUs } = outage(16_500_000)
     expect(nextUs - lastProbeUs).toBeGreaterThan(18_000_000)
     expect(closed).toMatch(/no sign of life/)
+    // The probe that came too late is answered with a stateless reset: real ones ended after 31 to 34 s.
+    expect(clientClosed).toMatch(/no longer knows/)
+    expect(clientClosedUs - nextUs).toBe(2 * LATENCY_US)
+    expect(clientClosedUs).toBeLessThan(34_000_000)
   })
 })

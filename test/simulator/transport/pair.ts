@@ -6,8 +6,9 @@ import type { TransportConfig } from '../../../src/simulator/transport/config.ts
 import { TransportConnection } from '../../../src/simulator/transport/connection.ts'
 import type { TransportClose, TransportSink } from '../../../src/simulator/transport/sink.ts'
 import { Identity } from '../../../src/simulator/transport/identity.ts'
-import type { Packet } from '../../../src/simulator/transport/packet.ts'
+import { Packet } from '../../../src/simulator/transport/packet.ts'
 import type { Route } from '../../../src/simulator/transport/path.ts'
+import { StatelessResets } from '../../../src/simulator/transport/reset.ts'
 
 export type Side = 'client' | 'server'
 
@@ -138,12 +139,17 @@ export class Pair {
   readonly #deliveries: Delivery[] = []
   readonly #options: PairOptions
   readonly #counts = { client: 0, server: 0 }
+  /** What the two nodes answer once they have forgotten the connection. */
+  readonly resets: Readonly<Record<Side, StatelessResets>>
   #order = 0
 
   constructor(options: PairOptions) {
     const { link } = options
     this.#options = options
     this.#link = typeof link === 'number' ? () => [link] : link
+    const resetsOf = (side: Side): StatelessResets =>
+      new StatelessResets(() => randomStream(options.seed ?? 1n, `resets/${side}`))
+    this.resets = { client: resetsOf('client'), server: resetsOf('server') }
     const sink = new Recorder()
     const connection = new TransportConnection({
       role: 'client',
@@ -155,6 +161,7 @@ export class Pair {
       config: resolveTransportConfig(options.config),
       random: randomStream(options.seed ?? 1n, 'client'),
       routes: [options.route ?? ROUTE],
+      resetToken: this.resets.client.token(1),
       sink,
       nowUs: 0,
     })
@@ -207,7 +214,8 @@ export class Pair {
       this.#deliveries.splice(this.#deliveries.indexOf(delivery), 1)
       if (side === 'server') this.server ??= this.#accept(delivery.datagram as Packet)
       const end = side === 'client' ? this.client : this.server
-      end?.connection.handle(delivery.datagram, this.#options.route ?? ROUTE, this.nowUs)
+      if (end?.connection.isDrained === true) this.#answer(end, delivery.datagram)
+      else end?.connection.handle(delivery.datagram, this.#options.route ?? ROUTE, this.nowUs)
     }
     const end = side === 'client' ? this.client : this.server
     if (!end) return
@@ -220,11 +228,22 @@ export class Pair {
     for (;;) {
       const packet = end.connection.poll(this.nowUs)
       if (!packet) return
-      const delays = this.#link(end.side, packet, this.nowUs, this.#counts[end.side]++)
-      this.trace.push({ atUs: this.nowUs, side: end.side, bytes: packet.datagramBytes, lost: delays.length === 0 })
-      const to = end.side === 'client' ? 'server' : 'client'
-      for (const delay of delays) this.inject(to, packet, delay)
+      this.#send(end.side, packet)
     }
+  }
+
+  /** As an endpoint does to whom nobody of its connections is known by this id. */
+  #answer({ side }: End, datagram: unknown): void {
+    if (!Packet.is(datagram) || datagram.destinationId !== (side === 'client' ? 1 : 2)) return
+    const reset = this.resets[side].answer(datagram, this.nowUs)
+    if (reset) this.#send(side, reset)
+  }
+
+  #send(side: Side, packet: Packet): void {
+    const delays = this.#link(side, packet, this.nowUs, this.#counts[side]++)
+    this.trace.push({ atUs: this.nowUs, side, bytes: packet.datagramBytes, lost: delays.length === 0 })
+    const to = side === 'client' ? 'server' : 'client'
+    for (const delay of delays) this.inject(to, packet, delay)
   }
 
   #accept(packet: Packet): End {
@@ -239,7 +258,8 @@ export class Pair {
       alpns: options.served ?? ['test'],
       config: resolveTransportConfig(options.serverConfig ?? options.config),
       random: randomStream(options.seed ?? 1n, 'server'),
-      routes: [ROUTE],
+      routes: [options.route ?? ROUTE],
+      resetToken: this.resets.server.token(2),
       sink,
       nowUs: this.nowUs,
     })
