@@ -82,7 +82,7 @@ export function judge(row, simulated, { isQuick = false } = {}) {
     if (samples[from].length > 0 && simulated[from].length > 0) figures.push(make(samples[from], simulated[from]))
   }
   for (const key of ['connect', 'first']) {
-    add(key, key, (real, sim) => within(key, median(real), median(sim), BARS.median))
+    add(key, key, (real, sim) => near(key, real, sim, BARS.median, isQuick))
   }
   add('rtt50', 'rtt', (real, sim) => within('rtt50', median(real), median(sim), BARS.median))
   add('rtt90', 'rtt', (real, sim) => within('rtt90', percentile(real, 0.9), percentile(sim, 0.9)))
