@@ -33,6 +33,7 @@ export const TRACE_ENUMS = {
   by: ['local', 'remote', 'transport'],
   route: ['direct', 'relay'],
   space: ['initial', 'handshake', 'data'],
+  windowChange: ['loss', 'persistent-congestion', 'spurious-loss'],
   streamEnd: ['finished', 'reset', 'stopped'],
   programState: ['started', 'ended', 'failed', 'crashed'],
   nameEvent: ['registered', 'withdrawn', 'asked', 'found', 'unknown', 'unavailable'],
@@ -126,6 +127,14 @@ export const TRACE_KINDS = {
   stream: { code: 48, fields: { connection: 'u', stream: 'u', by: 'e:by' } },
   /** One direction of a stream ended; `by` says who ended it. */
   streamEnded: { code: 49, fields: { connection: 'u', stream: 'u', how: 'e:streamEnd', by: 'e:by', code: 'u' } },
+
+  /** A congestion window was cut, or restored as nothing had been lost after all; the threshold of slow start is 0 before any loss. */
+  windowSet: {
+    code: 50,
+    fields: { connection: 'u', path: 'u', windowBytes: 'u', thresholdBytes: 'u', why: 'e:windowChange' },
+  },
+  /** A path was found to carry larger datagrams, or only smaller ones any more. */
+  mtu: { code: 51, fields: { connection: 'u', path: 'u', mtuBytes: 'u' } },
 
   /** A line of an application's log. `host` is -1 for the scenario's. */
   log: { code: 56, fields: { host: 's', text: 'x' } },

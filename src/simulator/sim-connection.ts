@@ -31,6 +31,7 @@ import { ConnectionTrace } from './trace/connection-trace.ts'
 import type { StreamEnd } from './trace/connection-trace.ts'
 import type { Packet, PacketKind } from './transport/packet.ts'
 import type { Route } from './transport/path.ts'
+import type { WindowChange } from './transport/recovery.ts'
 
 /** What a connection needs of its endpoint. */
 export interface ConnectionHost {
@@ -331,6 +332,14 @@ export class SimConnection implements CarrierConnection, TransportSink, StreamsH
 
   onProbe(pathId: number, count: number): void {
     this.#trace?.probe(pathId, count)
+  }
+
+  onWindowChange(pathId: number, windowBytes: number, thresholdBytes: number, why: WindowChange): void {
+    this.#trace?.windowSet(pathId, windowBytes, thresholdBytes, why)
+  }
+
+  onMtuChange(pathId: number, mtuBytes: number): void {
+    this.#trace?.mtu(pathId, mtuBytes)
   }
 
   onPathsChanged(): void {

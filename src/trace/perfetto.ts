@@ -153,6 +153,8 @@ export class PerfettoExporter implements TraceExporter {
         break
       case 'lost':
       case 'probe':
+      case 'windowSet':
+      case 'mtu':
       case 'path':
       case 'pathClosed':
       case 'connected':

@@ -127,6 +127,11 @@ describe('a traced simulation', () => {
     // A second of partition in the middle of a transfer.
     expect(only(records, 'lost').length).toBeGreaterThan(0)
     expect(only(records, 'probe').length).toBeGreaterThan(0)
+    // And why a window is what it is, and a datagram as large as it is.
+    expect(only(records, 'windowSet')).toContainEqual(expect.objectContaining({ why: 'loss' }))
+    expect(only(records, 'mtu').map(({ mtuBytes }) => mtuBytes)).toEqual(
+      expect.arrayContaining([1326, 1389, 1420, 1452]),
+    )
     const held = only(records, 'sent').map(({ items }) => describeItems(items, header))
     for (const part of ['Initial #0', 'CRYPTO', 'HANDSHAKE_DONE', 'STREAM stream=', 'ACK largest=', 'Relay hello']) {
       expect(held.filter((text) => text.includes(part)).length).toBeGreaterThan(0)

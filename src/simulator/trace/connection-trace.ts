@@ -10,6 +10,7 @@ import type { TransportConnection } from '../transport/connection.ts'
 import type { TransportClose } from '../transport/sink.ts'
 import type { PacketKind } from '../transport/packet.ts'
 import type { Path } from '../transport/path.ts'
+import type { WindowChange } from '../transport/recovery.ts'
 import type { Trace } from './trace.ts'
 
 /** How one half of a stream ended. */
@@ -86,6 +87,19 @@ export class ConnectionTrace {
 
   probe(path: number, count: number): void {
     this.#trace.record('probe', { connection: this.#id, path, count })
+  }
+
+  windowSet(path: number, windowBytes: number, thresholdBytes: number, why: WindowChange): void {
+    const fields = {
+      windowBytes: Math.round(windowBytes),
+      thresholdBytes: thresholdBytes === Number.POSITIVE_INFINITY ? 0 : Math.round(thresholdBytes),
+      why,
+    }
+    this.#trace.record('windowSet', { connection: this.#id, path, ...fields })
+  }
+
+  mtu(path: number, mtuBytes: number): void {
+    this.#trace.record('mtu', { connection: this.#id, path, mtuBytes })
   }
 
   stream(stream: number, by: 'local' | 'remote'): void {
