@@ -22,6 +22,7 @@ import { HostPorts } from './host-ports.ts'
 import type { Kernel, RandomStream } from './kernel.ts'
 import type { NetworkInterface, TopologyHostOptions } from './network/index.ts'
 import { HostNetwork } from './network/index.ts'
+import { PLUG_FIELDS } from './network/topology.ts'
 import type { SimRuntime } from './runtime.ts'
 import { laneOf } from './schedule.ts'
 import type { SimWorld } from './sim-world.ts'
@@ -52,12 +53,7 @@ export interface HostOptions extends Omit<TopologyHostOptions, 'host'> {
 
 /** The names of all {@link HostOptions}. */
 export const HOST_FIELDS: readonly string[] = fieldsOf<HostOptions>({
-  lan: true,
-  region: true,
-  core: true,
-  link: true,
-  ip: true,
-  ip6: true,
+  ...PLUG_FIELDS,
   kind: true,
   portMapping: true,
   clock: true,

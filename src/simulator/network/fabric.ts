@@ -338,12 +338,10 @@ export class Fabric {
 
   /** @internal The other interfaces of a host; what hangs on a node of the public internet. */
   standsFor(node: string): readonly string[] {
-    if (this.#interfaces.has(node))
-      return (
-        this.otherInterfaces()
-          .get(node)
-          ?.map(({ name }) => name) ?? []
-      )
+    if (this.#interfaces.has(node)) {
+      const others = this.otherInterfaces().get(node) ?? []
+      return others.map(({ name }) => name)
+    }
     const { kind } = this.graph.node(node)
     if (kind !== 'core' || node === INTERNET) return []
     const hosts = this.interfaces().filter(({ hub }) => hub === node)

@@ -31,6 +31,11 @@ export interface Packet {
   readonly payload: unknown
 }
 
+/** @internal @throws P2PError `invalid-configuration` */
+export function checkProtocol(protocol: PacketProtocol): void {
+  if (protocol !== 'udp' && protocol !== 'tcp') throw invalidConfiguration('protocol', protocol, 'must be udp or tcp')
+}
+
 /** Called, as an event of the receiving host, for each packet that arrives. */
 export type PacketHandler = (packet: Packet) => void
 
@@ -255,7 +260,7 @@ export class NetworkInterface {
    */
   bind(port: number, handler: PacketHandler, options: BindOptions = {}): Socket {
     const { protocol = 'udp' } = options
-    if (protocol !== 'udp' && protocol !== 'tcp') throw invalidConfiguration('protocol', protocol, 'must be udp or tcp')
+    checkProtocol(protocol)
     if (typeof handler !== 'function') throw invalidConfiguration('handler', handler, 'must be a function')
     if (!Number.isInteger(port) || port < 0 || port > 65_535) {
       throw invalidConfiguration('port', port, 'must be a whole number from 0 to 65535')

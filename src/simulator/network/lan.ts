@@ -7,7 +7,7 @@ import { invalidConfiguration } from '../../core/config.ts'
 import { P2PError } from '../../core/errors.ts'
 import type { Firewall } from './firewall.ts'
 import type { GraphNode } from './graph-node.ts'
-import { NetworkInterface, type PacketProtocol } from './interface.ts'
+import { checkProtocol, NetworkInterface, type PacketProtocol } from './interface.ts'
 import type { Nat } from './nat.ts'
 import type { LanRouter, Realm } from './realm.ts'
 
@@ -140,5 +140,5 @@ function checkMapping(host: NetworkInterface, protocol: PacketProtocol): void {
   if (!(host instanceof NetworkInterface)) {
     throw invalidConfiguration('host', host, "must be a host's interface, such as `host.network`")
   }
-  if (protocol !== 'udp' && protocol !== 'tcp') throw invalidConfiguration('protocol', protocol, 'must be udp or tcp')
+  checkProtocol(protocol)
 }

@@ -159,14 +159,16 @@ export function burstyLoss(averageLoss: number, meanBurstPackets: number): Gilbe
   return { goodToBad, badToGood }
 }
 
-function delayUs(value: number, name: string): number {
+/** A delay in milliseconds, in microseconds. @throws P2PError `invalid-configuration` */
+export function delayUs(value: number, name: string): number {
   if (typeof value !== 'number' || !(value >= 0 && value <= MAX_DELAY_MS)) {
     throw invalidConfiguration(name, value, `must be milliseconds from 0 to ${MAX_DELAY_MS}`)
   }
   return Math.round(value * 1000)
 }
 
-function probability(value: number, name: string): number {
+/** A probability as it is. @throws P2PError `invalid-configuration` */
+export function probability(value: number, name: string): number {
   if (typeof value === 'number' && value >= 0 && value <= 1) return value
   throw invalidConfiguration(name, value, 'must be a probability from 0 to 1')
 }

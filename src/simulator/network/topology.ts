@@ -10,6 +10,7 @@ import { type AttachOptions, Fabric } from './fabric.ts'
 import type { FirewallOptions } from './firewall.ts'
 import type { NetworkInterface } from './interface.ts'
 import type { Lan } from './lan.ts'
+import { delayUs, probability } from './link-options.ts'
 import { type LinePair, type LinkInput, resolveLine } from './link-presets.ts'
 import type { NatOptions } from './nat-options.ts'
 import { type NatPresetName, natPreset } from './nat-presets.ts'
@@ -90,16 +91,9 @@ const LAN_FIELDS = fieldsOf<TopologyLanOptions>({
   prefix6: true,
   portMapping: true,
 })
-const HOST_FIELDS = fieldsOf<TopologyHostOptions>({
-  lan: true,
-  region: true,
-  core: true,
-  link: true,
-  ip: true,
-  ip6: true,
-  host: true,
-  kind: true,
-})
+/** @internal Those of {@link TopologyHostOptions} that say where it is plugged in, for lists of fields. */
+export const PLUG_FIELDS = { lan: true, region: true, core: true, link: true, ip: true, ip6: true } as const
+const HOST_FIELDS = fieldsOf<TopologyHostOptions>({ ...PLUG_FIELDS, host: true, kind: true })
 
 /**
  * A wire in a LAN: 0.2 ms, all of it on the way to the host, so that packets that leave reach the router at once, which
@@ -251,15 +245,9 @@ function checkIpv6(ipv6: TopologyLanOptions['ipv6']): FirewallOptions | 'open' |
 
 /** Half of a link: up and down of two of these have its latency, to the microsecond, and its loss. */
 function halfLine(latencyMs: number, packetLoss: number): LinePair {
-  if (typeof latencyMs !== 'number' || !(latencyMs >= 0 && latencyMs <= 3_600_000)) {
-    throw invalidConfiguration('defaultLatencyMs', latencyMs, 'must be milliseconds from 0 to 3600000')
-  }
-  if (typeof packetLoss !== 'number' || !(packetLoss >= 0 && packetLoss <= 1)) {
-    throw invalidConfiguration('defaultPacketLoss', packetLoss, 'must be a probability from 0 to 1')
-  }
-  const totalUs = Math.round(latencyMs * 1000)
+  const totalUs = delayUs(latencyMs, 'defaultLatencyMs')
   const upUs = Math.ceil(totalUs / 2)
-  const half = 1 - Math.sqrt(1 - packetLoss)
+  const half = 1 - Math.sqrt(1 - probability(packetLoss, 'defaultPacketLoss'))
   return Object.freeze({
     up: Object.freeze({ latencyMs: upUs / 1000, packetLoss: half }),
     down: Object.freeze({ latencyMs: (totalUs - upUs) / 1000, packetLoss: half }),
