@@ -133,9 +133,8 @@ export class Multipath {
   /** The peer has given up a path, and waits for the same from this side. */
   onAbandoned(pathId: number, nowUs: number): void {
     const core = this.#core
-    const known = core.path(pathId)
-    if (known && !known.isAbandoned) this.close(known, nowUs)
     const path = core.path(pathId)
+    if (path && !path.isAbandoned) this.close(path, nowUs)
     if (!path?.isAbandoned) {
       // The last one, or one of which no packet has come: the peer need not wait.
       if (path || pathId > this.#lastPathId) core.controls.push({ type: 'path-abandon', pathId })

@@ -130,19 +130,19 @@ export class PacketWriter {
     for (const acked of core.paths) {
       // They go along only when they are due: data does not carry them ahead of time.
       acked.data.acks.beforeOtherPacket()
-      if (!acked.data.acks.due) continue
-      const frame = ackFrame(acked.id, true, acked.data, nowUs)
-      frame.next = first
-      first = frame
+      first = withAck(acked, first, nowUs)
     }
-    for (const { id, data } of core.abandoned) {
-      if (!data.acks.due) continue
-      const frame = ackFrame(id, true, data, nowUs)
-      frame.next = first
-      first = frame
-    }
+    for (const acked of core.abandoned) first = withAck(acked, first, nowUs)
     return first
   }
+}
+
+/** Puts the acknowledgement of a path before `rest`, where one is due. */
+function withAck({ id, data }: Path, rest: AckFrame | undefined, nowUs: number): AckFrame | undefined {
+  if (!data.acks.due) return rest
+  const frame = ackFrame(id, true, data, nowUs)
+  frame.next = rest
+  return frame
 }
 
 /** The acknowledgement of what has arrived in a space. */
