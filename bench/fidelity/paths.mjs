@@ -126,11 +126,12 @@ function outages({ linkMs, killed, streams }, seeds) {
         ...within(label, measuredMs, median(stalls), PATH_BARS.stall),
         samples: stalls,
       })
+      const requests = results.slice(0, killed.length).flat()
       const streaming = results[killed.length]
       const streamStalls = stallsOf(streaming)
       return {
         // Those of the streams have a figure of their own.
-        lost: results.slice(0, killed.length).flat().length - stallsOf(results.slice(0, killed.length).flat()).length,
+        lost: requests.length - stallsOf(requests).length,
         figures: [
           ...killed.map(({ forMs, stallMs }, i) =>
             stall(`stall, away ${forMs / 1000} s`, stallMs, stallsOf(results[i])),
