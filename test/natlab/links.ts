@@ -97,6 +97,8 @@ interface Sample {
   readonly failed?: string
   /** What the emulator added to a packet's time, on average: it is woken a little late. */
   readonly emulatorMs?: number
+  /** What a peer that is awake takes for a packet on this machine at this time. */
+  readonly processingMs?: number
 }
 
 /** What was measured over a link: medians in milliseconds. */
@@ -106,6 +108,8 @@ export interface LinkReport {
   /** How many did not come to their end, and why the last of them did not. */
   readonly failed: number
   readonly why: string | undefined
+  /** How many were measured again because the emulator was late. */
+  readonly late: number
   readonly medians: Readonly<Record<(typeof FIGURES)[number], number>>
   /** Shares of the packets up and down that chance or a full queue took. */
   readonly lost: readonly [number, number]
@@ -131,6 +135,8 @@ export interface Measurement {
 const MOST_LATE_MS = 1.5
 /** So many of them for each that is wanted; then the machine is too busy. */
 const TRIES = 4
+/** Over a link without delay, before any other: what there is of a round trip then is the emulator and the peers. */
+const PACE_REPETITIONS = 3
 /** Of a repetition; the slowest that was seen took a minute. */
 const LIMIT_MS = 180_000
 
@@ -141,17 +147,31 @@ export async function measureLinks(emulator: Emulator, measurement: Measurement)
   const reports: LinkReport[] = []
   for (const name of measurement.links) {
     const link = linkOf(name)
+    const processingMs = await paceOf(emulator, measurement, client, server)
     await emulator.setWays('client', link.up, link.down)
     const before = await emulator.counts()
     const samples: Sample[] = []
-    for await (const sample of repeat(emulator, measurement, client, server)) {
+    let late = 0
+    for await (const { sample, lateBefore } of repeat(emulator, measurement, client, server)) {
+      late = lateBefore
       const rep = samples.push(sample) - 1
       if (measurement.samples === undefined) continue
-      appendFileSync(measurement.samples, `${JSON.stringify({ link: name, ...link, rep, ...sample })}\n`)
+      appendFileSync(measurement.samples, `${JSON.stringify({ link: name, ...link, rep, ...sample, processingMs })}\n`)
     }
-    reports.push(reportOf(name, samples, before, await emulator.counts()))
+    reports.push({ ...reportOf(name, samples, before, await emulator.counts()), late })
   }
   return reports
+}
+
+/** What a peer takes from a packet's arrival to its answer when nothing else makes it wait. */
+async function paceOf(emulator: Emulator, measurement: Measurement, client: Machine, server: Machine): Promise<number> {
+  await emulator.setWays('client', 'delay=0', 'delay=0')
+  const times: number[] = []
+  for await (const { sample } of repeat(emulator, { ...measurement, repetitions: PACE_REPETITIONS }, client, server)) {
+    const { rtt = [], emulatorMs = 0 } = sample
+    times.push(...rtt.map((ms) => Math.max(ms / 2 - emulatorMs, 0)))
+  }
+  return Number(median(times).toFixed(4))
 }
 
 export function linkOf(name: string): EmulatedLink {
@@ -194,8 +214,9 @@ async function* repeat(
   { program, repetitions }: Measurement,
   client: Machine,
   server: Machine,
-): AsyncGenerator<Sample> {
-  const serving = new LineProgram(server, [program, 'serve'])
+): AsyncGenerator<{ readonly sample: Sample; readonly lateBefore: number }> {
+  const serve = (): LineProgram => new LineProgram(server, [program, 'serve'])
+  let serving = serve()
   const measuring = new LineProgram(client, [program, 'measure'])
   try {
     let taken = 0
@@ -206,9 +227,14 @@ async function* repeat(
       measuring.tell(`${id} ${server.address}:${port}${taken === 0 ? ' timeline' : ''}`)
       const sample = JSON.parse(await measuring.next()) as Sample
       const { worst, mean } = await emulator.lateMs()
+      if (sample.failed?.startsWith('connect')) {
+        // The server may not have noticed that there was a client, and would go on waiting for it.
+        serving.kill()
+        serving = serve()
+      }
       if (worst > MOST_LATE_MS) continue
       taken++
-      yield { ...sample, emulatorMs: mean }
+      yield { sample: { ...sample, emulatorMs: mean }, lateBefore: i + 1 - taken }
     }
   } finally {
     serving.kill()
@@ -218,7 +244,7 @@ async function* repeat(
 
 type Counts = Awaited<ReturnType<Emulator['counts']>>
 
-function reportOf(name: string, samples: readonly Sample[], before: Counts, after: Counts): LinkReport {
+function reportOf(name: string, samples: readonly Sample[], before: Counts, after: Counts): Omit<LinkReport, 'late'> {
   const medians = FIGURES.map((figure) => [figure, median(samples.flatMap((sample) => sample[figure] ?? []))] as const)
   const failures = samples.flatMap(({ failed }) => failed ?? [])
   const share = (machine: string, figure: 'lost' | 'dropped'): number => {

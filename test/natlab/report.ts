@@ -164,13 +164,15 @@ function loadTable({ suite, real, simulated }: SuiteResult): Table {
 
 function linkTable(title: string, links: readonly LinkReport[]): Table {
   const percent = (shares: readonly number[]): string => shares.map((share) => (100 * share).toFixed(2)).join(' / ')
-  const rows = links.map(({ name, medians, lost, dropped }) => [
+  const rows = links.map(({ name, medians, lost, dropped, repetitions, late }) => [
     name,
+    `${repetitions}`,
+    `${late}`,
     ...FIGURES.map((figure) => medians[figure].toFixed(2)),
     percent(lost),
     percent(dropped),
   ])
-  return { title, columns: ['link', ...FIGURES, 'lost up / down, %', 'dropped up / down, %'], rows }
+  return { title, columns: ['link', 'n', 'too late', ...FIGURES, 'lost up / down, %', 'dropped up / down, %'], rows }
 }
 
 function percentile(values: readonly number[], part: number): string {
