@@ -6,6 +6,7 @@
 import { invalidConfiguration } from '../../core/config.ts'
 import type { Packet } from './interface.ts'
 import type { Link } from './link.ts'
+import { delayUs } from './link-options.ts'
 
 /** A packet about to enter a link. */
 export interface LinkCrossing {
@@ -51,7 +52,6 @@ const PASS: Decision = Object.freeze({ isDropped: false, isCorrupted: false, cop
 const DROP: Decision = Object.freeze({ isDropped: true, isCorrupted: false, copies: 0, delayUs: 0 })
 const CORRUPT: Decision = Object.freeze({ isDropped: false, isCorrupted: true, copies: 0, delayUs: 0 })
 const MAX_COPIES = 100
-const MAX_DELAY_MS = 3_600_000
 
 /** The rules, in the order they were added. */
 export class LinkRules {
@@ -110,13 +110,10 @@ function decisionOf(verdict: Exclude<LinkVerdict, string>): Decision {
   if (typeof verdict !== 'object' || verdict === null || !('delayMs' in verdict || 'copies' in verdict)) {
     throw invalidConfiguration('verdict', verdict, 'must be pass, drop, corrupt, { delayMs } or { copies }')
   }
-  const delayMs = verdict.delayMs ?? 0
+  const laterUs = delayUs(verdict.delayMs ?? 0, 'verdict.delayMs')
   const copies = 'copies' in verdict ? verdict.copies : 0
-  if (!(delayMs >= 0 && delayMs <= MAX_DELAY_MS)) {
-    throw invalidConfiguration('verdict.delayMs', delayMs, `must be milliseconds from 0 to ${MAX_DELAY_MS}`)
-  }
   if ('copies' in verdict && (!Number.isInteger(copies) || copies < 1 || copies > MAX_COPIES)) {
     throw invalidConfiguration('verdict.copies', copies, `must be a whole number from 1 to ${MAX_COPIES}`)
   }
-  return { isDropped: false, isCorrupted: false, copies, delayUs: Math.round(delayMs * 1000) }
+  return { isDropped: false, isCorrupted: false, copies, delayUs: laterUs }
 }

@@ -96,12 +96,16 @@ describe('rules', () => {
     expect(bob.payloads()).toEqual(['after it', 'none is left'])
   })
 
-  test.each([{ delayMs: -1 }, { delayMs: Number.NaN }, { copies: 0 }, { copies: 101 }, { copies: 1.5 }])(
-    '%j is no verdict',
-    (verdict) => {
-      const { fabric, alice, bob } = pair({})
-      fabric.rules.add(() => verdict)
-      expect(failure(() => alice.socket.send(bob.socket.localAddress, 0, 1))).toMatch(/verdict\.(delayMs|copies)/)
-    },
-  )
+  test.each([
+    { delayMs: -1 },
+    { delayMs: Number.NaN },
+    { delayMs: '5' as never },
+    { copies: 0 },
+    { copies: 101 },
+    { copies: 1.5 },
+  ])('%j is no verdict', (verdict) => {
+    const { fabric, alice, bob } = pair({})
+    fabric.rules.add(() => verdict)
+    expect(failure(() => alice.socket.send(bob.socket.localAddress, 0, 1))).toMatch(/verdict\.(delayMs|copies)/)
+  })
 })
