@@ -157,7 +157,7 @@ export class SimWorld {
       throw invalidConfiguration('name', name, 'there is a host of this name, and so of this id, already')
     }
     const index = this.#hosts.length
-    const { portMapping: _portMapping, clock: _clock, ...plug } = options
+    const { portMapping: _portMapping, clock: _clock, processingMs: _processingMs, ...plug } = options
     const network = this.topology.host(name, { ...plug, host: index })
     const host = new SimHost(this.#context, name, index, network, options, program)
     this.#hosts.push(host)

@@ -119,6 +119,7 @@ export class SimulatorP2P extends EngineNode<SimulatorConnection> {
       transport: {
         idleTimeoutUs: limits.idleTimeoutMs * 1000,
         keepAliveUs: Math.min(KEEP_ALIVE_US, Math.ceil((limits.idleTimeoutMs * 1000) / 3)),
+        ...(host.processingUs !== undefined && { processingUs: host.processingUs }),
       },
     })
     node.endpoint = endpoint

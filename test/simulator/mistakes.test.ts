@@ -47,6 +47,8 @@ const MISTAKES: readonly Mistake[] = [
   ['an unknown way to settle', () => new Simulation({ settle: 'never' as Loose }), 'settle = "never"'],
   ['a trace that is a number', () => new Simulation({ trace: 5 as Loose }), 'trace = 5'],
   ['an option of a host that is misspelt', (sim) => sim.host('a', { nat: 'home' }), 'a host has no option "nat"'],
+  ['a pace as text', (sim) => sim.host('a', { processingMs: '5' }), 'processingMs = "5": must be milliseconds'],
+  ['a pace below 0', (sim) => sim.host('a', { processingMs: -1 }), 'processingMs = -1: must be milliseconds from 0 to'],
   [
     'the name of a LAN for the LAN',
     (sim) => [home(sim), sim.host('a', { lan: 'home' })],

@@ -54,6 +54,32 @@ describe('options', () => {
   })
 })
 
+test('a slow host answers later, also after it has moved', async () => {
+  const roundTrips: number[] = []
+  await using sim = new Simulation({ seed: 1, config: PERFECT })
+  const slow = sim.host('slow', { processingMs: 30 }, echo)
+  sim.host('client', async ({ runtime }) => {
+    await using p2p = await SimulatorP2P.create()
+    const connection = await p2p.connect(slow.id)
+    const measure = async (): Promise<void> => {
+      const before = runtime.now()
+      await connection.send(Uint8Array.of(1))
+      await connection.recv()
+      roundTrips.push(runtime.now() - before)
+    }
+    for (let i = 0; i < 3; i++) await measure()
+    slow.move({})
+    await runtime.sleep(10_000)
+    for (let i = 0; i < 3; i++) await measure()
+  })
+  await sim.run({ forMs: 120_000 })
+  for (const last of [2, 5]) {
+    // 30 ms after a packet; a little less when it was at another one already, as the two are answered together.
+    expect(roundTrips[last]).toBeGreaterThan(125)
+    expect(roundTrips[last]).toBeLessThan(131)
+  }
+})
+
 test('a stream that is abandoned right behind its bytes does not look as if it were whole', async () => {
   const codes: unknown[] = []
   await run({

@@ -48,13 +48,15 @@ export interface TransportConfig {
   readonly maxProbeStepUs: number
   /**
    * What a host takes from a packet's arrival until its answers leave and its application hears of it: deciphering, a
-   * turn of the event loop. Packets that arrive meanwhile are handled together. @default 60
+   * turn of the event loop. Packets that arrive meanwhile are handled together. @default 40
    */
   readonly processingUs: number
   /** What it takes in addition when it has slept for 3 ms or more. @default 140 */
   readonly wakeUs: number
-  /** What it takes in addition for each flight of the handshake: keys and signatures. @default 500 */
+  /** What it takes in addition for each flight of the handshake: keys and signatures. @default 320 */
   readonly handshakeProcessingUs: number
+  /** What a server takes in addition for the first of them, with which it takes in a connection. @default 280 */
+  readonly acceptUs: number
   /** What a client goes on working after its last flight, until its application has the connection. @default 150 */
   readonly handoverUs: number
   /** Whether packets are spread over the round trip. @default true */
@@ -90,9 +92,10 @@ export const DEFAULT_TRANSPORT_CONFIG: TransportConfig = Object.freeze({
   packetThreshold: 3,
   persistentCongestionThreshold: 3,
   maxProbeStepUs: 1_000_000,
-  processingUs: 60,
+  processingUs: 40,
   wakeUs: 140,
-  handshakeProcessingUs: 500,
+  handshakeProcessingUs: 320,
+  acceptUs: 280,
   handoverUs: 150,
   pacing: true,
   skipPacketNumbers: true,
@@ -108,6 +111,19 @@ export const MAX_ACK_DELAY_US = 16_384_000
 /** An endpoint whose address is not proven gets at most this multiple of what it sent (RFC 9000, 8.1). */
 export const AMPLIFICATION_LIMIT = 3
 
+/** What may be less than 1, or must be more. */
+const SMALLEST: ReadonlyMap<string, number> = new Map<keyof TransportConfig, number>([
+  ['mtuBytes', MIN_MTU_BYTES],
+  ['maxMtuBytes', MIN_MTU_BYTES],
+  ['maxBidiStreams', 0],
+  ['maxUniStreams', 0],
+  ['processingUs', 0],
+  ['wakeUs', 0],
+  ['handshakeProcessingUs', 0],
+  ['acceptUs', 0],
+  ['handoverUs', 0],
+])
+
 /**
  * `overrides` on top of {@link DEFAULT_TRANSPORT_CONFIG}.
  *
@@ -120,12 +136,7 @@ export function resolveTransportConfig(overrides: Partial<TransportConfig> = {})
   for (const [name, value] of Object.entries(config)) {
     if (typeof value === 'boolean') continue
     const infinite = value === Number.POSITIVE_INFINITY && (name === 'keepAliveUs' || name === 'idleTimeoutUs')
-    const smallest =
-      name === 'mtuBytes' || name === 'maxMtuBytes'
-        ? MIN_MTU_BYTES
-        : name.endsWith('Streams') || name.endsWith('rocessingUs') || name === 'wakeUs' || name === 'handoverUs'
-          ? 0
-          : 1
+    const smallest = SMALLEST.get(name) ?? 1
     if (name === 'maxAckDelayUs' && value >= MAX_ACK_DELAY_US) {
       const message = `transport.maxAckDelayUs = ${value}: less than ${MAX_ACK_DELAY_US}, as no peer accepts more`
       throw P2PError.of('invalid-configuration', message, { setting: 'transport.maxAckDelayUs', value })

@@ -14,6 +14,7 @@ import { maxDatagramBytes } from './datagrams.ts'
 import { ClientHandshake, parametersOf } from './handshake.ts'
 import { HostPace } from './host-pace.ts'
 import type { Identity } from './identity.ts'
+import type { NatTraversal } from './nat-traversal.ts'
 import { INITIAL } from './packet.ts'
 import type { Packet } from './packet.ts'
 import type { Path, Route } from './path.ts'
@@ -160,8 +161,9 @@ export class TransportConnection {
   /** How long after the arrival of a datagram the host gets round to answering it; whoever drives this has to wait. */
   processingUs(nowUs: number): number {
     const us = this.#pace.processingUs(nowUs)
-    const { config, state } = this.#core
-    return state === 'handshaking' ? us + config.handshakeProcessingUs : us
+    const { config, keys, role, state } = this.#core
+    if (state !== 'handshaking') return us
+    return us + config.handshakeProcessingUs + (role === 'server' && !keys ? config.acceptUs : 0)
   }
 
   /** Takes a datagram that came along `route`. */
@@ -177,6 +179,9 @@ export class TransportConnection {
 
   /** The next datagram to send along {@link outgoingRoutes}; undefined when there is none now. */
   poll(nowUs: number): Packet | undefined {
+    const { nat, role, state } = this.#core
+    // The probes that a client has just asked for go before anything else (noq-proto 1.4, connection/mod.rs:1098).
+    if (nat && nat.timerUs <= nowUs && role === 'server' && state === 'established') this.#probe(nat, nowUs)
     const packet = this.#transmitter.poll(nowUs)
     if (!this.#isEstablished && this.#core.state === 'established') {
       this.#isEstablished = true
@@ -239,9 +244,7 @@ export class TransportConnection {
       core.onIdle()
       return
     }
-    if (core.nat && core.nat.timerUs <= nowUs) {
-      core.controls.unshift(...core.nat.handleTimeout(nowUs, core.multipath.isGoodEnough))
-    }
+    if (core.nat && core.nat.timerUs <= nowUs) this.#probe(core.nat, nowUs)
     const { paths, selected, others } = core
     if (others.areKnown && nowUs < others.deadlineUs && nowUs < selected.idleTimerUs) {
       this.#handlePathTimeout(selected, nowUs)
@@ -255,6 +258,11 @@ export class TransportConnection {
       else this.#handlePathTimeout(path, nowUs)
     }
     if (core.abandoned.length > 0) core.multipath.handleTimeout(nowUs)
+  }
+
+  #probe(nat: NatTraversal, nowUs: number): void {
+    const { controls, multipath } = this.#core
+    controls.unshift(...nat.handleTimeout(nowUs, multipath.isGoodEnough))
   }
 
   #handlePathTimeout(path: Path, nowUs: number): void {

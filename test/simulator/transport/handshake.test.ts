@@ -41,6 +41,31 @@ describe('connecting', () => {
     expect(world.kernel.nowUs() - startUs).toBe(53_000)
   })
 
+  test('takes a server longer for the first flight, and a client for handing the connection over', async () => {
+    const world = new World()
+    const client = world.node('client', { transport: { handshakeProcessingUs: 100, handoverUs: 400 } })
+    const server = world.node('server', { transport: { handshakeProcessingUs: 1_000, acceptUs: 2_000 } })
+    const startUs = world.kernel.nowUs()
+    await world.until(client.connect(server))
+    expect(world.kernel.nowUs() - startUs).toBe(50_000 + 3_000 + 100 + 400)
+  })
+
+  test('is followed by probes that a server sends before anything else, as in the packet traces of real ones', async () => {
+    const world = new World()
+    const [client, server] = [world.node('client', { transport: {} }), world.node('server')]
+    const sent: [atUs: number, bytes: number][] = []
+    world.topology.fabric.rules.add(({ packet, link }) => {
+      if (link.from.name === 'server') sent.push([world.kernel.nowUs(), packet.sizeBytes])
+      return 'pass'
+    })
+    await world.until(client.connect(server))
+    await world.kernel.drive(() => false, world.kernel.nowUs() + 100_000)
+    // The connection ids were waiting for the pacer: they go in the same moment.
+    const first = sent.findIndex(([, bytes]) => bytes === 35)
+    const [atUs] = sent[first] ?? []
+    expect(sent.filter(([at]) => at === atUs).map(([, bytes]) => bytes)).toEqual([35, 1_093])
+  })
+
   test('sends full datagrams both ways while addresses are unproven, and then small ones', () => {
     const pair = new Pair({ link: 25_000, config: EXACT })
     pair.run(() => false, 1_000_000)

@@ -64,7 +64,14 @@ export class World {
       port: options.port,
       ...options,
       // Whole figures: hosts that take no time.
-      transport: { processingUs: 0, wakeUs: 0, handshakeProcessingUs: 0, handoverUs: 0, ...options.transport },
+      transport: {
+        processingUs: 0,
+        wakeUs: 0,
+        handshakeProcessingUs: 0,
+        acceptUs: 0,
+        handoverUs: 0,
+        ...options.transport,
+      },
       key: testSigningKey(options.key === undefined ? name : String(options.key)),
     })
     if (options.listens ?? true) endpoint.setAlpns(['test'])
