@@ -104,11 +104,12 @@ export async function exchange(row, seed, options = {}) {
   let server
   let result
   const way = { up: linkOptions(row.up, row.emulatorMs), down: linkOptions(row.down, row.emulatorMs) }
-  sim.host('server', { link: { up: {}, down: {} } }, async (host) => {
+  const { processingMs } = row
+  sim.host('server', { link: { up: {}, down: {} }, processingMs }, async (host) => {
     server = await serve(host)
     await server.done
   })
-  sim.host('client', { link: way }, async (host) => {
+  sim.host('client', { link: way, processingMs }, async (host) => {
     result = await measure(host, () => server.p2p.address())
   })
   try {

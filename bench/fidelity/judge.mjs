@@ -1,6 +1,6 @@
 // The bars, and whether a simulated row is within them. Each row stands by itself.
 import { TIMES } from './reference.mjs'
-import { bootstrapInterval, ksDistance, median, percentile } from './statistics.mjs'
+import { bootstrapInterval, ksDistance, median, percentile, percentileInterval } from './statistics.mjs'
 
 export const BARS = {
   median: 0.05,
@@ -51,6 +51,7 @@ export function within(key, measured, simulated, bar) {
   return { ...figure, bar: `${100 * bar} %`, limit: bar, pass: Math.abs(figure.error) <= bar }
 }
 
+const isBetween = (value, [low, high]) => value >= low && value <= high
 const widened = ([low, high]) => [low * (1 - BARS.intervalErratic), high * (1 + BARS.intervalErratic)]
 
 /** A figure whose whole distribution has to be like the measured one. */
@@ -90,10 +91,12 @@ export function judge(row, simulated, { isQuick = false } = {}) {
   add('rtt99', 'rtt', (real, sim) => {
     const figure = within('rtt99', percentile(real, 0.99), percentile(sim, 0.99), p99Bar)
     // Where about one request in a hundred meets a loss the percentile stands on a cliff, and a few samples decide on
-    // which side. What the measurement itself cannot tell apart is said to be so.
+    // which side: measured ones, or simulated ones. What they cannot tell apart is said to be so.
+    if (figure.pass) return figure
     const interval = widened(bootstrapInterval(real, (values) => percentile(values, 0.99), P99_RESAMPLES))
-    const isUndecided = !figure.pass && figure.simulated >= interval[0] && figure.simulated <= interval[1]
-    return { ...figure, interval, isUndecided }
+    if (isBetween(figure.simulated, interval)) return { ...figure, interval, isUndecided: true }
+    const simulatedInterval = widened(percentileInterval(sim, 0.99))
+    return { ...figure, interval: simulatedInterval, isUndecided: isBetween(figure.measured, simulatedInterval) }
   })
   for (const [key, way] of TRANSFERS) {
     add(key, key, (real, sim) =>

@@ -58,8 +58,8 @@ const rows = reference.filter(({ name }) => names.includes(name))
 const paths = groups.filter(({ name }) => names.includes(name))
 
 const exchanges = rows.map((row) => {
-  const { name, up, down, emulatorMs } = row
-  return { scenario: 'exchange', setting: { name, up, down, emulatorMs }, seeds: seedsOf(row) }
+  const { name, up, down, emulatorMs, processingMs } = row
+  return { scenario: 'exchange', setting: { name, up, down, emulatorMs, processingMs }, seeds: seedsOf(row) }
 })
 const results = await runSeeds([...exchanges, ...paths.flatMap(({ tasks }) => tasks)])
 const simulated = rows.map(() => collect(results.shift()))

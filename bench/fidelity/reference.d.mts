@@ -9,6 +9,7 @@ export interface MeasuredRow {
   readonly isLocal: boolean
   readonly count: number
   readonly emulatorMs: number
+  readonly processingMs: number | undefined
   readonly samples: Readonly<Record<string, readonly number[]>>
 }
 

@@ -5,7 +5,8 @@
 // new endpoint, key and connection; all figures are milliseconds. Another file of the same shape adds links, or takes the
 // place of these: `npm run fidelity -- --reference FILE.jsonl`. `reference/held-out.jsonl` has other links, which the model
 // had not seen when it was made, measured by `npm run natlab -- --only links`. There `emulatorMs` is what the emulator added
-// to the time of a packet, on average over the repetition.
+// to the time of a packet, on average over the repetition, and `processingMs` what a host that was awake took for one, measured
+// on the same machine over a link without delay.
 import { readFileSync } from 'node:fs'
 import { EMULATOR_MS, isErratic, parseLink } from './links.mjs'
 import { median } from './statistics.mjs'
@@ -18,7 +19,7 @@ export const TIMES = ['connect', 'first', 'cold', 'warm', 'down100k']
 
 /**
  * Rows by link, in the order of the file: `name`, `up`, `down` (parsed), `erraticWays`, `isErratic`, `isLocal` (nothing but CPU), `count`,
- * `emulators` (of the repetitions that say it) and their median `emulatorMs`, and the samples by figure.
+ * the median `emulatorMs` and `processingMs` of the repetitions that say them, which are in `hosts`, and the samples by figure.
  */
 export function loadReference(file = DEFAULT_REFERENCE) {
   const rows = new Map()
@@ -31,7 +32,11 @@ export function loadReference(file = DEFAULT_REFERENCE) {
     }
   }
   if (rows.size === 0) throw new Error(`${file}: there is no sample in it`)
-  for (const row of rows.values()) row.emulatorMs = row.emulators.length > 0 ? median(row.emulators) : EMULATOR_MS
+  for (const row of rows.values()) {
+    const { emulatorMs, processingMs } = row.hosts
+    if (emulatorMs.length > 0) row.emulatorMs = median(emulatorMs)
+    if (processingMs.length > 0) row.processingMs = median(processingMs)
+  }
   return [...rows.values()]
 }
 
@@ -52,14 +57,17 @@ function addRepetition(rows, sample) {
       isErratic: erraticWays.up || erraticWays.down,
       isLocal: [ways.up, ways.down].every(({ delayMs, rateMbit }) => delayMs === 0 && rateMbit === 0),
       count: 0,
-      emulators: [],
+      hosts: { emulatorMs: [], processingMs: [] },
       emulatorMs: EMULATOR_MS,
+      processingMs: undefined,
       samples: { rtt: [], ...Object.fromEntries(TIMES.map((name) => [name, []])) },
     }
     rows.set(key, row)
   }
   row.count++
-  if (sample.emulatorMs !== undefined) row.emulators.push(timeOf(sample, 'emulatorMs'))
+  for (const [name, times] of Object.entries(row.hosts)) {
+    if (sample[name] !== undefined) times.push(timeOf(sample, name))
+  }
   for (const name of TIMES) {
     // A figure that was not taken is left out; one that is no number is a mistake.
     if (sample[name] === undefined || sample[name] === null) continue

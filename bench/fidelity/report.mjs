@@ -33,7 +33,7 @@ export function casualties(judgements) {
 /** The end of it in a sentence. */
 export function conclusion({ figures, missed, undecided, medianError }) {
   const error = Number.isFinite(medianError) ? `; median error ${(100 * medianError).toFixed(1)} %` : ''
-  const open = undecided > 0 ? `, ${undecided} more within the measured 95 % interval` : ''
+  const open = undecided > 0 ? `, ${undecided} more that the samples cannot decide` : ''
   return `${figures - missed} of ${figures} figures within their bars${open}${error}`
 }
 

@@ -6,3 +6,4 @@ export function bootstrapInterval(
   statistic?: (values: readonly number[]) => number,
   resamples?: number,
 ): [number, number]
+export function percentileInterval(values: readonly number[], share: number): [number, number]

@@ -57,3 +57,12 @@ export function bootstrapInterval(values, statistic = median, resamples = RESAMP
   found.sort(ascending)
   return [percentile(found, 0.025), percentile(found, 0.975)]
 }
+
+/** The 95 % interval of the value at rank `share`: between two ranks, by the normal approximation of the binomial law. */
+export function percentileInterval(values, share) {
+  const sorted = [...values].sort(ascending)
+  const spread = 1.96 * Math.sqrt(sorted.length * share * (1 - share))
+  const at = (rank) => sorted[Math.min(Math.max(rank, 0), sorted.length - 1)] ?? Number.NaN
+  const middle = (sorted.length - 1) * share
+  return [at(Math.floor(middle - spread)), at(Math.ceil(middle + spread))]
+}

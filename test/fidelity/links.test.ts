@@ -47,7 +47,7 @@ test('the simulator gets the same link', () => {
   expect(linkOptions(parseLink('delay=25'), 0.03).latencyMs).toBe(25.03)
 })
 
-test('samples say what the emulator added, where they were measured with it', () => {
+test('samples say what the emulator added and what hosts took, where they were measured with it', () => {
   const folder = mkdtempSync(join(tmpdir(), 'fidelity-'))
   const file = join(folder, 'samples.jsonl')
   const sample = (link: string, emulatorMs?: number): string => {
@@ -63,6 +63,11 @@ test('samples say what the emulator added, where they were measured with it', ()
       ['b', 0.085],
     ])
     expect(() => of(sample('a', -1))).toThrow('line 1: emulatorMs = -1 is no time')
+    const paced = (processingMs: unknown): string =>
+      JSON.stringify({ link: 'a', up: 'delay=25', connect: 52, processingMs })
+    writeFileSync(file, [paced(0.01), paced(0.03), paced(0.02), sample('b')].join('\n'))
+    expect(loadReference(pathToFileURL(file)).map((row) => row.processingMs)).toEqual([0.02, undefined])
+    expect(() => of(paced('a while'))).toThrow('line 1: processingMs = a while is no time')
   } finally {
     rmSync(folder, { recursive: true })
   }

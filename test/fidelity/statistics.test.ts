@@ -1,7 +1,13 @@
 /** What the comparison with measured reality computes with. */
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { bootstrapInterval, ksDistance, median, percentile } from '../../bench/fidelity/statistics.mjs'
+import {
+  bootstrapInterval,
+  ksDistance,
+  median,
+  percentile,
+  percentileInterval,
+} from '../../bench/fidelity/statistics.mjs'
 
 const samples = fc.array(fc.integer({ min: 0, max: 50 }), { minLength: 1, maxLength: 40 })
 
@@ -64,4 +70,12 @@ describe('the bootstrap interval', () => {
     expect(covered).toBeGreaterThan(176)
     expect(covered).toBeLessThan(200)
   })
+})
+
+test('the interval of a percentile is between the ranks that a binomial law allows', () => {
+  // 1000 x 0.99 +- 1.96 x sqrt(1000 x 0.99 x 0.01)
+  const values = Array.from({ length: 1000 }, (_, i) => (i * 37) % 1000)
+  expect(percentileInterval(values, 0.99)).toEqual([982, 996])
+  expect(percentileInterval([5], 0.99)).toEqual([5, 5])
+  expect(percentileInterval([], 0.5)).toEqual([Number.NaN, Number.NaN])
 })
