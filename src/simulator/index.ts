@@ -2,8 +2,8 @@
 /**
  * The simulator: a virtual internet in virtual time, on which nodes of this library run as they do on the real one.
  *
- * - `simulation.ts` is where to begin, `simulation-runs.ts` and `host-turns.ts` what it runs with; `simulator-p2p.ts` is the
- *   node; `host.ts`, `sim-world.ts`, `default-world.ts`
+ * - `simulation.ts` is where to begin, `simulation-runs.ts` and `host-turns.ts` what it runs with, `simulation-file.ts` its JSON;
+ *   `simulator-p2p.ts` is the node; `host.ts`, `sim-world.ts`, `default-world.ts`
  * - `scheduler.ts`, `event-queue.ts`, `driver.ts`, `bridge.ts`, `runtime.ts`: virtual time and real work
  * - `random.ts`, `audit.ts`: what makes a history repeatable, and what tells two apart
  * - `network/`: datagrams; `transport/`, `endpoint.ts`, `sim-connection.ts`, `sim-streams.ts`: connections over them
@@ -45,6 +45,7 @@ export type { SimulatorPath } from './sim-paths.ts'
 export { Scheduler } from './scheduler.ts'
 export type { Trace, TracedAddress, TraceOptions, TraceSink } from './trace/trace.ts'
 export { Simulation } from './simulation.ts'
+export type { SimulationFile, SimulationFileHost } from './simulation-file.ts'
 export type {
   PendingOperation,
   RunOptions,

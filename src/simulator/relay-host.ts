@@ -17,18 +17,19 @@ export interface RelayOptions extends HostOptions, RelaySettings {}
 export class RelayHost {
   /** The machine, which can crash, move and be cut off. */
   readonly host: SimHost
-  readonly #settings: RelaySettings
+  /** @internal */
+  readonly settings: RelaySettings
   #relay: SimRelay | undefined
 
   /** @internal `addHost` makes the host with the program it is given */
   constructor(addHost: (program: HostProgram) => SimHost, settings: RelaySettings) {
-    this.#settings = settings
+    this.settings = settings
     this.host = addHost((host) => this.#serve(host))
   }
 
   /** What nodes are given in `relay` to use it. */
   get url(): string {
-    const { scheme = 'https', port = defaultPort(scheme) } = this.#settings
+    const { scheme = 'https', port = defaultPort(scheme) } = this.settings
     const { ip } = this.host.network
     return relayUrl(scheme, `${ip.version === 4 ? ip.text : `[${ip.text}]`}:${port}`)
   }
@@ -56,7 +57,7 @@ export class RelayHost {
   /** It serves until its host loses its power, and again after a restart. */
   #serve(host: SimHost): void {
     const relay = new SimRelay({
-      ...this.#settings,
+      ...this.settings,
       kernel: host.kernel,
       network: host.network,
       host: host.index,

@@ -17,8 +17,6 @@ import type { HostContext, HostOptions, HostProgramSource, ProgramState } from '
 import { askNameServers, NameServerHost } from './name-server.ts'
 import type { NameClient } from './name-server.ts'
 import { NameService, RandomPartitions, Topology } from './network/index.ts'
-import { checkTopologyFile, hostPlugs } from './network/topology-file.ts'
-import { at, loadLinks, loadNetworks } from './network/topology-load.ts'
 import { checkRelaySettings } from './relay.ts'
 import { DEFAULT_RELAY, RelayHost } from './relay-host.ts'
 import type { RelayOptions } from './relay-host.ts'
@@ -212,35 +210,6 @@ export class SimWorld {
   /** The relay that nodes use unless they are told otherwise: public, on the default link, made at the first call. */
   get defaultRelay(): RelayHost {
     return (this.#defaultRelay ??= this.addRelay(DEFAULT_RELAY, {}))
-  }
-
-  /** As `Simulation.load`. */
-  load(file: unknown, programs: Readonly<Record<string, HostProgramSource>>): void {
-    const checked = checkTopologyFile(file)
-    if (typeof programs !== 'object' || programs === null) {
-      throw invalidConfiguration('programs', programs, 'must be an object of programs by the names of hosts')
-    }
-    const stranger = Object.keys(programs).find((name) => !checked.hosts.some((host) => host.name === name))
-    if (stranger !== undefined) throw invalidConfiguration('programs', stranger, 'is no host of this topology')
-    const lans = loadNetworks(this.topology, checked)
-    for (const [i, entry] of checked.hosts.entries()) {
-      at(`topology.hosts[${i}]`, () => {
-        const [first, ...others] = hostPlugs(entry, lans)
-        const options = first?.options ?? {}
-        const host =
-          entry.kind === 'relay'
-            ? this.addRelay(entry.name, options).host
-            : entry.kind === 'name-server'
-              ? this.addNameServer(entry.name, options).host
-              : this.addHost(
-                  entry.name,
-                  options,
-                  Object.hasOwn(programs, entry.name) ? programs[entry.name] : undefined,
-                )
-        for (const { name, options: plug } of others) host.addInterface(name.slice(entry.name.length + 1), plug)
-      })
-    }
-    loadLinks(this.topology, checked)
   }
 
   /** @throws P2PError `invalid-configuration` when there is none */

@@ -26,6 +26,8 @@ import type { RelayHost, RelayOptions } from './relay-host.ts'
 import { Operations } from './operations.ts'
 import { NO_HOST } from './scheduler.ts'
 import { SimWorld } from './sim-world.ts'
+import { loadSimulation, saveSimulation } from './simulation-file.ts'
+import type { SimulationFile } from './simulation-file.ts'
 import { checkSeed, checkSimulationOptions } from './simulation-options.ts'
 import { SimulationRuns } from './simulation-runs.ts'
 import type {
@@ -240,7 +242,7 @@ export class Simulation implements AsyncDisposable {
   }
 
   /**
-   * Adds the networks, hosts and relays that a file describes, as `sim.topology.toJSON()` has written it.
+   * Adds the networks, hosts and relays that a file describes, as `sim.toJSON()` has written it.
    *
    * @param file what `JSON.parse` has given; checked
    * @param programs of hosts, by name
@@ -248,7 +250,16 @@ export class Simulation implements AsyncDisposable {
    */
   load(file: unknown, programs: Readonly<Record<string, HostProgramSource>> = {}): void {
     this.#checkOpen()
-    this.#world.load(file, programs)
+    loadSimulation(this.#world, file, programs)
+  }
+
+  /**
+   * Its networks and machines as plain data, for JSON and for `load`: the topology, and `portMapping`, `clock` and
+   * `processingMs` of hosts and the settings of relays. Faults, partitions and mappings are not in it, and neither is `allow`
+   * of a relay.
+   */
+  toJSON(): SimulationFile {
+    return saveSimulation(this.#world)
   }
 
   /**

@@ -78,9 +78,10 @@ type Entry = Readonly<Record<string, unknown>>
 /**
  * Checks the shape of a file.
  *
+ * @param more - fields of hosts besides those of a topology, which are checked where they are used
  * @throws P2PError `invalid-configuration` that names the place
  */
-export function checkTopologyFile(value: unknown): TopologyFile {
+export function checkTopologyFile(value: unknown, more: readonly string[] = []): TopologyFile {
   const file = entry(value, 'topology', FIELDS.file)
   if (file['version'] !== TOPOLOGY_FILE_VERSION) {
     throw invalidConfiguration('topology.version', file['version'], `must be ${TOPOLOGY_FILE_VERSION}`)
@@ -104,7 +105,7 @@ export function checkTopologyFile(value: unknown): TopologyFile {
     }
   })
   each(file, 'hosts', (item, where) => {
-    named(entry(item, where, FIELDS.host), where)
+    named(entry(item, where, [...FIELDS.host, ...more]), where)
     checkHost(item as Entry, where)
   })
   const links = new Set<string>()

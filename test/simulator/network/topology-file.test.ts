@@ -12,8 +12,14 @@ import {
   type TopologyFile,
 } from '../../../src/simulator/network/index.ts'
 import { Simulation } from '../../../src/simulator/simulation.ts'
+import { SimulatorP2P } from '../../../src/simulator/simulator-p2p.ts'
 import { TestKernel } from '../support/test-kernel.ts'
 import { failure, mailbox } from './support.ts'
+
+const echo = async (): Promise<void> => {
+  const p2p = await SimulatorP2P.create({ relay: 'disabled' })
+  for await (const connection of await p2p.listen()) await connection.send(await connection.recv())
+}
 
 function topologyOf(file: unknown): Topology {
   const topology = new Topology(new TestKernel(), { defaultPacketLoss: 0 })
@@ -378,6 +384,60 @@ describe('a simulation from a file', () => {
     again.load(saved)
     expect(again.defaultRelay.url).toBe(url)
     expect(again.hosts).toHaveLength(2)
+  })
+
+  test('what machines are is saved, too, and makes the same history', async () => {
+    const run = async (build: (sim: Simulation) => void): Promise<{ hash: string; saved: unknown; seen: string }> => {
+      await using sim = new Simulation({ seed: 1 })
+      build(sim)
+      const { hash } = await sim.run({ forMs: 60_000 })
+      return { hash, saved: throughJson(sim), seen: String(sim.netstat()) }
+    }
+    const first = await run((sim) => {
+      const home = sim.lan({ name: 'home', nat: 'home' })
+      sim.host('box', { lan: home, portMapping: true, processingMs: 0.25 }, echo)
+      sim.host('watch', { clock: { offsetMs: -5000, driftPpm: 50 } })
+      sim.relay('eu', { scheme: 'http', port: 4000, rateLimit: { bytesPerSecond: 1_000_000 }, processingMs: 2 })
+    })
+    expect(first.saved).toMatchObject({
+      hosts: [
+        { name: 'box', portMapping: true, processingMs: 0.25 },
+        { name: 'watch', clock: { offsetMs: -5000, driftPpm: 50 } },
+        {
+          name: 'eu',
+          relay: { scheme: 'http', port: 4000, rateLimit: { bytesPerSecond: 1_000_000 } },
+          processingMs: 2,
+        },
+      ],
+    })
+    expect(first.seen).toMatch(/http:.*:4000/)
+    const again = await run((sim) => sim.load(first.saved, { box: echo }))
+    expect(again).toEqual(first)
+  })
+
+  test.each([
+    [{ clock: { driftPpm: 'fast' } }, 'topology.hosts[0]: driftPpm'],
+    [{ portMapping: 1 }, 'topology.hosts[0]: portMapping'],
+    [{ processingMs: -1 }, 'topology.hosts[0]: processingMs'],
+    [{ relay: { scheme: 'http' } }, 'topology.hosts[0]: relay'],
+    [{ kind: 'relay', relay: [] }, 'topology.hosts[0]: options of a relay'],
+    [
+      { kind: 'relay', relay: { allow: true } },
+      'topology.hosts[0]: a relay has no option "allow"; known are scheme, port, rateLimit',
+    ],
+    [{ kind: 'relay', relay: { port: 'http' } }, 'topology.hosts[0]: port'],
+    [{ proccessingMs: 1 }, 'topology.hosts[0].proccessingMs'],
+  ])('refuses a machine that makes no sense: %j', async (machine, setting) => {
+    await using sim = new Simulation({ seed: 1 })
+    expect(failure(() => sim.load({ version: 1, hosts: [{ name: 'a', ...machine }] }))).toBe(
+      `invalid-configuration: ${setting}`,
+    )
+  })
+
+  test('a topology alone knows no machines', () => {
+    expect(failure(() => topologyOf({ version: 1, hosts: [{ name: 'a', processingMs: 1 }] }))).toBe(
+      'invalid-configuration: topology.hosts[0].processingMs',
+    )
   })
 
   test('refuses programs for hosts that are not in it', async () => {
