@@ -242,7 +242,8 @@ export class Simulation implements AsyncDisposable {
   }
 
   /**
-   * Adds the networks, hosts and relays that a file describes, as `sim.toJSON()` has written it.
+   * Adds the networks, hosts and relays that a file describes, as `sim.toJSON()` has written it. When it throws, what stands
+   * before the mistake may have been added: go on with a new simulation.
    *
    * @param file what `JSON.parse` has given; checked
    * @param programs of hosts, by name
