@@ -1,8 +1,9 @@
-import type { LinkOptions } from '@moosicbox/p2p/simulator'
+import type { JitterDistribution, LinkOptions } from '@moosicbox/p2p/simulator'
 
 export interface MeasuredWay {
   readonly delayMs: number
   readonly jitterMs: number
+  readonly jitterDistribution: JitterDistribution
   readonly reorders: boolean
   readonly lossPercent: number
   readonly burst: { readonly percent: number; readonly packets: number } | undefined

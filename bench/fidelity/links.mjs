@@ -17,6 +17,8 @@ const QUEUE_SECONDS = 0.05
 const WORDS = {
   delay: { names: ['latency'], unit: 'ms' },
   jit: { names: ['jitter'], unit: 'ms' },
+  normal: { names: [], unit: 'ms' },
+  tail: { names: [], unit: 'ms' },
   reorder: { names: [], unit: '0 or 1' },
   loss: { names: [], unit: '%' },
   ge: { names: ['gilbert', 'burst'], unit: '% on average : packets a burst' },
@@ -24,6 +26,11 @@ const WORDS = {
   queue: { names: ['limit'], unit: 'bytes' },
   mtu: { names: [], unit: 'bytes of IP' },
 }
+const JITTER = new Map([
+  ['jit', 'uniform'],
+  ['normal', 'normal'],
+  ['tail', 'long-tail'],
+])
 const CANONICAL = new Map(Object.entries(WORDS).flatMap(([word, { names }]) => [word, ...names].map((n) => [n, word])))
 
 function numberOf(text, word, description) {
@@ -36,7 +43,7 @@ function numberOf(text, word, description) {
 }
 
 /**
- * One way of a link: `delayMs`, `jitterMs`, `reorders`, `lossPercent`, `burst` (`percent`, `packets`), `rateMbit`,
+ * One way of a link: `delayMs`, `jitterMs` with its `jitterDistribution`, `reorders`, `lossPercent`, `burst` (`percent`, `packets`), `rateMbit`,
  * `queueBytes`, `mtuBytes`; what is not said is 0, false or undefined.
  *
  * @throws Error for a word that is not known: better no figure than one of another link
@@ -45,6 +52,7 @@ export function parseLink(description) {
   const way = {
     delayMs: 0,
     jitterMs: 0,
+    jitterDistribution: 'uniform',
     reorders: false,
     lossPercent: 0,
     burst: undefined,
@@ -63,7 +71,7 @@ export function parseLink(description) {
     }
     const number = numberOf(value, word, description)
     if (word === 'delay') way.delayMs = number
-    else if (word === 'jit') way.jitterMs = number
+    else if (JITTER.has(word)) Object.assign(way, { jitterMs: number, jitterDistribution: JITTER.get(word) })
     else if (word === 'reorder') way.reorders = number !== 0
     else if (word === 'loss') way.lossPercent = number
     else if (word === 'rate') way.rateMbit = number
@@ -81,13 +89,14 @@ function defaultQueueBytes(rateMbit) {
 
 /** One way for the simulator, which takes the rate first, then loss, then delay and jitter, as the emulator did. */
 export function linkOptions(way, emulatorMs = EMULATOR_MS) {
-  const { delayMs, jitterMs, reorders, lossPercent, burst, rateMbit, queueBytes, mtuBytes } = way
+  const { delayMs, jitterMs, jitterDistribution, reorders, lossPercent, burst, rateMbit, queueBytes, mtuBytes } = way
   const chance = lossPercent / 100
   // Both at once: in a burst everything is lost, outside of one each packet by its own chance.
   const packetLoss = burst ? { ...burstyLoss(burst.percent / 100, burst.packets), lossInGood: chance } : chance
   return {
     latencyMs: delayMs + emulatorMs,
     jitterMs,
+    jitterDistribution,
     keepOrder: !reorders,
     packetLoss,
     ...(rateMbit > 0 && { bandwidthLimitBitsPerSecond: Math.round(rateMbit * 1e6), queueBytes }),

@@ -34,6 +34,7 @@ test('the simulator gets the same link', () => {
   expect(linkOptions(parseLink('delay=25,jit=5,loss=0.5,rate=20,queue=125000'))).toEqual({
     latencyMs: 25.085,
     jitterMs: 5,
+    jitterDistribution: 'uniform',
     keepOrder: true,
     packetLoss: 0.005,
     bandwidthLimitBitsPerSecond: 20_000_000,
@@ -43,6 +44,8 @@ test('the simulator gets the same link', () => {
   const bursty = linkOptions(parseLink('ge=1:5,reorder=1')).packetLoss
   expect(bursty).toMatchObject({ badToGood: 0.2, lossInGood: 0 })
   expect(linkOptions(parseLink('ge=1:5,loss=2')).packetLoss).toMatchObject({ badToGood: 0.2, lossInGood: 0.02 })
+  expect(linkOptions(parseLink('normal=3'))).toMatchObject({ jitterMs: 3, jitterDistribution: 'normal' })
+  expect(linkOptions(parseLink('tail=4'))).toMatchObject({ jitterMs: 4, jitterDistribution: 'long-tail' })
   expect(linkOptions(parseLink('reorder=1')).keepOrder).toBe(false)
   expect(linkOptions(parseLink('delay=25'), 0.03).latencyMs).toBe(25.03)
 })

@@ -79,6 +79,10 @@ const INVENTED: Readonly<Record<string, EmulatedLink>> = {
   'd40-asymloss-up1-down0': { up: 'delay=40,loss=1', down: 'delay=40' },
   'd5-loss5': same('delay=5,loss=5'),
   'd200-loss10': same('delay=200,loss=10'),
+  'd25-normal3-inorder': same('delay=25,normal=3'),
+  'd40-normal2-reorder': same('delay=40,normal=2,reorder=1'),
+  'd30-tail4-inorder': same('delay=30,tail=4'),
+  'd20-tail1-reorder': same('delay=20,tail=1,reorder=1'),
 }
 
 const LINKS: Readonly<Record<string, EmulatedLink>> = { ...KNOWN, ...HELD_OUT, ...INVENTED }
@@ -136,7 +140,7 @@ const MOST_LATE_MS = 1.5
 /** So many of them for each that is wanted; then the machine is too busy. */
 const TRIES = 4
 /** Over a link without delay, before any other: what there is of a round trip then is the emulator and the peers. */
-const PACE_REPETITIONS = 3
+const PACE_REPETITIONS = 10
 /** Of a repetition; the slowest that was seen took a minute. */
 const LIMIT_MS = 180_000
 
@@ -163,15 +167,18 @@ export async function measureLinks(emulator: Emulator, measurement: Measurement)
   return reports
 }
 
-/** What a peer takes from a packet's arrival to its answer when nothing else makes it wait. */
+/**
+ * What a peer takes from a packet's arrival to its answer when nothing else makes it wait: what the emulator took the least
+ * time for, and the peers, of several repetitions, as other labs may be at the same.
+ */
 async function paceOf(emulator: Emulator, measurement: Measurement, client: Machine, server: Machine): Promise<number> {
   await emulator.setWays('client', 'delay=0', 'delay=0')
-  const times: number[] = []
+  let [wayMs, tripMs] = [Infinity, Infinity]
   for await (const { sample } of repeat(emulator, { ...measurement, repetitions: PACE_REPETITIONS }, client, server)) {
-    const { rtt = [], emulatorMs = 0 } = sample
-    times.push(...rtt.map((ms) => Math.max(ms / 2 - emulatorMs, 0)))
+    wayMs = Math.min(wayMs, sample.emulatorMs ?? 0)
+    tripMs = Math.min(tripMs, median(sample.rtt ?? []))
   }
-  return Number(median(times).toFixed(4))
+  return Number(Math.max(tripMs / 2 - wayMs, 0).toFixed(4))
 }
 
 export function linkOf(name: string): EmulatedLink {

@@ -4,7 +4,8 @@
 //! delay=25,jit=5,reorder=1,loss=0.5,ge=1:5,rate=20,queue=125000,mtu=1280
 //! ```
 //!
-//! Delay and jitter (plus or minus, uniform) in milliseconds; without `reorder=1` nothing overtakes. Loss in per cent of
+//! Delay and jitter in milliseconds: `jit` plus or minus, uniform, `normal` with that standard deviation, `tail` on top,
+//! exponential with that mean; without `reorder=1` nothing overtakes. Loss in per cent of
 //! each packet by itself, and in bursts: per cent on average, and packets a burst, all of which are lost. The rate in
 //! Mbit/s of IP packets; what does not fit into the queue, bytes, is dropped, and so are packets of more bytes than `mtu`.
 //! What is not said is nothing, but the queue: 50 ms at the rate, and at least 30 packets. `bench/fidelity/links.mjs` reads the same words.
@@ -37,9 +38,18 @@ pub enum Fate {
 }
 
 #[derive(Default)]
+enum Shape {
+    #[default]
+    Uniform,
+    Normal,
+    Tail,
+}
+
+#[derive(Default)]
 pub struct Way {
     delay_ms: f64,
     jitter_ms: f64,
+    jitter_shape: Shape,
     reorders: bool,
     loss: f64,
     good_to_bad: f64,
@@ -65,6 +75,8 @@ impl Way {
             match word {
                 "delay" => way.delay_ms = number(value)?,
                 "jit" => way.jitter_ms = number(value)?,
+                "normal" => (way.jitter_ms, way.jitter_shape) = (number(value)?, Shape::Normal),
+                "tail" => (way.jitter_ms, way.jitter_shape) = (number(value)?, Shape::Tail),
                 "reorder" => way.reorders = number(value)? > 0.0,
                 "loss" => way.loss = number(value)? / 100.0,
                 "ge" => {
@@ -104,7 +116,7 @@ impl Way {
         if self.loses(random) {
             return Fate::Lost;
         }
-        let jitter_ms = if self.jitter_ms > 0.0 { self.jitter_ms * (2.0 * random.draw() - 1.0) } else { 0.0 };
+        let jitter_ms = if self.jitter_ms > 0.0 { self.jitter_ms * self.deviation(random) } else { 0.0 };
         due += Duration::from_secs_f64((self.delay_ms + jitter_ms).max(0.0) / 1000.0);
         // Without jitter everything takes the same time: what overtook on the line before stays ahead.
         if self.jitter_ms > 0.0 && !self.reorders {
@@ -112,6 +124,18 @@ impl Way {
             self.last = Some(due);
         }
         Fate::Passes(due)
+    }
+
+    /// From the delay, in units of the jitter.
+    fn deviation(&self, random: &mut Random) -> f64 {
+        // Above 0, whose logarithm is none.
+        let exponential = |random: &mut Random| -(1.0 - random.draw()).ln();
+        match self.jitter_shape {
+            Shape::Uniform => 2.0 * random.draw() - 1.0,
+            // Box and Muller's.
+            Shape::Normal => (2.0 * exponential(random)).sqrt() * (std::f64::consts::TAU * random.draw()).cos(),
+            Shape::Tail => exponential(random),
+        }
     }
 
     fn loses(&mut self, random: &mut Random) -> bool {

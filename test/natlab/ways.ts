@@ -48,6 +48,8 @@ export async function checkWays(
   const leastMs = narrow.numbers.length * HEADERS_MS
   const inOrder = await over('delay=20,jit=20', BATCH)
   const overtaking = await over('delay=20,jit=20,reorder=1', BATCH)
+  const normal = await over('delay=20,normal=10,reorder=1', BATCH)
+  const tail = await over('delay=20,tail=10,reorder=1', BATCH)
   const bursts = runs((await over('ge=30:10')).numbers)
   return [
     finding('a rate: time for what came, ms', narrow.spanMs, `${leastMs} or more`, narrow.spanMs > leastMs - 2),
@@ -60,6 +62,8 @@ export async function checkWays(
       'many',
       late(overtaking) > PACKETS / 20,
     ),
+    finding('normal jitter: came before an earlier one', late(normal), 'many', late(normal) > PACKETS / 20),
+    finding('long-tail jitter: came before an earlier one', late(tail), 'many', late(tail) > PACKETS / 20),
     finding('bursts: packets a burst', bursts, '10, by chance 3 to 30', bursts > 3 && bursts < 30),
   ]
 }
