@@ -83,6 +83,12 @@ export function checkHost(options: HostOptions, program: HostProgramSource | und
   }
 }
 
+/** @internal Where a host is plugged in: without what is its own, and not of the topology. */
+export function plugOf(options: HostOptions): TopologyHostOptions {
+  const { portMapping: _portMapping, clock: _clock, processingMs: _processingMs, ...plug } = options
+  return plug
+}
+
 /** Options of {@link SimHost.crash}. */
 export interface CrashOptions {
   /** `kept`: what was not synced may be lost; `lost`: it comes back with an empty one. @default 'kept' */
@@ -298,8 +304,7 @@ export class SimHost {
    */
   move(options: HostOptions): void {
     checkHost(options, undefined)
-    const { portMapping: _portMapping, clock: _clock, processingMs: _processingMs, ...plug } = options
-    this.world.topology.move(this.network, plug)
+    this.world.topology.move(this.network, plugOf(options))
     this.#options = options
     for (const { moved } of this.#listeners) moved?.()
   }

@@ -7,7 +7,7 @@
  */
 import { invalidConfiguration } from '../core/config.ts'
 import type { NodeId } from '../core/node-id.ts'
-import { checkFields } from './check-fields.ts'
+import { checkFields, fieldsOf } from './check-fields.ts'
 import { ADDRESS_PROBE_PORT, AddressProbe, AddressReport } from './address-probe.ts'
 import type { DatagramInterface, DatagramSocket, ReceivedDatagram } from './datagrams.ts'
 import type { Kernel } from './kernel.ts'
@@ -34,6 +34,14 @@ export interface RelaySettings {
   /** Which nodes may attach. @default all */
   readonly allow?: ((id: NodeId) => boolean) | undefined
 }
+
+/** @internal The names of all {@link RelaySettings}. */
+export const RELAY_SETTINGS: readonly string[] = fieldsOf<RelaySettings>({
+  scheme: true,
+  port: true,
+  rateLimit: true,
+  allow: true,
+})
 
 /** Options of a {@link SimRelay}. */
 export interface SimRelayOptions extends RelaySettings {

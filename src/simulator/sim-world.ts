@@ -12,12 +12,12 @@ import type { AmbientSettings } from './ambient-host.ts'
 import type { Bridge } from './bridge.ts'
 import { checkFields } from './check-fields.ts'
 import type { SimEndpoint } from './endpoint.ts'
-import { checkHost, HOST_FIELDS, SimHost } from './host.ts'
+import { checkHost, HOST_FIELDS, plugOf, SimHost } from './host.ts'
 import type { HostContext, HostOptions, HostProgramSource, ProgramState } from './host.ts'
 import { askNameServers, NameServerHost } from './name-server.ts'
 import type { NameClient } from './name-server.ts'
 import { NameService, RandomPartitions, Topology } from './network/index.ts'
-import { checkRelaySettings } from './relay.ts'
+import { checkRelaySettings, RELAY_SETTINGS } from './relay.ts'
 import { DEFAULT_RELAY, RelayHost } from './relay-host.ts'
 import type { RelayOptions } from './relay-host.ts'
 import { SimRuntime } from './runtime.ts'
@@ -29,7 +29,7 @@ import type { Trace } from './trace/trace.ts'
 /** How long addresses of ids are cached: what iroh's own DNS servers say. */
 const ID_TTL_SECONDS = 30
 
-const RELAY_FIELDS: readonly string[] = [...HOST_FIELDS, 'scheme', 'port', 'rateLimit', 'allow']
+const RELAY_FIELDS: readonly string[] = [...HOST_FIELDS, ...RELAY_SETTINGS]
 
 /** Of the default world, whose time is real. */
 const REAL: AmbientSettings = { isVirtual: false, onLeak: () => {} }
@@ -155,8 +155,7 @@ export class SimWorld {
       throw invalidConfiguration('name', name, 'there is a host of this name, and so of this id, already')
     }
     const index = this.#hosts.length
-    const { portMapping: _portMapping, clock: _clock, processingMs: _processingMs, ...plug } = options
-    const network = this.topology.host(name, { ...plug, host: index })
+    const network = this.topology.host(name, { ...plugOf(options), host: index })
     const host = new SimHost(this.#context, name, index, network, options, program)
     this.#hosts.push(host)
     this.#byName.set(name, host)

@@ -10,6 +10,8 @@ import type { HostOptions, HostProgramSource, SimHost } from './host.ts'
 import type { TopologyFile, TopologyFileHost } from './network/index.ts'
 import { checkTopologyFile, hostPlugs } from './network/topology-file.ts'
 import { at, loadLinks, loadNetworks } from './network/topology-load.ts'
+import { withoutUndefined } from './network/topology-save.ts'
+import { RELAY_SETTINGS } from './relay.ts'
 import type { RelaySettings } from './relay.ts'
 import type { SimWorld } from './sim-world.ts'
 
@@ -32,7 +34,7 @@ export interface SimulationFile extends Omit<TopologyFile, 'hosts'> {
 }
 
 const MACHINE_FIELDS = ['portMapping', 'clock', 'processingMs', 'relay'] as const
-const RELAY_FIELDS: readonly string[] = ['scheme', 'port', 'rateLimit']
+const RELAY_FIELDS = RELAY_SETTINGS.filter((name) => name !== 'allow')
 
 /** See `Simulation.toJSON`. */
 export function saveSimulation(world: SimWorld): SimulationFile {
@@ -51,13 +53,13 @@ export function saveSimulation(world: SimWorld): SimulationFile {
 function machineOf(host: SimHost, settings: RelaySettings | undefined): Partial<SimulationFileHost> {
   const { clock, options, processingUs } = host
   const { offsetMs, driftPpm } = clock
-  const relay = settings && Object.entries(settings).filter(([name, value]) => name !== 'allow' && value !== undefined)
-  return {
-    ...(options.portMapping && { portMapping: true }),
-    ...((offsetMs !== 0 || driftPpm !== 0) && { clock: { offsetMs, driftPpm } }),
-    ...(processingUs !== undefined && { processingMs: processingUs / 1000 }),
-    ...(relay && relay.length > 0 && { relay: Object.fromEntries(relay) }),
-  }
+  const relay = withoutUndefined({ ...settings, allow: undefined })
+  return withoutUndefined({
+    portMapping: options.portMapping || undefined,
+    clock: offsetMs !== 0 || driftPpm !== 0 ? { offsetMs, driftPpm } : undefined,
+    processingMs: processingUs === undefined ? undefined : processingUs / 1000,
+    relay: Object.keys(relay).length > 0 ? relay : undefined,
+  })
 }
 
 /** See `Simulation.load`. */

@@ -104,8 +104,9 @@ export function checkTopologyFile(value: unknown, more: readonly string[] = []):
       throw invalidConfiguration(`${where}.kind`, kind, 'must be router or core')
     }
   })
+  const hostFields = [...FIELDS.host, ...more]
   each(file, 'hosts', (item, where) => {
-    named(entry(item, where, [...FIELDS.host, ...more]), where)
+    named(entry(item, where, hostFields), where)
     checkHost(item as Entry, where)
   })
   const links = new Set<string>()

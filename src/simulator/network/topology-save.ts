@@ -163,6 +163,7 @@ function stable(value: object): string {
   return JSON.stringify(Object.entries(withoutUndefined(value)).toSorted(([a], [b]) => (a < b ? -1 : 1)))
 }
 
-function withoutUndefined<T extends object>(value: T): T {
+/** Its fields that have a value, as JSON has them. */
+export function withoutUndefined<T extends object>(value: T): T {
   return Object.fromEntries(Object.entries(value).filter(([, field]) => field !== undefined)) as T
 }

@@ -14,7 +14,6 @@ import { maxDatagramBytes } from './datagrams.ts'
 import { ClientHandshake, parametersOf } from './handshake.ts'
 import { HostPace } from './host-pace.ts'
 import type { Identity } from './identity.ts'
-import type { NatTraversal } from './nat-traversal.ts'
 import { INITIAL } from './packet.ts'
 import type { Packet } from './packet.ts'
 import type { Path, Route } from './path.ts'
@@ -179,9 +178,9 @@ export class TransportConnection {
 
   /** The next datagram to send along {@link outgoingRoutes}; undefined when there is none now. */
   poll(nowUs: number): Packet | undefined {
-    const { nat, role, state } = this.#core
+    const { role, state } = this.#core
     // The probes that a client has just asked for go before anything else (noq-proto 1.4, connection/mod.rs:1098).
-    if (nat && nat.timerUs <= nowUs && role === 'server' && state === 'established') this.#probe(nat, nowUs)
+    if (role === 'server' && state === 'established') this.#probe(nowUs)
     const packet = this.#transmitter.poll(nowUs)
     if (!this.#isEstablished && this.#core.state === 'established') {
       this.#isEstablished = true
@@ -244,7 +243,7 @@ export class TransportConnection {
       core.onIdle()
       return
     }
-    if (core.nat && core.nat.timerUs <= nowUs) this.#probe(core.nat, nowUs)
+    this.#probe(nowUs)
     const { paths, selected, others } = core
     if (others.areKnown && nowUs < others.deadlineUs && nowUs < selected.idleTimerUs) {
       this.#handlePathTimeout(selected, nowUs)
@@ -260,9 +259,10 @@ export class TransportConnection {
     if (core.abandoned.length > 0) core.multipath.handleTimeout(nowUs)
   }
 
-  #probe(nat: NatTraversal, nowUs: number): void {
-    const { controls, multipath } = this.#core
-    controls.unshift(...nat.handleTimeout(nowUs, multipath.isGoodEnough))
+  /** The probes of other ways to the peer that are due. */
+  #probe(nowUs: number): void {
+    const { controls, multipath, nat } = this.#core
+    if (nat && nat.timerUs <= nowUs) controls.unshift(...nat.handleTimeout(nowUs, multipath.isGoodEnough))
   }
 
   #handlePathTimeout(path: Path, nowUs: number): void {
