@@ -13,12 +13,12 @@ const LARGEST_PACKET_BYTES = 1480
 const MIN_QUEUE_PACKETS = 30
 const QUEUE_SECONDS = 0.05
 
-/** Every word, whether it takes a number or two, and the names it also goes by. */
+/** Every word: the names it also goes by, what its number or two are, and which jitter it means. */
 const WORDS = {
   delay: { names: ['latency'], unit: 'ms' },
-  jit: { names: ['jitter'], unit: 'ms' },
-  normal: { names: [], unit: 'ms' },
-  tail: { names: [], unit: 'ms' },
+  jit: { names: ['jitter'], unit: 'ms', jitter: 'uniform' },
+  normal: { names: [], unit: 'ms', jitter: 'normal' },
+  tail: { names: [], unit: 'ms', jitter: 'long-tail' },
   reorder: { names: [], unit: '0 or 1' },
   loss: { names: [], unit: '%' },
   ge: { names: ['gilbert', 'burst'], unit: '% on average : packets a burst' },
@@ -26,11 +26,6 @@ const WORDS = {
   queue: { names: ['limit'], unit: 'bytes' },
   mtu: { names: [], unit: 'bytes of IP' },
 }
-const JITTER = new Map([
-  ['jit', 'uniform'],
-  ['normal', 'normal'],
-  ['tail', 'long-tail'],
-])
 const CANONICAL = new Map(Object.entries(WORDS).flatMap(([word, { names }]) => [word, ...names].map((n) => [n, word])))
 
 function numberOf(text, word, description) {
@@ -43,8 +38,8 @@ function numberOf(text, word, description) {
 }
 
 /**
- * One way of a link: `delayMs`, `jitterMs` with its `jitterDistribution`, `reorders`, `lossPercent`, `burst` (`percent`, `packets`), `rateMbit`,
- * `queueBytes`, `mtuBytes`; what is not said is 0, false or undefined.
+ * One way of a link: `delayMs`, `jitterMs` with its `jitterDistribution`, `reorders`, `lossPercent`, `burst` (`percent`,
+ * `packets`), `rateMbit`, `queueBytes`, `mtuBytes`; what is not said is 0, false or undefined.
  *
  * @throws Error for a word that is not known: better no figure than one of another link
  */
@@ -70,8 +65,9 @@ export function parseLink(description) {
       continue
     }
     const number = numberOf(value, word, description)
+    const { jitter } = WORDS[word]
     if (word === 'delay') way.delayMs = number
-    else if (JITTER.has(word)) Object.assign(way, { jitterMs: number, jitterDistribution: JITTER.get(word) })
+    else if (jitter) Object.assign(way, { jitterMs: number, jitterDistribution: jitter })
     else if (word === 'reorder') way.reorders = number !== 0
     else if (word === 'loss') way.lossPercent = number
     else if (word === 'rate') way.rateMbit = number

@@ -19,7 +19,7 @@ export const TIMES = ['connect', 'first', 'cold', 'warm', 'down100k']
 
 /**
  * Rows by link, in the order of the file: `name`, `up`, `down` (parsed), `erraticWays`, `isErratic`, `isLocal` (nothing but CPU), `count`,
- * the median `emulatorMs` and `processingMs` of the repetitions that say them, which are in `hosts`, and the samples by figure.
+ * the median `emulatorMs` and `processingMs` of the repetitions that say them (all in `conditions`), and the samples by figure.
  */
 export function loadReference(file = DEFAULT_REFERENCE) {
   const rows = new Map()
@@ -33,9 +33,7 @@ export function loadReference(file = DEFAULT_REFERENCE) {
   }
   if (rows.size === 0) throw new Error(`${file}: there is no sample in it`)
   for (const row of rows.values()) {
-    const { emulatorMs, processingMs } = row.hosts
-    if (emulatorMs.length > 0) row.emulatorMs = median(emulatorMs)
-    if (processingMs.length > 0) row.processingMs = median(processingMs)
+    for (const [name, times] of Object.entries(row.conditions)) if (times.length > 0) row[name] = median(times)
   }
   return [...rows.values()]
 }
@@ -57,7 +55,7 @@ function addRepetition(rows, sample) {
       isErratic: erraticWays.up || erraticWays.down,
       isLocal: [ways.up, ways.down].every(({ delayMs, rateMbit }) => delayMs === 0 && rateMbit === 0),
       count: 0,
-      hosts: { emulatorMs: [], processingMs: [] },
+      conditions: { emulatorMs: [], processingMs: [] },
       emulatorMs: EMULATOR_MS,
       processingMs: undefined,
       samples: { rtt: [], ...Object.fromEntries(TIMES.map((name) => [name, []])) },
@@ -65,7 +63,7 @@ function addRepetition(rows, sample) {
     rows.set(key, row)
   }
   row.count++
-  for (const [name, times] of Object.entries(row.hosts)) {
+  for (const [name, times] of Object.entries(row.conditions)) {
     if (sample[name] !== undefined) times.push(timeOf(sample, name))
   }
   for (const name of TIMES) {

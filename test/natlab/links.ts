@@ -162,7 +162,7 @@ export async function measureLinks(emulator: Emulator, measurement: Measurement)
       if (measurement.samples === undefined) continue
       appendFileSync(measurement.samples, `${JSON.stringify({ link: name, ...link, rep, ...sample, processingMs })}\n`)
     }
-    reports.push({ ...reportOf(name, samples, before, await emulator.counts()), late })
+    reports.push(reportOf(name, samples, late, before, await emulator.counts()))
   }
   return reports
 }
@@ -251,7 +251,7 @@ async function* repeat(
 
 type Counts = Awaited<ReturnType<Emulator['counts']>>
 
-function reportOf(name: string, samples: readonly Sample[], before: Counts, after: Counts): Omit<LinkReport, 'late'> {
+function reportOf(name: string, samples: readonly Sample[], late: number, before: Counts, after: Counts): LinkReport {
   const medians = FIGURES.map((figure) => [figure, median(samples.flatMap((sample) => sample[figure] ?? []))] as const)
   const failures = samples.flatMap(({ failed }) => failed ?? [])
   const share = (machine: string, figure: 'lost' | 'dropped'): number => {
@@ -263,6 +263,7 @@ function reportOf(name: string, samples: readonly Sample[], before: Counts, afte
     repetitions: samples.length,
     failed: failures.length,
     why: failures.at(-1),
+    late,
     medians: Object.fromEntries(medians) as LinkReport['medians'],
     lost: [share('client', 'lost'), share('server', 'lost')],
     dropped: [share('client', 'dropped'), share('server', 'dropped')],
